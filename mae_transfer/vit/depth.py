@@ -1,0 +1,27 @@
+"""Parameter name -> depth: the single source of layer-wise decay, whatever the ViT is wrapped in."""
+from __future__ import annotations
+
+_EMBEDDINGS = ('cls_token', 'pos_embed', 'patch_embed')
+
+
+def parameter_depth(name: str, num_blocks: int) -> int:
+    """How deep a parameter of a ViT lies (official code, ``util/lr_decay.py``; BEiT's and ViTDet's rule too).
+
+    Args:
+        name: the parameter's name within the ViT, or a name outside of it (a head's, a pyramid's).
+        num_blocks: depth of the ViT.
+
+    Returns:
+        0 for the embeddings, i + 1 for block i, ``num_blocks + 1`` for all the rest (final norm, heads).
+    """
+    first, _, rest = name.partition('.')
+    if first in _EMBEDDINGS:
+        return 0
+    if first == 'blocks':
+        return int(rest.partition('.')[0]) + 1
+    return num_blocks + 1
+
+
+def layer_scale(name: str, num_blocks: int, decay: float) -> float:
+    """Factor on the learning rate of a parameter: ``decay ** (num_blocks + 1 - depth)``, 1 for heads and the final norm."""
+    return decay ** (num_blocks + 1 - parameter_depth(name, num_blocks))

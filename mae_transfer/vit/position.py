@@ -1,0 +1,61 @@
+"""Positions of patches: the fixed sin-cos table of MAE, and its resizing to any grid."""
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def sincos_table(embed_dim: int, grid: tuple[int, int], num_prefix: int = 1) -> Tensor:
+    """The 2-D sin-cos position embedding of MAE (official code, ``util/pos_embed.py``; the released weights depend on it).
+
+    The first half of the channels encodes the column, the second half the row; within each half sines, then cosines, of
+    the frequencies ``10000 ** (-i / (embed_dim / 4))``, computed in float64.
+
+    Args:
+        embed_dim: channels D, a multiple of 4.
+        grid: (rows, columns) of patches; patches are counted row by row.
+        num_prefix: rows of zeros in front, one for the class token.
+
+    Returns:
+        Float32 tensor of shape (1, num_prefix + rows * columns, D).
+    """
+    if embed_dim % 4:
+        raise ValueError(f'sin-cos positions need embed_dim divisible by 4; found {embed_dim}')
+    rows, columns = grid
+    frequencies = 1. / 10000 ** (np.arange(embed_dim // 4, dtype=np.float64) / (embed_dim / 4))
+
+    def encode(coordinates: np.ndarray) -> np.ndarray:
+        angles = np.outer(coordinates.reshape(-1), frequencies)
+        return np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
+
+    row, column = np.meshgrid(np.arange(rows, dtype=np.float64), np.arange(columns, dtype=np.float64), indexing='ij')
+    table = np.concatenate([encode(column), encode(row)], axis=1)
+    table = np.concatenate([np.zeros((num_prefix, embed_dim)), table])
+    return torch.from_numpy(table).float().unsqueeze(0)
+
+
+def resize_pos_embed(pos_embed: Tensor, old_grid: tuple[int, int], new_grid: tuple[int, int], num_prefix: int = 1) -> Tensor:
+    """Carry position embeddings to another grid: bicubic, corners not aligned, no antialias; prefix rows kept as they are.
+
+    The official interpolation (``util/pos_embed.py``), extended to grids that are not square. timm's
+    ``resample_abs_pos_embed`` filters when it shrinks, which the official code does not.
+
+    Args:
+        pos_embed: (1, num_prefix + old rows * old columns, D).
+        old_grid, new_grid: (rows, columns).
+        num_prefix: leading rows without a place in the grid.
+
+    Returns:
+        (1, num_prefix + new rows * new columns, D), of the same type; the input itself where the grids are equal.
+    """
+    if pos_embed.shape[1] != num_prefix + old_grid[0] * old_grid[1]:
+        raise ValueError(f'pos_embed of shape {tuple(pos_embed.shape)} does not hold {num_prefix} + {old_grid[0]} x {old_grid[1]} rows')
+    if tuple(old_grid) == tuple(new_grid):
+        return pos_embed
+    prefix, patches = pos_embed[:, :num_prefix], pos_embed[:, num_prefix:]
+    # Interpolated in float32: bicubic weights in half precision move positions visibly.
+    grid = patches.float().reshape(1, *old_grid, -1).permute(0, 3, 1, 2)
+    grid = F.interpolate(grid, size=tuple(new_grid), mode='bicubic', align_corners=False)
+    return torch.cat([prefix, grid.flatten(2).transpose(1, 2).to(patches.dtype)], dim=1)

@@ -1,0 +1,209 @@
+"""The Vision Transformer that everything here trains or uses."""
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from mmengine.logging import print_log
+from mmengine.model import BaseModule
+from timm.layers import PatchEmbed, to_2tuple
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from ..errors import UserError
+from ..registry import MODELS
+from .attention import LAYER_NORM_EPS, Block
+from .patches import take_patches
+from .position import resize_pos_embed, sincos_table
+from .sizes import Size, resolve_size
+
+
+@MODELS.register_module()
+class ViT(BaseModule):
+    """Patches -> tokens -> blocks; whole images or only the kept patches; maps at chosen depths.
+
+    One class for pre-training (:meth:`tokens` with ``keep``), classification (:meth:`tokens`) and dense tasks
+    (:meth:`forward`). Parameter names are timm's, so official MAE and timm weights load as they are.
+
+    Args:
+        arch: 'tiny', 'small', 'base', 'large', 'huge' or a dict of the fields of :class:`~mae_transfer.vit.sizes.Size`.
+        img_size: the side, or (height, width), that the stored position table is for. Images of other sizes are welcome:
+            the table is resized for them.
+        patch_size: side of a patch; default the arch's own (16; 14 for huge).
+        in_channels: channels of the images.
+        out_indices: after which blocks :meth:`forward` taps a map, counted from 0; negative from the end.
+        class_token: whether a class token travels along. Windowed models have none (ViTDet).
+        final_norm: whether the last map and :meth:`tokens` pass through a final LayerNorm. Dense recipes have none.
+        window_size: side, in patches, of the windows to which attention is confined; 0 for none (ViTDet: 14).
+        global_blocks: indices of the blocks that attend over all tokens in a windowed model. Default: the last block of each
+            of four equal quarters (Li 2021, ViTDet).
+        learn_positions: whether the position table is trained. It starts as sin-cos and stays fixed in MAE; fine-tuning
+            trains it.
+        drop_path_rate: stochastic depth of the last block; rises linearly from 0 at the first.
+        frozen_blocks: how many leading blocks, and with them the embeddings, are kept as loaded.
+        grad_checkpoint: recompute blocks in the backward pass instead of storing their activations.
+        init_cfg: ``dict(type='Pretrained', checkpoint=FILE_OR_WORK_DIR)`` starts from weights in any known layout; a
+            checkpoint of None or 'none' asks for random weights.
+
+    Shapes: B images, C channels, H x W pixels, patches of p, D = embed_dim.
+    """
+
+    def __init__(self,
+                 arch: str | dict | Size = 'base',
+                 img_size: int | tuple[int, int] = 224,
+                 patch_size: int | None = None,
+                 in_channels: int = 3,
+                 out_indices: tuple[int, ...] = (-1, ),
+                 class_token: bool = True,
+                 final_norm: bool = True,
+                 window_size: int = 0,
+                 global_blocks: tuple[int, ...] | None = None,
+                 learn_positions: bool = False,
+                 drop_path_rate: float = 0.,
+                 frozen_blocks: int = 0,
+                 grad_checkpoint: bool = False,
+                 init_cfg: dict | None = None):
+        super().__init__(init_cfg)
+        size = resolve_size(arch)
+        self.size, self.embed_dim, self.depth = size, size.embed_dim, size.depth
+        self.patch_size = patch_size or size.patch_size
+        self.in_channels = in_channels
+        height, width = to_2tuple(img_size)
+        if height % self.patch_size or width % self.patch_size:
+            raise UserError(f'img_size {height} x {width} is not divisible by patch_size {self.patch_size}: choose multiples, '
+                            f'e.g. {max(1, height // self.patch_size) * self.patch_size} x {max(1, width // self.patch_size) * self.patch_size}')
+        self.grid = (height // self.patch_size, width // self.patch_size)
+        if window_size and class_token:
+            raise UserError(f'window_size={window_size} needs class_token=False: a class token has no place in a window')
+        self.out_indices = self._absolute(out_indices, 'out_indices')
+        self.global_blocks = self._global_blocks(window_size, global_blocks)
+        self.frozen_blocks = frozen_blocks
+        if not 0 <= frozen_blocks <= self.depth:
+            raise UserError(f'frozen_blocks must lie in 0..{self.depth}; found {frozen_blocks}')
+        self.grad_checkpoint = grad_checkpoint
+
+        self.patch_embed = PatchEmbed(None, self.patch_size, in_channels, self.embed_dim)
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, self.embed_dim)) if class_token else None
+        self.num_prefix = int(class_token)
+        self.pos_embed = nn.Parameter(sincos_table(self.embed_dim, self.grid, self.num_prefix), requires_grad=learn_positions)
+        self.blocks = nn.ModuleList(
+            Block(self.embed_dim, size.num_heads, size.mlp_ratio, drop_path_rate * i / max(1, self.depth - 1),
+                  0 if i in self.global_blocks else window_size) for i in range(self.depth))
+        self.norm = nn.LayerNorm(self.embed_dim, eps=LAYER_NORM_EPS) if final_norm else nn.Identity()
+        init_like_mae(self)
+        self._freeze()
+
+    def _absolute(self, indices: tuple[int, ...], what: str) -> tuple[int, ...]:
+        if bad := [i for i in indices if not -self.depth <= i < self.depth]:
+            raise UserError(f'{what} {tuple(indices)}: block {bad[0]} does not exist in a ViT of depth {self.depth}')
+        return tuple(i % self.depth for i in indices)
+
+    def _global_blocks(self, window_size: int, chosen: tuple[int, ...] | None) -> tuple[int, ...]:
+        if not window_size:
+            return tuple(range(self.depth))
+        if chosen is not None:
+            return self._absolute(chosen, 'global_blocks')
+        if self.depth % 4:
+            raise UserError(f'depth {self.depth} has no four equal quarters: name the global_blocks of a windowed ViT yourself')
+        return tuple(range(self.depth // 4 - 1, self.depth, self.depth // 4))
+
+    def init_weights(self) -> None:
+        """Load the weights that ``init_cfg`` names; loud about what does not fit (:func:`~mae_transfer.vit.checkpoint.load_vit`)."""
+        if self.is_init:
+            return
+        source = (self.init_cfg or {}).get('checkpoint')
+        if source in (None, 'none'):
+            print_log('ViT starts from random weights', logger='current')
+        else:
+            from .checkpoint import load_vit
+            load_vit(self, source)
+        self._is_init = True
+
+    def _freeze(self) -> None:
+        if self.frozen_blocks:
+            frozen = [self.patch_embed, *self.blocks[:self.frozen_blocks]]
+            for parameter in (p for module in frozen for p in module.parameters()):
+                parameter.requires_grad_(False)
+            for parameter in (self.cls_token, self.pos_embed):
+                if parameter is not None:
+                    parameter.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> ViT:
+        """Training mode for all but the frozen blocks, whose stochastic depth stays off."""
+        super().train(mode)
+        for block in self.blocks[:self.frozen_blocks]:
+            block.eval()
+        return self
+
+    def tokens(self, images: Tensor, keep: Tensor | None = None) -> Tensor:
+        """Encode whole images, or only the kept patches: nothing is computed for the others.
+
+        Args:
+            images: (B, C, H, W), H and W multiples of the patch.
+            keep: (B, K) patch numbers, row-major; None for all patches in order.
+
+        Returns:
+            (B, 1 + K, D) after the final norm, class token first (where there is one).
+        """
+        x, grid = self._embed(images, keep)
+        for block in self.blocks:
+            x = self._run(block, x, grid)
+        return self.norm(x)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Maps for dense tasks, from images of any size.
+
+        Args:
+            images: (B, C, H, W); padded with zeros at the bottom and the right to multiples of the patch.
+
+        Returns:
+            One map (B, D, ceil(H / p), ceil(W / p)) for each of ``out_indices``; the last block's has passed the final norm,
+            where there is one.
+        """
+        height, width = images.shape[-2:]
+        images = F.pad(images, (0, -width % self.patch_size, 0, -height % self.patch_size))
+        x, grid = self._embed(images)
+        maps = []
+        for i, block in enumerate(self.blocks[:max(self.out_indices) + 1]):
+            x = self._run(block, x, grid)
+            if i in self.out_indices:
+                tap = self.norm(x) if i == self.depth - 1 else x
+                maps.append(tap[:, self.num_prefix:].transpose(1, 2).unflatten(2, grid))
+        return tuple(maps)
+
+    def _embed(self, images: Tensor, keep: Tensor | None = None) -> tuple[Tensor, tuple[int, int]]:
+        if images.shape[1] != self.in_channels:
+            raise ValueError(f'this ViT takes {self.in_channels} channels; found images of shape {tuple(images.shape)}')
+        grid = (images.shape[2] // self.patch_size, images.shape[3] // self.patch_size)
+        positions = resize_pos_embed(self.pos_embed, self.grid, grid, self.num_prefix)
+        prefix, positions = positions[:, :self.num_prefix], positions[0, self.num_prefix:]
+        if keep is None:
+            x = self.patch_embed(images) + positions
+        else:
+            proj = self.patch_embed.proj
+            patches = take_patches(images, self.patch_size, keep).flatten(2)
+            x = F.linear(patches, proj.weight.flatten(1), proj.bias) + positions[keep]
+        if self.cls_token is not None:
+            x = torch.cat([(self.cls_token + prefix).expand(len(x), -1, -1).to(x.dtype), x], dim=1)
+        return x, grid
+
+    def _run(self, block: Block, x: Tensor, grid: tuple[int, int]) -> Tensor:
+        if self.grad_checkpoint and self.training and torch.is_grad_enabled():
+            return checkpoint(block, x, grid, use_reentrant=False)
+        return block(x, grid)
+
+
+def init_like_mae(module: nn.Module) -> None:
+    """Random weights as MAE draws them (official code, ``models_mae.py``).
+
+    Xavier-uniform on every linear map, the fused qkv matrix as one and the patch embedding seen as a linear map; biases zero,
+    but the patch embedding's, which keeps PyTorch's default; class and mask token normal with std .02; norms at identity.
+    """
+    for name, child in module.named_modules():
+        if isinstance(child, nn.Linear):
+            nn.init.xavier_uniform_(child.weight)
+            nn.init.zeros_(child.bias)
+        elif isinstance(child, PatchEmbed):
+            nn.init.xavier_uniform_(child.proj.weight.data.flatten(1))
+    for name, parameter in module.named_parameters():
+        if name.rpartition('.')[2] in ('cls_token', 'mask_token'):
+            nn.init.normal_(parameter, std=.02)
