@@ -1,0 +1,67 @@
+"""The small transformer that guesses the masked patches, and is thrown away after pre-training."""
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ..registry import MODELS
+from ..vit.attention import LAYER_NORM_EPS, Block
+from ..vit.position import resize_pos_embed, sincos_table
+from ..vit.vit import init_like_mae
+from .masking import Mask
+
+
+@MODELS.register_module()
+class MAEDecoder(nn.Module):
+    """Encoded patches and mask tokens, with positions, to predictions (MAE section 3 and Table 1a, b).
+
+    Args:
+        in_dim: width of the encoder; :class:`~mae_transfer.pretrain.mae.MAE` fills it in, as it does the next two.
+        grid: (rows, columns) that the position table is for.
+        out_dim: length P of a prediction.
+        embed_dim: width Dd.
+        depth: blocks.
+        num_heads: attention heads.
+        mlp_ratio: hidden width of the MLPs over Dd.
+    """
+
+    def __init__(self, in_dim: int, grid: tuple[int, int], out_dim: int, embed_dim: int = 512, depth: int = 8,
+                 num_heads: int = 16, mlp_ratio: float = 4.):
+        super().__init__()
+        self.grid = grid
+        self.embed = nn.Linear(in_dim, embed_dim)
+        self.mask_token = nn.Parameter(torch.zeros(1, 1, embed_dim))
+        self.pos_embed = nn.Parameter(sincos_table(embed_dim, grid), requires_grad=False)
+        self.blocks = nn.ModuleList(Block(embed_dim, num_heads, mlp_ratio) for _ in range(depth))
+        self.norm = nn.LayerNorm(embed_dim, eps=LAYER_NORM_EPS)
+        self.pred = nn.Linear(embed_dim, out_dim)
+        init_like_mae(self)
+
+    def forward(self, tokens: Tensor, mask: Mask, grid: tuple[int, int], everywhere: bool = False) -> Tensor:
+        """Predict the masked patches.
+
+        Attention does not mind the order of its tokens, so kept and masked patches stay side by side, each with its own
+        position, and nothing is shuffled back.
+
+        Args:
+            tokens: (B, 1 + K, D) from the encoder, class token first, patches in the order of ``mask.keep``.
+            mask: the K kept and M masked patches.
+            grid: (rows, columns) of this batch's patches.
+            everywhere: predict the kept patches too, for pictures and comparisons.
+
+        Returns:
+            (B, M, P) in the order of ``mask.masked``; with ``everywhere`` (B, K + M, P) in row-major order.
+        """
+        positions = resize_pos_embed(self.pos_embed, self.grid, grid)[0]
+        visible = self.embed(tokens)
+        num_visible = visible.shape[1]
+        visible = visible + torch.cat([positions[:1].expand(len(visible), 1, -1), positions[1:][mask.keep]], dim=1)
+        hidden = (self.mask_token + positions[1:][mask.masked]).to(visible.dtype)
+        x = torch.cat([visible, hidden], dim=1)
+        for block in self.blocks:
+            x = block(x)
+        if not everywhere:
+            return self.pred(self.norm(x[:, num_visible:]))
+        prediction = self.pred(self.norm(x[:, 1:]))
+        restore = torch.cat([mask.keep, mask.masked], dim=1).argsort(dim=1)
+        return prediction.gather(1, restore[..., None].expand_as(prediction))

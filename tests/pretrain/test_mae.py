@@ -1,0 +1,143 @@
+"""The MAE against the official code's numbers, and its invariants."""
+from __future__ import annotations
+
+import pytest
+import torch
+from tests.official import GOLDEN, noise, official_name, parameter, value
+
+from mae_transfer.errors import UserError
+from mae_transfer.pretrain import MAE
+
+
+def small_mae(**changes) -> MAE:
+    config = dict(
+        vit=dict(type='ViT', arch=dict(embed_dim=32, depth=2, num_heads=2), img_size=32, patch_size=8),
+        masking=dict(type='RandomMasking', ratio=.75),
+        decoder=dict(type='MAEDecoder', embed_dim=24, depth=1, num_heads=2),
+        target=dict(type='NormalizedPixelTarget'))
+    for key, change in changes.items():
+        config[key] = dict(config[key], **change)
+    return MAE(**config)
+
+
+def official_mae(case: dict) -> MAE:
+    model = MAE(
+        vit=dict(type='ViT', arch=dict(embed_dim=case['embed_dim'], depth=case['depth'], num_heads=case['num_heads']),
+                 img_size=case['image_size'], patch_size=case['patch_size']),
+        masking=dict(type='RandomMasking', ratio=case['mask_ratio']),
+        decoder=dict(type='MAEDecoder', embed_dim=case['decoder_embed_dim'], depth=case['decoder_depth'],
+                     num_heads=case['decoder_num_heads']),
+        target=dict(type='NormalizedPixelTarget' if case['normalized_pixels'] else 'PixelTarget'))
+    with torch.no_grad():
+        for name, tensor in model.named_parameters():
+            if tensor.requires_grad:
+                tensor.copy_(parameter(official_name(name), tuple(tensor.shape)))
+    return model
+
+
+@pytest.mark.parametrize('case', GOLDEN['masked_autoencoder'], ids=lambda case: case['name'])
+def test_equals_official_code(case):
+    model = official_mae(case)
+    images = value('images', (2, 3, case['image_size'], case['image_size']))
+    patches = (case['image_size'] // case['patch_size']) ** 2
+    given = noise((2, patches))
+
+    mask = model.mask(images, noise=given)
+    assert mask.as_image_order()[0].int().tolist() == case['masked_first_image']
+
+    loss = model(images, noise=given)['loss']
+    assert loss.item() == pytest.approx(case['loss'], rel=1e-5)
+
+    prediction = model.predict(images, mask, everywhere=True)
+    assert prediction.abs().mean().item() == pytest.approx(case['pred_mean_abs'], rel=1e-5)
+    torch.testing.assert_close(prediction[0, 0, :8], torch.tensor(case['pred_first8']), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(prediction[-1, -1, -8:], torch.tensor(case['pred_last8']), rtol=1e-4, atol=1e-6)
+
+    loss.backward()
+    norms = {official_name(name): tensor.grad.norm().item() for name, tensor in model.named_parameters() if tensor.requires_grad}
+    for name, expected in case['grad_norm'].items():
+        assert norms[name] == pytest.approx(expected, rel=1e-4), name
+
+
+def test_masked_prediction_is_the_masked_part_of_the_whole_prediction():
+    model, images = small_mae(), torch.randn(3, 3, 32, 32)
+    prediction, mask = model(images, mode='tensor')
+    whole = model.predict(images, mask, everywhere=True)
+    picked = whole.gather(1, mask.masked[..., None].expand(-1, -1, whole.shape[-1]))
+    torch.testing.assert_close(prediction, picked)
+
+
+def test_hidden_pixels_cannot_reach_the_encoder():
+    model, images = small_mae(), torch.randn(2, 3, 32, 32)
+    mask = model.mask(images)
+    hidden = mask.as_image_order().reshape(2, 1, 4, 4).repeat_interleave(8, 2).repeat_interleave(8, 3)
+    changed = images + hidden * torch.randn_like(images)
+    torch.testing.assert_close(model.predict(images, mask), model.predict(changed, mask), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize('img_size', [(32, 32), (16, 48), (64, 24)])
+@pytest.mark.parametrize('channels', [1, 3, 5])
+def test_any_size_and_channel_count(img_size, channels):
+    model = small_mae(vit=dict(img_size=img_size, in_channels=channels))
+    loss = model(torch.randn(2, channels, *img_size))['loss']
+    loss.backward()
+    for name, tensor in model.named_parameters():
+        assert tensor.grad is not None or not tensor.requires_grad, f'{name} got no gradient'
+
+
+def test_an_image_is_masked_by_its_seed_alone():
+    model = small_mae()
+    images, seeds = torch.randn(4, 3, 32, 32), torch.tensor([5, 6, 7, 2 ** 40 + 5])
+    together = model.mask(images, seeds)
+    for i in range(4):
+        assert torch.equal(model.mask(images[i:i + 1], seeds[i:i + 1]).keep, together.keep[i:i + 1])
+    assert not torch.equal(together.keep[0], together.keep[3])
+
+
+def test_the_loss_of_a_batch_is_the_mean_of_its_images():
+    model = small_mae()
+    images, seeds = torch.randn(6, 3, 32, 32), torch.arange(6)
+    whole = model(images, seeds)['loss']
+    halves = [model(images[part], seeds[part])['loss'] for part in (slice(0, 3), slice(3, 6))]
+    torch.testing.assert_close(whole, sum(halves) / 2)
+    singles = [sample['loss'] for sample in model(images, seeds, mode='predict')]
+    assert sum(singles) / 6 == pytest.approx(whole.item(), rel=1e-6)
+
+
+@pytest.mark.parametrize('target', ['PixelTarget', 'NormalizedPixelTarget'])
+def test_reconstruction_keeps_what_was_seen(target):
+    model, images = small_mae(target=dict(type=target)), torch.randn(2, 3, 32, 32)
+    mask = model.mask(images)
+    hidden = mask.as_image_order().reshape(2, 1, 4, 4).repeat_interleave(8, 2).repeat_interleave(8, 3).bool()
+    picture = model.reconstruct(images, mask)
+    assert picture.shape == images.shape
+    torch.testing.assert_close(picture.masked_select(~hidden), images.masked_select(~hidden))
+    assert not torch.allclose(picture.masked_select(hidden), images.masked_select(hidden))
+
+
+@pytest.mark.parametrize('target', ['PixelTarget', 'NormalizedPixelTarget'])
+def test_overfits_four_images(target):
+    torch.manual_seed(0)
+    model = small_mae(target=dict(type=target))
+    images, seeds = torch.randn(4, 3, 8, 8).repeat_interleave(4, 2).repeat_interleave(4, 3), torch.arange(4)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    first = model(images, seeds)['loss'].item()
+    for _ in range(300):
+        optimizer.zero_grad()
+        loss = model(images, seeds)['loss']
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < .05 * first
+
+
+@pytest.mark.parametrize('changes, words', [
+    (dict(vit=dict(img_size=33)), 'not divisible by patch_size 8'),
+    (dict(vit=dict(arch='gigantic')), "unknown arch 'gigantic'"),
+    (dict(masking=dict(ratio=0.)), 'strictly between 0 and 1'),
+    (dict(masking=dict(ratio=1.)), 'strictly between 0 and 1'),
+    (dict(masking=dict(ratio=.99)), 'keeps 0 of 4 x 4 patches'),
+])
+def test_bad_settings_are_refused_in_one_line(changes, words):
+    with pytest.raises(UserError, match=words) as caught:
+        small_mae(**changes)
+    assert '\n' not in str(caught.value)
