@@ -1,0 +1,300 @@
+"""Every known checkpoint file into the ViT; loud about what does not fit.
+
+Files are read as data: one that would run code while being read is refused. Weights that do not belong, or that are not there,
+raise; what is legitimately different (another grid, another patch size, a head) is reported.
+"""
+from __future__ import annotations
+
+import argparse
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any, BinaryIO
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from mmengine.logging import HistoryBuffer, print_log
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from .layouts import CheckpointError, detect_layout, strip_wrappers, to_canonical
+from .position import resize_pos_embed
+from .sizes import SIZES
+
+#: Where files keep their weights, in order of preference: MMEngine and timm; official code; timm's average; DeepSpeed.
+_WEIGHT_KEYS = ('state_dict', 'model', 'state_dict_ema', 'module')
+
+
+def _history_method(owner: type, name: str) -> Any:
+    """Stands in for ``getattr``, by which MMEngine's files name the four statistics of their history buffers."""
+    if owner is not HistoryBuffer or name not in ('min', 'max', 'current', 'mean'):
+        raise UnpicklingError(f"GLOBAL getattr:{getattr(owner, '__name__', type(owner).__name__)}.{name}")
+    return getattr(owner, name)
+
+
+def _harmless() -> list:
+    """What MMEngine's and the official code's files hold beside tensors: plain records and numbers, nothing that acts.
+
+    MMEngine's own list has ``getattr`` itself, with which a file could reach almost anything.
+    """
+    # The two functions that numpy's own pickles call, under their names before and since numpy 2.
+    rebuild = {'_reconstruct': np.zeros(0).__reduce__()[0], 'scalar': np.float64(0).__reduce__()[0]}
+    functions = [(call, f'numpy.{core}.multiarray.{name}') for name, call in rebuild.items() for core in ('core', '_core')]
+    numbers = [type(np.dtype(code)) for code in '?bhilqBHILQefdFDU']
+    return [argparse.Namespace, HistoryBuffer, (_history_method, 'builtins.getattr'), np.ndarray, np.dtype, *functions, *numbers]
+
+
+def read_checkpoint(path: str | Path | BinaryIO, map_location: Any = 'cpu') -> dict:
+    """The file as it was stored, read as data and never as code.
+
+    Args:
+        path: a .safetensors file, or one that ``torch.save`` wrote, whatever its suffix; or such a file's open stream.
+        map_location: as of ``torch.load``; for .safetensors a device.
+
+    Raises:
+        CheckpointError: no such file; empty, cut short or not a checkpoint; it would run code; it holds no dictionary.
+    """
+    if isinstance(path, (str, Path)):
+        path = Path(path).expanduser()
+        if not path.is_file():
+            raise CheckpointError(f"no checkpoint file '{path}'")
+        if not (size := path.stat().st_size):
+            raise CheckpointError(f"'{path}' is empty (0 bytes): it was probably cut short; fetch or save it again")
+    label = f"'{path}' ({size} bytes)" if isinstance(path, Path) else 'the stream'
+    if isinstance(map_location, (str, torch.device)):
+        torch.empty(0, device=map_location)  # a device that is not there is no fault of the file
+    damaged = f'{label} is cut short or is no checkpoint; expected what torch.save or safetensors writes'
+    try:
+        if isinstance(path, Path) and path.suffix == '.safetensors':
+            stored = load_file(path, device=str(map_location or 'cpu'))
+        else:
+            with torch.serialization.safe_globals(_harmless()):
+                stored = torch.load(path, map_location=map_location, weights_only=True)
+    except (torch.OutOfMemoryError, MemoryError, PermissionError):
+        raise  # no fault of the file's content
+    except UnpicklingError as error:
+        # Damage raises the same class; only these sentences tell that something was called for.
+        named = re.search(r'(?:GLOBAL |function |for classes allowlisted .* but got )(\S+)', str(error))
+        if named is None:
+            raise CheckpointError(f'{damaged} ({_first_line(error)})') from error
+        raise CheckpointError(f"refused {label}: reading it would run {named[1].strip('.')}; only tensors, numbers, text and plain "
+                              f'records are read. If you trust it, save its weights alone where it was made') from error
+    except Exception as error:  # torch.load raises nearly anything on bytes that are no checkpoint
+        raise CheckpointError(f'{damaged} ({_first_line(error)})') from error
+    if not isinstance(stored, Mapping):
+        raise CheckpointError(f'{label} holds a {type(stored).__name__}; expected a dictionary of weights')
+    return stored
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error) or type(error).__name__
+    detail = re.search(r'WeightsUnpickler error: (.+)', text)  # torch puts a page of advice before it
+    return (detail[1] if detail else text).splitlines()[0].partition('. ')[0][:160]
+
+
+def find_checkpoint(path: str | Path) -> Path:
+    """The checkpoint file that a path means.
+
+    Args:
+        path: a file; or a folder: a work_dir of MMEngine's, whose file ``last_checkpoint`` names the newest one (by its
+            name, beside it, where the folder was moved since), or a model folder of Hugging Face's.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    path = Path(path).expanduser()
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        raise CheckpointError(f"no checkpoint file or work_dir '{path}'")
+    pointer = path / 'last_checkpoint'
+    if pointer.is_file():
+        named = Path(pointer.read_text().strip())
+        # The folder that was asked for comes first: the one that is written there may be an old copy of it.
+        for candidate in (path / named.name, named):
+            if named.name and candidate.is_file():
+                return candidate
+        raise CheckpointError(f"'{pointer}' names '{named}', which is neither there nor in '{path}'")
+    for name in ('model.safetensors', 'pytorch_model.bin'):
+        if (path / name).is_file():
+            return path / name
+    others = sorted(p.name for p in path.iterdir() if p.suffix in ('.pth', '.pt', '.bin', '.safetensors'))
+    hint = f"name one of its files, e.g. '{others[-1]}'" if others else 'it holds no checkpoints'
+    raise CheckpointError(f"folder '{path}' has no file 'last_checkpoint': {hint}")
+
+
+@dataclass
+class Weights:
+    """Weights under canonical names (:mod:`~mae_transfer.vit.layouts`)."""
+    encoder: dict[str, Tensor]
+    decoder: dict[str, Tensor] | None
+    head: dict[str, Tensor]
+    other: list[str]  # names of all the rest: a detector's heads, a preprocessor's buffers
+    layout: str
+    source: str
+
+
+def read_weights(source: str | Path | Mapping) -> Weights:
+    """Weights of any known layout, from a file, a folder (:func:`find_checkpoint`) or a dictionary, bare or wrapped.
+
+    Raises:
+        CheckpointError: unreadable, or no ViT in it.
+    """
+    label, stored = 'a dictionary', source
+    if not isinstance(source, Mapping):
+        label = str(path := find_checkpoint(source))
+        stored = read_checkpoint(path)
+    while key := next((key for key in _WEIGHT_KEYS if isinstance(stored.get(key), Mapping)), None):
+        label, stored = f"{label}['{key}']", stored[key]
+    tensors = {name: value for name, value in stored.items() if isinstance(value, Tensor)}
+    try:
+        tensors = strip_wrappers(tensors)
+        layout = detect_layout(tensors)
+        encoder, decoder, head, other = to_canonical(tensors, layout)
+    except CheckpointError as error:
+        raise CheckpointError(f'{label}: {error}') from error
+    return Weights(encoder, decoder, head, other, layout, label)
+
+
+@dataclass
+class LoadReport:
+    """What became of each weight. ``resized`` maps a name to the shapes (from, to)."""
+    loaded: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    unexpected: list[str] = field(default_factory=list)
+    resized: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = field(default_factory=dict)
+    layout: str = ''
+    source: str = ''
+
+    def __str__(self) -> str:
+        total = len(self.loaded) + len(self.missing)
+        lines = [f'ViT: loaded {len(self.loaded)} of {total} weights from {self.source} (layout {self.layout})']
+        if self.resized:
+            changes = (f'{name} {_times(old)} -> {_times(new)}' for name, (old, new) in self.resized.items())
+            lines.append(f'  resized, bicubic: {"; ".join(changes)}')
+        if self.missing:
+            lines.append(f'  not in the checkpoint, left as they were: {_shorten(self.missing)}')
+        if self.unexpected:
+            lines.append(f'  in the checkpoint, not used: {_shorten(self.unexpected)}')
+        return '\n'.join(lines)
+
+
+def _times(shape: Sequence[int]) -> str:
+    return ' x '.join(map(str, shape))
+
+
+def _shorten(names: Sequence[str], most: int = 6) -> str:
+    return ', '.join(names[:most]) + (f' and {len(names) - most} more' if len(names) > most else '')
+
+
+def load_vit(vit: nn.Module, source: str | Path | Mapping, *, allow_missing: Sequence[str] = (),
+             source_grid: tuple[int, int] | None = None) -> LoadReport:
+    """Load the encoder of any known checkpoint, or raise and change nothing.
+
+    ``pos_embed`` is resized to the ViT's grid (:func:`~mae_transfer.vit.position.resize_pos_embed`), ``patch_embed.proj`` to
+    its patch size (bicubic, as ViTDet goes from 14 to 16). Left over without harm are heads, decoders, the final norm of a ViT
+    that ends without one, and the class token of a ViT that has none.
+
+    Args:
+        vit: a :class:`~mae_transfer.vit.ViT`, or a timm model with the same names.
+        source: file, folder or dictionary.
+        allow_missing: patterns, as of a shell, of weights that may be absent from the checkpoint: ``('norm.*',)``.
+        source_grid: (rows, columns) that the checkpoint's ``pos_embed`` is for; a square where it is not given.
+
+    Returns:
+        The report, which is logged too.
+
+    Raises:
+        CheckpointError: another depth, width or number of channels; a weight that is missing, unknown, of another shape or
+            not finite; positions whose grid is unknown.
+    """
+    weights = read_weights(source)
+    target = vit.state_dict()
+    report = LoadReport(layout=weights.layout, source=weights.source)
+    try:
+        _compare_sizes(weights.encoder, target)
+        fitted = {}
+        for name, value in weights.encoder.items():
+            if name in target:
+                fitted[name] = _fit(name, value, vit, weights.encoder, target, source_grid)
+                if fitted[name] is not value:
+                    report.resized[name] = (tuple(value.shape), tuple(target[name].shape))
+            elif name != 'cls_token' and not name.startswith('norm.'):
+                raise CheckpointError(f"'{name}' of the checkpoint has no counterpart in the model: it is another architecture")
+    except CheckpointError as error:
+        raise CheckpointError(f'{weights.source}: {error}') from error
+    report.loaded = list(fitted)
+    report.missing = [name for name in target if name not in fitted]
+    report.unexpected = [name for name in weights.encoder if name not in target] + list(weights.head) + weights.other
+    report.unexpected += [f'decoder.{name}' for name in weights.decoder or ()]
+    if forbidden := [name for name in report.missing if not any(fnmatch(name, pattern) for pattern in allow_missing)]:
+        raise CheckpointError(f'{weights.source} lacks {_shorten(forbidden)}; name them in allow_missing if they may stay as they are')
+    with torch.no_grad():
+        for name, value in fitted.items():
+            target[name].copy_(value)  # state_dict shares the parameters' memory
+    print_log(str(report), logger='current', level=logging.WARNING if report.missing else logging.INFO)
+    return report
+
+
+def _compare_sizes(encoder: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> None:
+    """Raise unless depth and width agree; zero matching blocks is the case that others pass over in silence."""
+    found, wanted = _size(encoder), _size(target)
+    if not found[1]:
+        raise CheckpointError(f'the checkpoint has no blocks: found {_shorten(list(encoder))}')
+    if found != wanted:
+        arch = next((name for name, size in SIZES.items() if (size.embed_dim, size.depth) == found), None)
+        advice = f"choose arch '{arch}'" if arch else f'choose arch dict(embed_dim={found[0]}, depth={found[1]}, num_heads=...)'
+        raise CheckpointError(f'checkpoint is of embed_dim {found[0]}, depth {found[1]}; the model of {wanted[0]}, depth '
+                              f'{wanted[1]}: {advice}')
+
+
+def _size(state: Mapping[str, Tensor]) -> tuple[int | None, int]:
+    """(embed_dim, depth) by the names and shapes of the weights."""
+    numbers = {int(match[1]) for name in state if (match := re.match(r'blocks\.(\d+)\.', name))}
+    width = next((v.shape[0] for name, v in state.items() if re.match(r'(patch_embed\.proj|blocks\.\d+\.norm1)\.', name)), None)
+    return width, len(numbers)
+
+
+def _fit(name: str, value: Tensor, vit: nn.Module, encoder: Mapping, target: Mapping, source_grid: tuple | None) -> Tensor:
+    """The weight in the shape that the model has; the very same tensor where nothing had to be done."""
+    if not torch.isfinite(value).all():
+        raise CheckpointError(f"'{name}' holds values that are not finite: the checkpoint is of a run that diverged")
+    wanted = target[name].shape
+    if name == 'pos_embed':
+        return _fit_positions(value, vit, 'cls_token' in encoder, 'cls_token' in target, source_grid)
+    if name == 'patch_embed.proj.weight' and value.ndim == 4 and value.shape != wanted:
+        if value.shape[1] != wanted[1]:
+            raise CheckpointError(f'checkpoint takes {value.shape[1]} image channels; the model {wanted[1]}: choose '
+                                  f'in_channels={value.shape[1]}')
+        return F.interpolate(value.float(), size=wanted[2:], mode='bicubic', align_corners=False)
+    if value.shape != wanted:
+        raise CheckpointError(f"'{name}' is {tuple(value.shape)} in the checkpoint, {tuple(wanted)} in the model")
+    return value
+
+
+def _fit_positions(value: Tensor, vit: nn.Module, had_class: bool, has_class: bool, source_grid: tuple | None) -> Tensor:
+    """``pos_embed`` (1, class + N, D) for the grid of ``vit``, with or without the class token's row."""
+    new_grid = tuple(getattr(vit, 'grid', None) or vit.patch_embed.grid_size)
+    count = value.shape[1] - had_class
+    side = round(count ** .5)
+    if source_grid is None:
+        is_square, is_same = side * side == count, new_grid[0] * new_grid[1] == count
+        if is_square and is_same and new_grid != (side, side):
+            raise CheckpointError(f'pos_embed of {count} patches may be for {side} x {side} or for {_times(new_grid)}, as the '
+                                  f'model is: give source_grid=(rows, columns)')
+        if not is_square and not is_same:
+            raise CheckpointError(f'pos_embed of {count} patches is for no square grid: give source_grid=(rows, columns)')
+        source_grid = (side, side) if is_square else new_grid
+    if source_grid[0] * source_grid[1] != count:
+        raise CheckpointError(f'pos_embed is for {count} patches; source_grid {_times(source_grid)} has '
+                              f'{source_grid[0] * source_grid[1]}')
+    if has_class and not had_class:
+        raise CheckpointError('the checkpoint has no class token; the model has one: choose class_token=False')
+    if tuple(source_grid) != new_grid:
+        value = resize_pos_embed(value.float(), tuple(source_grid), new_grid, int(had_class))
+    return value if has_class == had_class else value[:, 1:]
