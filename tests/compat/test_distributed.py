@@ -1,0 +1,297 @@
+"""Two real ranks on the CPU end where one process ends that sees both ranks' data; configs are made fit for the CPU."""
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.model import MMDistributedDataParallel
+from torch import nn
+
+import mae_transfer
+from mae_transfer.compat import distributed
+from mae_transfer.compat.distributed import adapt_to_cpu, start_group
+
+REPOSITORY = Path(mae_transfer.__file__).parents[1]
+on_cpu = pytest.mark.skipif(get_device() != 'cpu', reason='MMEngine sees an accelerator')
+
+# What a tool does, on a model of four parameters: train two epochs on 16 points, validate, save what came of it.
+TRAIN = '''
+import sys
+import torch
+from torch import nn
+from mmengine.config import Config
+from mmengine.evaluator import BaseMetric
+from mmengine.model import BaseModel
+from mmengine.registry import DATASETS, METRICS, MODELS
+from mmengine.runner import Runner
+from mae_transfer.compat.distributed import adapt_to_cpu, start_group
+
+
+@MODELS.register_module()
+class Line(BaseModel):
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(3, 1)
+        self.seen = []
+
+    def forward(self, x, y, number, mode):
+        if mode == 'predict':
+            return number.tolist()
+        self.seen += number.tolist()
+        return {'loss': ((self.linear(x) - y) ** 2).mean()}
+
+
+@DATASETS.register_module()
+class Points(torch.utils.data.Dataset):
+    def __init__(self):
+        self.x = torch.randn(16, 3, generator=torch.Generator().manual_seed(0))
+
+    def __len__(self):
+        return 16
+
+    def __getitem__(self, index):
+        x = self.x[index]
+        return dict(x=x, y=x.sum(0, keepdim=True) * index, number=index)
+
+
+@METRICS.register_module()
+class Numbers(BaseMetric):
+    def process(self, batch, outputs):
+        self.results += outputs
+
+    def compute_metrics(self, results):
+        return {'numbers': sorted(results)}
+
+
+def loader(batch):
+    return dict(batch_size=batch, num_workers=0, dataset=dict(type='Points'), collate_fn=dict(type='default_collate'),
+                sampler=dict(type='DefaultSampler', shuffle=False))
+
+
+if __name__ == '__main__':
+    launcher, batch, out = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+    cfg = Config(dict(
+        model=dict(type='Line'), work_dir=out, launcher=launcher, log_level='WARNING', randomness=dict(seed=1),
+        train_dataloader=loader(batch), train_cfg=dict(by_epoch=True, max_epochs=2),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01, momentum=0.9)),
+        val_dataloader=loader(batch), val_cfg=dict(), val_evaluator=dict(type='Numbers')))
+    start_group(launcher)
+    adapt_to_cpu(cfg)
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    validated = runner.val()['numbers']
+    model = getattr(runner.model, 'module', runner.model)
+    torch.save(dict(state=dict(model.state_dict()), seen=model.seen, wrapper=type(runner.model).__name__,
+                    world=runner.world_size, validated=validated),
+               f'{out}/rank{runner.rank}.pt')
+'''
+
+
+def free_port():
+    with socket.socket() as found:
+        found.bind(('127.0.0.1', 0))
+        return found.getsockname()[1]
+
+
+def train(folder, *launch, launcher, batch, **environment):
+    """Start a process that trains, ``launch`` standing between Python and the script."""
+    script = folder / 'train.py'
+    script.write_text(TRAIN)
+    out = folder / launcher
+    out.mkdir(exist_ok=True)
+    path = os.pathsep.join([str(REPOSITORY), *filter(None, [os.environ.get('PYTHONPATH')])])
+    # No GPU for these ranks, also on a machine that has one.
+    env = {**os.environ, 'PYTHONPATH': path, 'CUDA_VISIBLE_DEVICES': '', 'OMP_NUM_THREADS': '1', **environment}
+    return subprocess.Popen([sys.executable, *map(str, launch), str(script), launcher, str(batch), str(out)], env=env,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def finish(*processes):
+    for process in processes:
+        output, _ = process.communicate(timeout=120)
+        assert process.returncode == 0, output
+
+
+def results(folder, launcher, world):
+    return [torch.load(folder / launcher / f'rank{rank}.pt', weights_only=True) for rank in range(world)]
+
+
+def torchrun(folder):
+    return [train(folder, '-m', 'torch.distributed.run', '--nproc_per_node', 2, '--master_port', free_port(),
+                  launcher='pytorch', batch=4)]
+
+
+def srun(folder):
+    scontrol = folder / 'scontrol'
+    scontrol.write_text('#!/bin/sh\n[ "$*" = "show hostnames localhost,elsewhere" ] && echo localhost && echo elsewhere\n')
+    scontrol.chmod(0o755)
+    shared = dict(SLURM_NTASKS='2', SLURM_NODELIST='localhost,elsewhere', MASTER_PORT=str(free_port()),
+                  PATH=os.pathsep.join([str(folder), os.environ['PATH']]))
+    return [train(folder, launcher='slurm', batch=4, **shared, SLURM_PROCID=rank, SLURM_LOCALID=rank) for rank in '01']
+
+
+@pytest.fixture(scope='module')
+def alone(tmp_path_factory):
+    """What one process learns from the batches of both ranks."""
+    folder = tmp_path_factory.mktemp('alone')
+    finish(train(folder, launcher='none', batch=8))
+    return results(folder, 'none', 1)[0]
+
+
+@pytest.mark.parametrize('launcher, launch', [('pytorch', torchrun), pytest.param('slurm', srun, marks=pytest.mark.slow)])
+def test_two_ranks_train_as_one_process_on_the_union_of_their_batches(tmp_path, alone, launcher, launch):
+    finish(*launch(tmp_path))
+    first, second = results(tmp_path, launcher, 2)
+    assert first['world'] == second['world'] == 2
+    assert first['wrapper'] == second['wrapper'] == 'MMDistributedDataParallel'
+    assert first['seen'] == list(range(0, 16, 2)) * 2 and second['seen'] == list(range(1, 16, 2)) * 2
+    assert first['validated'] == alone['validated'] == list(range(16))  # a metric sees the images of both ranks
+
+    assert alone['wrapper'] == 'Line' and alone['seen'] == list(range(16)) * 2
+    for name, value in alone['state'].items():
+        assert torch.equal(first['state'][name], second['state'][name])
+        torch.testing.assert_close(first['state'][name], value, rtol=1e-6, atol=1e-6)
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """The backends with which a group was started, none being really started; an environment free of launchers."""
+    backends = []
+    monkeypatch.setattr(distributed, 'get_device', lambda: 'cpu')
+    monkeypatch.setattr(torch.distributed, 'init_process_group', backends.append)
+    environment = {name: value for name, value in os.environ.items()
+                   if not name.startswith(('SLURM_', 'OMPI_', 'MASTER_')) and name not in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK')}
+    monkeypatch.setattr(os, 'environ', environment)
+    return backends
+
+
+SLURM = dict(SLURM_PROCID='5', SLURM_NTASKS='8', SLURM_LOCALID='1', SLURM_NODELIST='n[1-2]')
+MPI = dict(OMPI_COMM_WORLD_RANK='5', OMPI_COMM_WORLD_SIZE='8', OMPI_COMM_WORLD_LOCAL_RANK='1')
+
+
+@pytest.mark.parametrize('launcher, given', [('slurm', SLURM), ('mpi', MPI)])
+def test_the_launchers_variables_become_those_torch_reads(started, launcher, given):
+    os.environ.update(given, MASTER_ADDR='n1')
+    start_group(launcher)
+    assert started == ['gloo']
+    expected = dict(RANK='5', WORLD_SIZE='8', LOCAL_RANK='1', MASTER_ADDR='n1', MASTER_PORT='29500')
+    assert {name: os.environ[name] for name in expected} == expected
+
+
+def test_slurm_without_a_host_says_what_to_set(started):
+    os.environ.update(SLURM, PATH='')
+    with pytest.raises(RuntimeError, match=r'SLURM_NODELIST=.n\[1-2\].*set MASTER_ADDR'):
+        start_group('slurm')
+    assert not started
+
+
+@pytest.mark.parametrize('launcher, says', [
+    ('pytorch', 'no RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT in the environment: .* torchrun'),
+    ('slurm', 'no SLURM_PROCID, SLURM_NTASKS, SLURM_LOCALID in the environment: .* srun'),
+    ('mpi', 'no OMPI_COMM_WORLD_RANK.* mpirun')])
+def test_ranks_that_no_launcher_started_are_told(started, launcher, says):
+    with pytest.raises(RuntimeError, match=says):
+        start_group(launcher)
+    assert not started
+
+
+def test_an_unknown_launcher_is_named(started):
+    with pytest.raises(ValueError, match="launcher 'lsf' is unknown: choose 'none', 'pytorch', 'slurm', 'mpi'"):
+        start_group('lsf')
+
+
+def test_one_process_needs_no_group(started):
+    start_group('none')
+    assert not started
+
+
+def test_with_a_gpu_mmengine_starts_the_group(started, monkeypatch):
+    monkeypatch.setattr(distributed, 'get_device', lambda: 'cuda')
+    start_group('pytorch')
+    assert not started
+
+
+def test_a_group_that_runs_is_kept(started, monkeypatch):
+    monkeypatch.setattr(torch.distributed, 'is_initialized', lambda: True)
+    start_group('pytorch')
+    assert not started
+
+
+@pytest.fixture
+def said(monkeypatch):
+    """The lines logged."""
+    lines = []
+    monkeypatch.setattr(distributed, 'print_log', lambda line, **where: lines.append(line))
+    return lines
+
+
+def sync_bn_config(**fields):
+    norm = dict(type='SyncBN', requires_grad=True)
+    return dict(
+        model=dict(backbone=dict(type='ResNet', norm_cfg=norm), decode_head=dict(norm_cfg=dict(norm)),
+                   auxiliary_head=[dict(norm_cfg=dict(norm)), dict(norm_cfg=dict(type='LN'))],
+                   neck=(dict(norm_cfg=dict(type='mmdet.MMSyncBN')), dict(norm_cfg=dict(type=nn.SyncBatchNorm)))),
+        sync_bn='torch', **fields)
+
+
+@on_cpu
+@pytest.mark.parametrize('make', [dict, Config])
+def test_sync_bn_becomes_bn_everywhere_and_one_line_says_so(make, said):
+    cfg = make(sync_bn_config())
+    adapt_to_cpu(cfg)
+    model = cfg['model']
+    assert model['backbone'] == dict(type='ResNet', norm_cfg=dict(type='BN', requires_grad=True))
+    assert model['decode_head']['norm_cfg']['type'] == 'BN'
+    assert [head['norm_cfg']['type'] for head in model['auxiliary_head']] == ['BN', 'LN']
+    assert [neck['norm_cfg']['type'] for neck in model['neck']] == ['mmdet.BN', 'BN']
+    assert cfg['sync_bn'] is None
+    assert 'model_wrapper_cfg' not in cfg  # one process: MMEngine wraps nothing
+    assert said == ['No GPU: SyncBN has no CPU kernel, 6 setting(s) of it now read BN, with statistics per process']
+
+
+@on_cpu
+def test_the_adapted_norm_runs_on_the_cpu():
+    from mmcv.cnn import build_norm_layer
+    cfg = Config(dict(norm_cfg=dict(type='SyncBN', requires_grad=True)))
+    adapt_to_cpu(cfg)
+    norm = build_norm_layer(cfg.norm_cfg, 4)[1]
+    assert type(norm) is nn.BatchNorm2d and norm(torch.randn(2, 4, 3, 3)).shape == (2, 4, 3, 3)
+
+
+@on_cpu
+def test_a_config_without_sync_bn_is_not_talked_about(said):
+    cfg = Config(dict(model=dict(norm_cfg=dict(type='LN'))))
+    adapt_to_cpu(cfg)
+    assert cfg.to_dict() == dict(model=dict(norm_cfg=dict(type='LN'))) and not said
+
+
+@on_cpu
+@pytest.mark.parametrize('fields, expected', [
+    ({}, dict(type='MMDistributedDataParallel', broadcast_buffers=False, find_unused_parameters=False, device_ids=None)),
+    (dict(find_unused_parameters=True),
+     dict(type='MMDistributedDataParallel', broadcast_buffers=False, find_unused_parameters=True, device_ids=None)),
+    (dict(model_wrapper_cfg=dict(find_unused_parameters=True, device_ids=[0], output_device=0)),
+     dict(type='MMDistributedDataParallel', find_unused_parameters=True, device_ids=None, output_device=None)),
+    (dict(model_wrapper_cfg=dict(type='MMSeparateDistributedDataParallel', broadcast_buffers=True)),
+     dict(type='MMSeparateDistributedDataParallel', broadcast_buffers=True, device_ids=None)),
+    (dict(model_wrapper_cfg=dict(type=MMDistributedDataParallel, static_graph=True)),
+     dict(type=MMDistributedDataParallel, static_graph=True, device_ids=None)),
+    (dict(model_wrapper_cfg=dict(type='MMFullyShardedDataParallel', cpu_offload=True)),
+     dict(type='MMFullyShardedDataParallel', cpu_offload=True)),
+], ids=['none', 'find_unused', 'own_fields', 'separate', 'class', 'not_ddp'])
+def test_the_wrapper_keeps_its_fields_and_loses_its_device(fields, expected):
+    cfg = Config(dict(launcher='pytorch', **fields))
+    adapt_to_cpu(cfg)
+    assert cfg.model_wrapper_cfg == expected
+
+
+def test_with_a_gpu_the_config_is_left_alone(monkeypatch):
+    monkeypatch.setattr(distributed, 'get_device', lambda: 'cuda')
+    cfg = sync_bn_config(launcher='pytorch')
+    adapt_to_cpu(cfg)
+    assert cfg == sync_bn_config(launcher='pytorch')
