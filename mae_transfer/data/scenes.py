@@ -1,0 +1,250 @@
+"""Made-up demo scenes in the layouts of the real data: unlabelled photos, COCO and ADE20K, with one command.
+
+    python -m mae_transfer.data.scenes data/scenes --photos 4000 --train 96 --val 48
+
+writes, below the given folder,
+
+    photos/00000000.jpg ...                                  for pre-training; none of them is a labelled image
+    coco/{train2017,val2017}/000000000001.jpg ...            coco/annotations/instances_{train,val}2017.json
+    ade/images/{training,validation}/000000000001.jpg ...    ade/annotations/{training,validation}/000000000001.png
+    scenes.json                                              the settings it was all made with
+
+COCO and ADE20K hold the same images: once with instances (category id = 1 + index into ``THING_CLASSES``), once with a
+semantic map (1 + index into ``SEMANTIC_CLASSES``, 0 = other, so ``reduce_zero_label=True`` reads it). The same settings
+give the same files on any number of workers.
+"""
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from .scene_painting import (MIN_SIZE, SEMANTIC_CLASSES, SEMANTIC_PALETTE, STUFF_CLASSES, THING_CLASSES, Scene,
+                             paint_scene)
+
+__all__ = ['SEMANTIC_CLASSES', 'SEMANTIC_PALETTE', 'STUFF_CLASSES', 'THING_CLASSES', 'Scene', 'coco_polygons', 'main',
+           'paint_scene', 'write_scenes']
+
+SETTINGS_FILE = 'scenes.json'
+TOOL = 'mae_transfer.data.scenes'
+VERSION = 1  # raise it when the same settings would paint other pictures
+
+# The first element of a scene's seed after the user's own: no photo shares its random numbers with a labelled image.
+_SPLIT_IDS = {'photos': 0, 'train': 1, 'val': 2}
+_COCO_FOLDER = {'train': 'train2017', 'val': 'val2017'}
+_ADE_FOLDER = {'train': 'training', 'val': 'validation'}
+
+
+def write_scenes(out: str | os.PathLike, photos: int = 4000, train: int = 96, val: int = 48, size: int = 96,
+                 seed: int = 0, workers: int | None = None, force: bool = False) -> bool:
+    """Write ``photos`` unlabelled and ``train`` + ``val`` labelled scenes of ``size`` x ``size`` pixels below ``out``.
+
+    Args:
+        workers: processes that paint, all cores by default; it changes no pixel.
+        force: replace scenes made with other settings. Only files that this tool wrote are removed.
+
+    Returns:
+        True when scenes were written, False when ``out`` already held them with these settings.
+
+    Raises:
+        ValueError: a setting is out of range.
+        FileExistsError: ``out`` holds scenes of other settings (and not ``force``), or data that is not of this tool.
+    """
+    settings = dict(photos=photos, train=train, val=val, size=size, seed=seed)
+    for name, value in settings.items():
+        least = MIN_SIZE if name == 'size' else 0
+        if value < least:
+            raise ValueError(f'{name} is {value}; it must be at least {least}')
+    workers = (os.cpu_count() or 1) if workers is None else workers
+    if workers < 1:
+        raise ValueError(f'workers is {workers}; it must be at least 1')
+
+    out = Path(out)
+    found = _read_settings(out)
+    if found is not None:
+        same = found['settings'] == settings and found['version'] == VERSION
+        if same and found['complete'] and not force:
+            return False
+        if not same and not force:
+            raise FileExistsError(f'{out} holds scenes made with other settings ({_differences(found, settings)}); '
+                                  'choose another folder, or replace them with --force')
+        for path in _files(found['settings']):
+            (out / path).unlink(missing_ok=True)
+
+    for folder in {path.parent for path in _files(settings)} | {Path('.')}:
+        (out / folder).mkdir(parents=True, exist_ok=True)
+    # Written first as incomplete: a run that was cut short is known as ours, and the next one starts over.
+    _write_settings(out, settings, complete=False)
+    jobs = [(split, index) for split in _SPLIT_IDS for index in range(settings[split])]
+    annotations = {'train': [], 'val': []}
+    write = partial(_write_scene, out, size, seed)
+    for (split, _), instances in zip(jobs, _mapped(write, jobs, workers)):
+        if split in annotations:
+            annotations[split].append(instances)
+    for split, per_image in annotations.items():
+        _write_coco_json(out, split, per_image, size)
+    _write_settings(out, settings, complete=True)
+    return True
+
+
+def coco_polygons(mask: np.ndarray) -> list[list[float]]:
+    """A bool mask (H, W) as COCO polygons [x0, y0, x1, y1, ...] in pixels; pycocotools decodes them to it."""
+    zoom = 4  # findContours walks along pixel centres: on enlarged pixels that loses 1/8 of a pixel, not 1/2
+    large = np.kron(mask.astype(np.uint8), np.ones((zoom, zoom), np.uint8))
+    contours, tree = cv2.findContours(large, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    for contour, (_, _, _, parent) in zip(contours, tree[0] if tree is not None else ()):
+        if parent >= 0:
+            # A polygon has no holes: cut the mask through this one, and it opens into both halves.
+            cut = int(contour[:, 0, 0].mean()) // zoom
+            left, right = mask.copy(), mask.copy()
+            left[:, cut:] = False
+            right[:, :cut] = False
+            return coco_polygons(left) + coco_polygons(right)
+    # 0.35 of smoothing and 1/8 lost stay below half a pixel, so no pixel's centre changes sides.
+    smooth = [cv2.approxPolyDP(contour, 0.35 * zoom, True)[:, 0] for contour in contours]
+    return [((points + 0.5) / zoom).ravel().tolist() for points in smooth]
+
+
+def _write_scene(out: Path, size: int, seed: int, job: tuple[str, int]) -> list[dict]:
+    """Paint and write one scene; returns its COCO annotations, still without ids (none for a photo)."""
+    split, index = job
+    scene = paint_scene(np.random.default_rng([seed, _SPLIT_IDS[split], index]), size)
+    buffer = io.BytesIO()
+    # Full chroma resolution: at this size halving it would blur the edges between two hues.
+    Image.fromarray(scene.image).save(buffer, 'JPEG', quality=95, subsampling=0)
+    paths = _scene_files(split, index)
+    for path in paths:
+        if path.suffix == '.jpg':
+            (out / path).write_bytes(buffer.getvalue())
+        else:
+            Image.fromarray(scene.semantic).save(out / path)
+    if split == 'photos':
+        return []
+    return [_annotation(label, mask) for label, mask in zip(scene.labels, scene.masks)]
+
+
+def _annotation(label: int, mask: np.ndarray) -> dict:
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    left, top = int(columns[0]), int(rows[0])
+    return {'category_id': label + 1, 'segmentation': coco_polygons(mask), 'area': int(mask.sum()),
+            'bbox': [left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top], 'iscrowd': 0}
+
+
+def _mapped(write, jobs: list, workers: int) -> Iterator[list[dict]]:
+    if min(workers, len(jobs)) <= 1:
+        yield from map(write, jobs)
+        return
+    with multiprocessing.Pool(min(workers, len(jobs)), initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+        yield from pool.imap(write, jobs, chunksize=max(1, min(32, len(jobs) // workers)))
+
+
+def _write_coco_json(out: Path, split: str, per_image: list[list[dict]], size: int) -> None:
+    images = [{'id': index + 1, 'file_name': _scene_files(split, index)[0].name, 'height': size, 'width': size,
+               'license': 1} for index in range(len(per_image))]
+    flat = [dict(annotation, image_id=index + 1) for index, instances in enumerate(per_image)
+            for annotation in instances]
+    content = {
+        'info': {'description': 'Made-up scenes of patterned shapes', 'version': str(VERSION), 'contributor': TOOL},
+        'licenses': [{'id': 1, 'name': 'Apache License 2.0', 'url': 'https://www.apache.org/licenses/LICENSE-2.0'}],
+        'images': images,
+        'annotations': [dict(annotation, id=number) for number, annotation in enumerate(flat, 1)],
+        'categories': [{'id': index + 1, 'name': name, 'supercategory': name.split()[1]}
+                       for index, name in enumerate(THING_CLASSES)],
+    }
+    (out / _annotation_file(split)).write_text(json.dumps(content))
+
+
+def _annotation_file(split: str) -> Path:
+    return Path('coco', 'annotations', f'instances_{_COCO_FOLDER[split]}.json')
+
+
+def _scene_files(split: str, index: int) -> list[Path]:
+    if split == 'photos':
+        return [Path('photos', f'{index:08d}.jpg')]
+    stem, ade = f'{index + 1:012d}', _ADE_FOLDER[split]
+    return [Path('coco', _COCO_FOLDER[split], f'{stem}.jpg'), Path('ade', 'images', ade, f'{stem}.jpg'),
+            Path('ade', 'annotations', ade, f'{stem}.png')]
+
+
+def _files(settings: dict) -> Iterator[Path]:
+    """Every file that a run with these settings writes, relative to its folder, except the settings themselves."""
+    for split in _SPLIT_IDS:
+        if split != 'photos':
+            yield _annotation_file(split)
+        for index in range(settings[split]):
+            yield from _scene_files(split, index)
+
+
+def _read_settings(out: Path) -> dict | None:
+    if out.exists() and not out.is_dir():
+        raise FileExistsError(f'{out} is a file; name a folder to write the scenes to')
+    path = out / SETTINGS_FILE
+    if path.exists():
+        try:
+            found = json.loads(path.read_text())
+            if found['tool'] == TOOL and set(found) >= {'version', 'settings', 'complete'}:
+                return found
+        except (ValueError, KeyError, TypeError):
+            pass
+        raise FileExistsError(f'{path} was not written by {TOOL}; choose another folder')
+    foreign = [name for name in ('photos', 'coco', 'ade') if (out / name).exists()]
+    if foreign:
+        # It could be the real COCO; not even --force may touch it.
+        raise FileExistsError(f'{out} holds {", ".join(foreign)} but no {SETTINGS_FILE}, so not scenes of this tool; '
+                              'choose another folder')
+    return None
+
+
+def _write_settings(out: Path, settings: dict, complete: bool) -> None:
+    content = {'tool': TOOL, 'version': VERSION, 'complete': complete, 'settings': settings,
+               'thing_classes': THING_CLASSES, 'semantic_classes': SEMANTIC_CLASSES,
+               'semantic_palette': SEMANTIC_PALETTE}
+    (out / SETTINGS_FILE).write_text(json.dumps(content, indent=1) + '\n')
+
+
+def _differences(found: dict, settings: dict) -> str:
+    old = dict(found['settings'], version=found['version'])
+    new = dict(settings, version=VERSION)
+    return ', '.join(f'{name} {old.get(name)} there, {new[name]} asked' for name in new if old.get(name) != new[name])
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command line; returns the exit code: 0 written or already there, 2 refused with one line on stderr."""
+    parser = argparse.ArgumentParser(prog=f'python -m {TOOL}', description=__doc__.splitlines()[0])
+    parser.add_argument('out', metavar='OUT', help='folder to write to')
+    parser.add_argument('--photos', type=int, default=4000, help='unlabelled images (default: %(default)s)')
+    parser.add_argument('--train', type=int, default=96, help='labelled training images (default: %(default)s)')
+    parser.add_argument('--val', type=int, default=48, help='labelled validation images (default: %(default)s)')
+    parser.add_argument('--size', type=int, default=96, help='side of an image in pixels (default: %(default)s)')
+    parser.add_argument('--seed', type=int, default=0, help='another seed, other scenes (default: %(default)s)')
+    parser.add_argument('--workers', type=int, default=None, help='processes (default: all cores)')
+    parser.add_argument('--force', action='store_true', help='replace scenes made with other settings')
+    args = parser.parse_args(argv)
+    start = time.perf_counter()
+    try:
+        written = write_scenes(**vars(args))
+    except (ValueError, OSError) as error:
+        system = getattr(error, 'strerror', None)  # set when the file system refused, not when we did
+        print(f'scenes: cannot write {error.filename}: {system}' if system else f'scenes: {error}', file=sys.stderr)
+        return 2
+    if not written:
+        print(f'already there: {args.out}')
+        return 0
+    print(f'{args.photos} photos, {args.train} + {args.val} labelled scenes of {args.size} px written to {args.out} '
+          f'in {time.perf_counter() - start:.1f} s')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
