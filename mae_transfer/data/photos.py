@@ -1,0 +1,130 @@
+"""Unlabelled photos for pre-training: a folder tree, a list file, or an ImageNet layout."""
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from zlib import crc32
+
+import torch
+from PIL import Image
+from torch.utils.data import Dataset
+from torchvision.transforms import InterpolationMode, v2
+
+from ..errors import UserError
+from ..registry import DATASETS, FUNCTIONS
+
+SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm')
+
+
+@DATASETS.register_module()
+class Photos(Dataset):
+    """Photos as uint8 crops, each with the seed that its masking follows.
+
+    Args:
+        data_root: a folder, searched through for images; with ``train/`` and ``val/`` inside (ImageNet's layout), the one
+            that ``split`` names is searched. Or a text file with one path a line, relative to the file's folder; what stands
+            behind the path, after a space, is ignored.
+        split: 'train': random crops; 'val': centre crops of photos that 'train' leaves out.
+        img_size: side, or (height, width), of the crops.
+        scale: least and greatest share of the photo's area that a random crop shows (MAE: .2 to 1).
+        hold_out: share of the photos kept for 'val' where the source has no parts of its own; chosen by the photo's path, so
+            it is the same in every run. 1 gives all to 'val'.
+        mode: 'RGB' (3 channels) or 'L' (1).
+
+    Items: dict of ``inputs`` (C, h, w) uint8, ``seeds`` int64 scalar, ``skipped`` list of the paths that could not be read on
+    the way to this item: an unreadable photo is skipped for the next one.
+
+    Raises:
+        UserError: no such folder, no image in it.
+    """
+
+    def __init__(self, data_root: str, split: str = 'train', img_size: int | tuple[int, int] = 224,
+                 scale: tuple[float, float] = (.2, 1.), hold_out: float = .02, mode: str = 'RGB'):
+        if split not in ('train', 'val'):
+            raise UserError(f"split is 'train' or 'val'; found '{split}'")
+        self.root, self.names = find_photos(data_root, split, hold_out)
+        self.split, self.mode = split, mode
+        height, width = (img_size, img_size) if isinstance(img_size, int) else img_size
+        if split == 'train':
+            self.transform = v2.Compose([
+                v2.RandomResizedCrop((height, width), scale=scale, interpolation=InterpolationMode.BICUBIC),
+                v2.RandomHorizontalFlip(), v2.PILToTensor()])
+        else:
+            # As ImageNet is evaluated: the shorter side to 256 / 224 of the crop.
+            self.transform = v2.Compose([
+                v2.Resize(round(max(height, width) * 256 / 224), interpolation=InterpolationMode.BICUBIC),
+                v2.CenterCrop((height, width)), v2.PILToTensor()])
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, key: int | tuple[int, int]) -> dict:
+        """The photo ``index``, or ``(index, seed)`` of :class:`~mae_transfer.data.sampler.SeededSampler`.
+
+        With a seed, crop, flip and masking follow from it alone; without one, from the photo's number for 'val' and from
+        the worker's generator for 'train'.
+        """
+        if isinstance(key, tuple):
+            index, seed = key
+        else:
+            index, seed = key, key if self.split == 'val' else int(torch.randint(2 ** 62, ()))
+        skipped = []
+        for step in range(len(self.names)):
+            name = self.names[(index + step) % len(self.names)]
+            try:
+                with Image.open(self.root / name) as file:
+                    image = file.convert(self.mode)
+                break
+            except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+                skipped.append(name)
+        else:
+            raise UserError(f'none of the {len(self.names)} photos in {self.root} can be read as an image')
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return dict(inputs=self.transform(image), seeds=seed, skipped=skipped)
+
+
+def find_photos(data_root: str, split: str, hold_out: float) -> tuple[Path, list[str]]:
+    """The folder and the sorted paths below it that make up a split; see :class:`Photos`."""
+    root = Path(data_root)
+    if root.is_file():
+        lines = [line.strip() for line in root.read_text().splitlines()]
+        names = [_listed_name(line) for line in lines if line]
+        if not names:
+            raise UserError(f'list file {root} names no photo: one path a line, relative to {root.parent}')
+        return root.parent, _part(names, split, hold_out)
+    if not root.is_dir():
+        raise UserError(f'data_root {root} does not exist: give a folder of images or a list file (--cfg-options data_root=...)')
+    if (root / 'train').is_dir() and (root / 'val').is_dir():
+        root, hold_out = root / split, None
+    names = sorted(
+        os.path.relpath(os.path.join(folder, file), root)
+        for folder, _, files in os.walk(root, followlinks=True) for file in files if file.lower().endswith(SUFFIXES))
+    if not names:
+        raise UserError(f'no image in {root}: looked for {", ".join(SUFFIXES)} in all folders below it')
+    return root, names if hold_out is None else _part(names, split, hold_out)
+
+
+def _listed_name(line: str) -> str:
+    """The path of a list file's line: whole where it ends like an image, else without what stands behind the last space."""
+    return line if line.lower().endswith(SUFFIXES) else line.rsplit(None, 1)[0]
+
+
+def _part(names: list[str], split: str, hold_out: float) -> list[str]:
+    """'val': the photos whose paths hash lowest, at least one; 'train': the others."""
+    if hold_out == 1 and split == 'val':
+        return names
+    if len(names) < 2:
+        raise UserError(f'{len(names)} photo cannot be split into train and val: give at least two')
+    count = min(max(1, round(len(names) * hold_out)), len(names) - 1)
+    held = set(sorted(names, key=lambda name: (crc32(name.encode()), name))[:count])
+    return [name for name in names if (name in held) == (split == 'val')]
+
+
+@FUNCTIONS.register_module()
+def collate_photos(items: list[dict]) -> dict:
+    """Items of :class:`Photos` to a batch: ``inputs`` (B, C, h, w) uint8, ``seeds`` (B,) int64, ``skipped`` list of paths."""
+    return dict(
+        inputs=torch.stack([item['inputs'] for item in items]),
+        seeds=torch.tensor([item['seeds'] for item in items], dtype=torch.int64),
+        skipped=[name for item in items for name in item['skipped']])

@@ -1,0 +1,4 @@
+"""Metrics."""
+from .reconstruction import ReconstructionLoss
+
+__all__ = ['ReconstructionLoss']

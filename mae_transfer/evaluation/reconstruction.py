@@ -1,0 +1,25 @@
+"""How well an MAE guesses the masked patches of photos that it was not trained on."""
+from __future__ import annotations
+
+import math
+
+from mmengine.evaluator import BaseMetric
+
+from ..registry import METRICS
+
+
+@METRICS.register_module()
+class ReconstructionLoss(BaseMetric):
+    """The pre-training loss on held-out photos, each under the mask of its own fixed seed: comparable between checkpoints.
+
+    Reports ``reconstruction/masked_loss``, the mean over the images.
+    """
+    default_prefix = 'reconstruction'
+
+    def process(self, data_batch: dict, data_samples: list[dict]) -> None:
+        """Take the per-image losses of ``MAE.forward(mode='predict')``."""
+        self.results.extend(sample['loss'] for sample in data_samples)
+
+    def compute_metrics(self, results: list[float]) -> dict:
+        """Mean of the images' losses."""
+        return dict(masked_loss=math.fsum(results) / len(results))

@@ -1,0 +1,62 @@
+"""Pictures of what the MAE makes of held-out photos, while it learns."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from PIL import Image
+
+from ..registry import DATASETS, HOOKS
+from ..visualization.reconstruction import reconstruction_sheet
+
+
+@HOOKS.register_module()
+class ReconstructionHook(Hook):
+    """Draw some photos masked, reconstructed and whole, into ``<work_dir>/reconstructions/`` and the visualizer.
+
+    Args:
+        dataset: config of the photos, usually the validation data set's.
+        count: number of photos, the first of the data set; their masks stay the same through the run.
+        interval: epochs between pictures (iterations in an iteration-based run); the end of training has one always.
+        by_epoch: whether ``interval`` counts epochs.
+    """
+    priority = 'LOW'
+
+    def __init__(self, dataset: dict, count: int = 8, interval: int = 20, by_epoch: bool = True):
+        self.dataset, self.count, self.interval, self.by_epoch = dataset, count, interval, by_epoch
+        self.batch: dict | None = None
+
+    def after_train_epoch(self, runner) -> None:
+        """Draw at every ``interval``-th epoch."""
+        if self.by_epoch and self.every_n_epochs(runner, self.interval):
+            self.draw(runner, f'epoch_{runner.epoch + 1}')
+
+    def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
+        """Draw at every ``interval``-th iteration."""
+        if not self.by_epoch and self.every_n_train_iters(runner, self.interval):
+            self.draw(runner, f'iter_{runner.iter + 1}')
+
+    def after_train(self, runner) -> None:
+        """Draw the trained model."""
+        self.draw(runner, 'last')
+
+    @master_only
+    def draw(self, runner, name: str) -> None:
+        """Write ``reconstructions/<name>.png``."""
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        if self.batch is None:
+            dataset = DATASETS.build(self.dataset)
+            items = [dataset[i] for i in range(min(self.count, len(dataset)))]
+            self.batch = dict(inputs=torch.stack([item['inputs'] for item in items]),
+                              seeds=torch.tensor([item['seeds'] for item in items]))
+        training = model.training
+        model.eval()
+        sheet = reconstruction_sheet(model, self.batch)
+        model.train(training)
+        folder = Path(runner.work_dir) / 'reconstructions'
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(sheet).save(folder / f'{name}.png')
+        runner.visualizer.add_image('reconstructions', sheet, step=runner.iter)

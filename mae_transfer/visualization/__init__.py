@@ -1,0 +1,1 @@
+"""Reconstructions, plots, pictures of predictions."""

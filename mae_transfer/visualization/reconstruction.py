@@ -1,0 +1,42 @@
+"""Masked photo, reconstruction and original, side by side (the layout of the paper's Fig. 2)."""
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@torch.no_grad()
+def reconstruction_sheet(model, batch: dict, margin: int = 2) -> np.ndarray:
+    """A row for each photo: what the encoder saw, what the model makes of it, the photo.
+
+    Args:
+        model: an :class:`~mae_transfer.pretrain.MAE` with a preprocessor.
+        batch: ``inputs`` (B, C, H, W) uint8 and ``seeds`` (B,), as of :func:`~mae_transfer.data.collate_photos`.
+        margin: pixels of white between the pictures.
+
+    Returns:
+        (height, width, 3) uint8.
+    """
+    images = model.data_preprocessor(batch)
+    inputs, seeds = images['inputs'], images['seeds']
+    mask = model.mask(inputs, seeds)
+    patch = model.vit.patch_size
+    hidden = mask.as_image_order().reshape(len(inputs), 1, *model.grid(inputs))
+    hidden = hidden.repeat_interleave(patch, 2).repeat_interleave(patch, 3)
+    # Normalised zero is the mean colour: a quiet grey for what is hidden.
+    columns = [inputs * (1 - hidden), model.reconstruct(inputs, mask), inputs]
+    return _tile([model.data_preprocessor.to_uint8(column) for column in columns], margin)
+
+
+def _tile(columns: list[Tensor], margin: int) -> np.ndarray:
+    pictures = torch.stack(columns, dim=1).cpu()  # (B, columns, C, H, W)
+    if pictures.shape[2] == 1:
+        pictures = pictures.expand(-1, -1, 3, -1, -1)
+    batch, count, _, height, width = pictures.shape
+    sheet = np.full((batch * (height + margin) - margin, count * (width + margin) - margin, 3), 255, np.uint8)
+    for row in range(batch):
+        for column in range(count):
+            top, left = row * (height + margin), column * (width + margin)
+            sheet[top:top + height, left:left + width] = pictures[row, column, :3].permute(1, 2, 0).numpy()
+    return sheet
