@@ -1,0 +1,55 @@
+"""MAE's schedule: linear warm-up from zero, then half a cosine, at every iteration."""
+from __future__ import annotations
+
+import math
+
+from mmengine.optim import _ParamScheduler
+
+from ..errors import UserError
+from ..registry import PARAM_SCHEDULERS
+
+
+def warmup_cosine(epoch: float, warmup: float, end: float) -> float:
+    """Share of the full learning rate at a fractional epoch (official code, ``util/lr_sched.py``; min lr 0)."""
+    if epoch < warmup:
+        return epoch / warmup
+    return .5 * (1 + math.cos(math.pi * (epoch - warmup) / (end - warmup)))
+
+
+@PARAM_SCHEDULERS.register_module()
+class WarmupCosineLR(_ParamScheduler):
+    """Learning rate of each group: its own base value times :func:`warmup_cosine` of the fractional epoch.
+
+    With gradient accumulation the rate stays that of the first micro-batch until the step is done, as in the official code.
+
+    Args:
+        optimizer: optimiser or wrapper.
+        warmup: length of the warm-up, in epochs (``by_epoch=True``) or iterations.
+        end: where the cosine reaches its end, likewise.
+        min_lr_ratio: lowest rate, as a share of each group's base rate (so it scales with layer decay).
+        accumulation: micro-batches per step; ``tools/train.py`` fills it in.
+        by_epoch: must come with ``convert_to_iter_based=True``: the schedule moves at every iteration.
+    """
+
+    def __init__(self, optimizer, warmup: float, end: float, min_lr_ratio: float = 0., accumulation: int = 1,
+                 epoch_length: int = 1, by_epoch: bool = False, last_step: int = -1, verbose: bool = False):
+        if by_epoch:
+            raise UserError('WarmupCosineLR by_epoch=True needs convert_to_iter_based=True: it moves at every iteration')
+        if not 0 <= warmup < end:
+            raise UserError(f'the warm-up must end before the schedule does; found warmup={warmup}, end={end}')
+        self.warmup, self.length, self.min_lr_ratio = warmup, end, min_lr_ratio
+        self.accumulation, self.epoch_length = accumulation, epoch_length
+        # `end` of the base class counts iterations; one more, so that the last value is reached.
+        super().__init__(optimizer, 'lr', end=math.ceil(end * epoch_length) + 1, last_step=last_step, by_epoch=False, verbose=verbose)
+
+    @classmethod
+    def build_iter_from_epoch(cls, *args, epoch_length: int, by_epoch: bool = True, **kwargs) -> WarmupCosineLR:
+        """MMEngine's conversion: lengths stay in epochs, and ``epoch_length`` iterations make one."""
+        return cls(*args, epoch_length=epoch_length, **kwargs)
+
+    def _get_value(self) -> list[float]:
+        first = self.last_step // self.accumulation * self.accumulation
+        share = warmup_cosine(first / self.epoch_length, self.warmup, self.length)
+        if first / self.epoch_length >= self.warmup:
+            share = self.min_lr_ratio + (1 - self.min_lr_ratio) * share
+        return [base * share for base in self.base_values]
