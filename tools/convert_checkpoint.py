@@ -5,7 +5,7 @@
 
 The layout of SRC is recognised by its names: official MAE, timm, mmpretrain, Hugging Face ViTMAE, ours. The suffix of DST says
 how it is written: .pth by torch.save, wrapped as that layout's readers expect; .safetensors flat. What is not carried over is
-named; weights are never changed.
+named; weights are never changed, but for their precision with --half.
 """
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ WRAPPERS = dict(official='model', timm=None, mmpretrain='state_dict', hf=None, m
 SUFFIXES = ('.pth', '.safetensors')
 
 
-def convert(src: str, dst: str, layout: str, force: bool = False) -> tuple[Weights, dict, list[str]]:
-    """Read ``src``, write ``dst``.
+def convert(src: str, dst: str, layout: str, force: bool = False, half: bool = False) -> tuple[Weights, dict, list[str]]:
+    """Read ``src``, write ``dst``; with ``half`` in float16, which halves the file.
 
     Returns:
         What was read; what was written, flat; the names of what was not carried over.
@@ -54,6 +54,8 @@ def convert(src: str, dst: str, layout: str, force: bool = False) -> tuple[Weigh
     # Own memory for each: slices of a fused matrix must not drag the whole matrix into the file.
     state = {name: value.detach().clone().contiguous() for name, value in
              from_canonical(weights.encoder, decoder, layout, head).items()}
+    if half:
+        state = {name: value.half() if value.is_floating_point() else value for name, value in state.items()}
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f'.{target.name}.part')  # so that an interrupted run leaves no half file under the name
     if target.suffix == '.safetensors':
@@ -70,13 +72,14 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('src', help='checkpoint file, or a work_dir of MMEngine')
     parser.add_argument('dst', help='file to write, .pth or .safetensors')
     parser.add_argument('--to', required=True, choices=list(LAYOUTS), help='layout to write')
+    parser.add_argument('--half', action='store_true', help='write float16')
     parser.add_argument('--force', action='store_true', help='overwrite DST')
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
-    weights, state, dropped = convert(args.src, args.dst, args.to, args.force)
+    weights, state, dropped = convert(args.src, args.dst, args.to, args.force, args.half)
     parts = [f'encoder ({len(weights.encoder)})']
     if weights.decoder and 'decoder' in LAYOUTS[args.to]:
         parts.append(f'decoder ({len(weights.decoder)})')

@@ -13,6 +13,7 @@ env_cfg = dict(
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
     dist_cfg=dict(backend='nccl'))
 vis_backends = [dict(type='LocalVisBackend')]
+custom_hooks = [dict(type='mae_transfer.NonFiniteLossHook', interval=50)]
 log_level = 'INFO'
 load_from = None
 resume = False

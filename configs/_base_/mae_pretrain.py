@@ -63,7 +63,7 @@ custom_hooks = [
     dict(type='GlobalLossHook'),
     dict(type='NonFiniteLossHook', interval=50),
     dict(type='SkippedPhotosHook'),
-    dict(type='ReconstructionHook', interval=100, dataset=dict(type='Photos', data_root=data_root, split='val', img_size=224)),
+    dict(type='ReconstructionHook', interval=100),
 ]
 
 env_cfg = dict(mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0), dist_cfg=dict(backend='nccl'))

@@ -19,6 +19,8 @@ from mmengine.registry import MODEL_WRAPPERS
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from ..errors import UserError
+
 # launcher: {what torch.distributed and MMEngine read: where the launcher put it}
 _ENVIRONMENT = {
     'pytorch': {name: name for name in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT')},
@@ -29,6 +31,10 @@ _ENVIRONMENT = {
 _STARTED_BY = {'pytorch': 'torchrun (tools/dist_train.sh)', 'slurm': 'srun', 'mpi': 'mpirun, with MASTER_ADDR set'}
 
 
+class LaunchError(UserError, RuntimeError):
+    """Processes that were not started as the launcher's name says."""
+
+
 def start_group(launcher: str) -> None:
     """Join the ranks by gloo where there is no GPU; MMEngine's Runner finds the group and does not start its own.
 
@@ -36,18 +42,18 @@ def start_group(launcher: str) -> None:
         launcher: MMEngine's ``'none'``, ``'pytorch'``, ``'slurm'`` or ``'mpi'``.
 
     Raises:
-        ValueError: for another launcher.
-        RuntimeError: if the environment is not the one the launcher makes.
+        UserError: for another launcher.
+        LaunchError: if the environment is not the one the launcher makes.
     """
     if launcher == 'none' or get_device() != 'cpu' or torch.distributed.is_initialized():
         return
     if launcher not in _ENVIRONMENT:
-        raise ValueError(f"launcher {launcher!r} is unknown: choose 'none', {', '.join(map(repr, _ENVIRONMENT))}")
+        raise UserError(f"launcher {launcher!r} is unknown: choose 'none', {', '.join(map(repr, _ENVIRONMENT))}")
     sources = _ENVIRONMENT[launcher]
     missing = [name for name in sources.values() if name not in os.environ]
     if missing:
-        raise RuntimeError(f'launcher {launcher!r} finds no {", ".join(missing)} in the environment: '
-                           f'start the ranks with {_STARTED_BY[launcher]}')
+        raise LaunchError(f'launcher {launcher!r} finds no {", ".join(missing)} in the environment: '
+                          f'start the ranks with {_STARTED_BY[launcher]}')
     os.environ.update({name: os.environ[source] for name, source in sources.items()})
     if 'MASTER_ADDR' not in os.environ:
         os.environ['MASTER_ADDR'] = _first_slurm_host()
@@ -61,8 +67,8 @@ def _first_slurm_host() -> str:
         hosts = subprocess.run(['scontrol', 'show', 'hostnames', nodes], capture_output=True, text=True, check=True)
         return hosts.stdout.split()[0]
     except (OSError, subprocess.CalledProcessError, IndexError) as error:
-        raise RuntimeError(f'scontrol does not name the first host of SLURM_NODELIST={nodes!r} ({error}): '
-                           'set MASTER_ADDR to it') from error
+        raise LaunchError(f'scontrol does not name the first host of SLURM_NODELIST={nodes!r} ({error}): '
+                          'set MASTER_ADDR to it') from error
 
 
 def adapt_to_cpu(cfg) -> None:

@@ -80,7 +80,7 @@ class Photos(Dataset):
         else:
             raise UserError(f'none of the {len(self.names)} photos in {self.root} can be read as an image')
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)  # torch.manual_seed would set the GPU's generator too
             return dict(inputs=self.transform(image), seeds=seed, skipped=skipped)
 
 
@@ -106,8 +106,11 @@ def find_photos(data_root: str, split: str, hold_out: float) -> tuple[Path, list
 
 
 def _listed_name(line: str) -> str:
-    """The path of a list file's line: whole where it ends like an image, else without what stands behind the last space."""
-    return line if line.lower().endswith(SUFFIXES) else line.rsplit(None, 1)[0]
+    """The path of a list file's line: as far as its last word that ends like an image (names may hold spaces)."""
+    name = line
+    while not name.lower().endswith(SUFFIXES) and len(name.split()) > 1:
+        name = name.rsplit(None, 1)[0]
+    return name
 
 
 def _part(names: list[str], split: str, hold_out: float) -> list[str]:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import torch
-from mmengine.hooks import Hook
+from mmengine.hooks import CheckpointHook, Hook
 
 from ..errors import UserError
 from ..registry import HOOKS
@@ -34,8 +34,12 @@ class NonFiniteLossHook(Hook):
             self.first_bad = torch.tensor(never, device=loss.device)
         now = torch.where(torch.isfinite(loss.detach()).all(), never, runner.iter + 1)
         self.first_bad = torch.minimum(self.first_bad, now)
-        if self.every_n_train_iters(runner, self.interval):
+        if self.every_n_train_iters(runner, self.interval) or self._checkpoint_follows(runner):
             self.check()
+
+    def _checkpoint_follows(self, runner) -> bool:
+        hooks = [hook for hook in runner.hooks if isinstance(hook, CheckpointHook) and not hook.by_epoch]
+        return any(self.every_n_train_iters(runner, hook.interval) or self.is_last_train_iter(runner) for hook in hooks)
 
     def after_train_epoch(self, runner) -> None:
         """Ask before the epoch's checkpoint is saved."""

@@ -18,14 +18,14 @@ class ReconstructionHook(Hook):
     """Draw some photos masked, reconstructed and whole, into ``<work_dir>/reconstructions/`` and the visualizer.
 
     Args:
-        dataset: config of the photos, usually the validation data set's.
+        dataset: config of the photos; default the config's validation data set.
         count: number of photos, the first of the data set; their masks stay the same through the run.
         interval: epochs between pictures (iterations in an iteration-based run); the end of training has one always.
         by_epoch: whether ``interval`` counts epochs.
     """
     priority = 'LOW'
 
-    def __init__(self, dataset: dict, count: int = 8, interval: int = 20, by_epoch: bool = True):
+    def __init__(self, dataset: dict | None = None, count: int = 8, interval: int = 20, by_epoch: bool = True):
         self.dataset, self.count, self.interval, self.by_epoch = dataset, count, interval, by_epoch
         self.batch: dict | None = None
 
@@ -48,7 +48,7 @@ class ReconstructionHook(Hook):
         """Write ``reconstructions/<name>.png``."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         if self.batch is None:
-            dataset = DATASETS.build(self.dataset)
+            dataset = DATASETS.build(self.dataset or runner.cfg.val_dataloader.dataset)
             items = [dataset[i] for i in range(min(self.count, len(dataset)))]
             self.batch = dict(inputs=torch.stack([item['inputs'] for item in items]),
                               seeds=torch.tensor([item['seeds'] for item in items]))

@@ -9,11 +9,10 @@ from ..registry import HOOKS
 
 @HOOKS.register_module()
 class SkippedPhotosHook(Hook):
-    """Name each photo that could not be read when it is first met, and all of them when training ends."""
+    """Name each photo that could not be read when it is first met, and all of them when training or testing ends."""
     priority = 'BELOW_NORMAL'
 
-    def before_train(self, runner) -> None:
-        """Start counting."""
+    def __init__(self):
         self.met: set[str] = set()
 
     def after_train_iter(self, runner, batch_idx: int, data_batch: dict | None = None, outputs=None) -> None:
@@ -23,9 +22,13 @@ class SkippedPhotosHook(Hook):
                 self.met.add(name)
                 runner.logger.warning(f'unreadable photo skipped: {name}')
 
+    after_val_iter = after_test_iter = after_train_iter
+
     def after_train(self, runner) -> None:
         """Report the count and the names, over all processes."""
         names = sorted(set().union(*all_gather_object(self.met)))
         if names:
             shown = ', '.join(names[:20]) + (f' and {len(names) - 20} more' if len(names) > 20 else '')
             runner.logger.warning(f'{len(names)} unreadable photos were skipped: {shown}')
+
+    after_test = after_train

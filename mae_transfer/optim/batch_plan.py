@@ -42,8 +42,10 @@ def plan_batch(total: int | None, per_gpu: int, gpus: int, base_lr: float) -> Ba
     """Share out ``total`` images; None takes what the GPUs hold at once.
 
     Raises:
-        UserError: the total is no multiple of what the GPUs hold at once.
+        UserError: the total is no multiple of what the GPUs hold at once; a number below one.
     """
+    if not isinstance(per_gpu, int) or per_gpu < 1 or (total is not None and (not isinstance(total, int) or total < 1)):
+        raise UserError(f'train_dataloader.batch_size and total_batch_size are whole numbers above zero; found {per_gpu} and {total}')
     at_once = per_gpu * gpus
     total = total or at_once
     if total % at_once:
@@ -72,8 +74,11 @@ def apply_batch_plan(cfg: Config, gpus: int) -> BatchPlan | None:
     for scheduler in schedulers if isinstance(schedulers, list) else [schedulers]:
         if scheduler.type.rpartition('.')[2] == 'WarmupCosineLR':
             scheduler.accumulation = plan.accumulation
+            if not scheduler.get('convert_to_iter_based', False):
+                _stretch(scheduler, ('warmup', 'end'), plan.accumulation)
         elif not scheduler.get('by_epoch', True):
-            _stretch(scheduler, ('begin', 'end', 'T_max', 'total_iters'), plan.accumulation)
+            _stretch(scheduler, ('begin', 'end', 'T_max', 'total_iters', 'total_steps', 'step_size', 'milestones', 'periods'),
+                     plan.accumulation)
     if cfg.train_cfg.get('type') == 'IterBasedTrainLoop' or not cfg.train_cfg.get('by_epoch', True):
         _stretch(cfg.train_cfg, ('max_iters', 'val_interval', 'val_begin'), plan.accumulation)
         checkpoint = cfg.get('default_hooks', {}).get('checkpoint', {})
@@ -84,5 +89,8 @@ def apply_batch_plan(cfg: Config, gpus: int) -> BatchPlan | None:
 
 def _stretch(settings: dict, names: tuple[str, ...], factor: int) -> None:
     for name in names:
-        if settings.get(name) is not None:
-            settings[name] = settings[name] * factor
+        value = settings.get(name)
+        if isinstance(value, (list, tuple)):
+            settings[name] = [length * factor for length in value]
+        elif value is not None:
+            settings[name] = value * factor

@@ -68,7 +68,7 @@ def parameter_groups(model: nn.Module, lr: float, weight_decay: float, layer_dec
         depth = top
         for prefix, vit in vits.items():
             if not prefix or name.startswith(prefix + '.'):
-                depth = parameter_depth(name[len(prefix) + 1 if prefix else 0:], vit.depth)
+                depth = parameter_depth(name[len(prefix) + 1 if prefix else 0:], vit.depth) + top - (vit.depth + 1)
         decay = 0. if parameter.ndim <= 1 or name.rpartition('.')[2] in no_decay else weight_decay
         scale = layer_decay ** (top - depth)
         group = groups[depth, decay]

@@ -63,7 +63,7 @@ class RandomMasking(nn.Module):
             grid: (rows, columns) of patches, N in all.
             noise: (B, N), see :func:`seeded_noise`.
         """
-        order = noise.argsort(dim=1)
+        order = noise.argsort(dim=1, stable=True)  # equal noise is sorted alike on every device
         kept = self.num_kept(grid)
         return Mask(order[:, :kept], order[:, kept:])
 

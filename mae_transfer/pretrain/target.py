@@ -1,7 +1,6 @@
 """What the decoder should predict for the masked patches, and how far off it is."""
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from ..registry import MODELS

@@ -162,18 +162,21 @@ class ViT(BaseModule):
         height, width = images.shape[-2:]
         images = F.pad(images, (0, -width % self.patch_size, 0, -height % self.patch_size))
         x, grid = self._embed(images)
-        maps = []
+        maps = {}
         for i, block in enumerate(self.blocks[:max(self.out_indices) + 1]):
             x = self._run(block, x, grid)
             if i in self.out_indices:
                 tap = self.norm(x) if i == self.depth - 1 else x
-                maps.append(tap[:, self.num_prefix:].transpose(1, 2).unflatten(2, grid))
-        return tuple(maps)
+                maps[i] = tap[:, self.num_prefix:].transpose(1, 2).unflatten(2, grid)
+        return tuple(maps[i] for i in self.out_indices)
 
     def _embed(self, images: Tensor, keep: Tensor | None = None) -> tuple[Tensor, tuple[int, int]]:
         if images.shape[1] != self.in_channels:
             raise ValueError(f'this ViT takes {self.in_channels} channels; found images of shape {tuple(images.shape)}')
-        grid = (images.shape[2] // self.patch_size, images.shape[3] // self.patch_size)
+        height, width = images.shape[-2:]
+        if height % self.patch_size or width % self.patch_size:
+            raise ValueError(f'an image of {height} x {width} does not divide into patches of {self.patch_size}')
+        grid = (height // self.patch_size, width // self.patch_size)
         positions = resize_pos_embed(self.pos_embed, self.grid, grid, self.num_prefix)
         prefix, positions = positions[:, :self.num_prefix], positions[0, self.num_prefix:]
         if keep is None:

@@ -1,0 +1,277 @@
+"""Photos from every kind of source: which, in what form, and what becomes of those that cannot be read."""
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tests.helpers import photo_folder, save_photo
+from torch.utils.data import DataLoader
+
+from mae_transfer.data import Photos, SeededSampler, collate_photos
+from mae_transfer.errors import UserError
+
+
+# --- sources ----------------------------------------------------------------------------------------------------------
+def both_parts(source: Path, **settings) -> list[str]:
+    return sorted(Photos(str(source), 'train', **settings).names + Photos(str(source), 'val', **settings).names)
+
+
+def test_a_folder_tree_is_searched_at_any_depth(tmp_path):
+    names = ['a.jpg', 'one/b.PNG', 'one/two/c.jpeg', 'one/two/d e.webp']
+    for name in names:
+        save_photo(tmp_path / name)
+    (tmp_path / 'one' / 'notes.txt').write_text('no photo')
+    assert both_parts(tmp_path) == sorted(names)
+
+
+def test_linked_folders_are_searched(tmp_path):
+    photo_folder(tmp_path / 'elsewhere', 2)
+    (tmp_path / 'photos').mkdir()
+    os.symlink(tmp_path / 'elsewhere', tmp_path / 'photos' / 'linked')
+    assert both_parts(tmp_path / 'photos') == ['linked/photo0.png', 'linked/photo1.png']
+
+
+def test_imagenet_s_layout_has_its_own_parts(tmp_path):
+    for name in ('train/n01/a.jpg', 'train/n02/b.jpg', 'val/n01/c.jpg'):
+        save_photo(tmp_path / name)
+    train, val = Photos(str(tmp_path), 'train'), Photos(str(tmp_path), 'val')
+    assert train.names == ['n01/a.jpg', 'n02/b.jpg'] and val.names == ['n01/c.jpg']
+    assert val.root == tmp_path / 'val'
+    assert val[0]['inputs'].shape == (3, 224, 224)
+
+
+@pytest.mark.parametrize('line, name', [
+    ('a.jpg', 'a.jpg'), ('n01/a.JPEG 17', 'n01/a.JPEG'), ('my photos/a b.png', 'my photos/a b.png'),
+    ('my photos/a b.png 3', 'my photos/a b.png'), ('  a.jpg\t4  ', 'a.jpg'), ('a.jpg 3 5 8', 'a.jpg'),
+    ('a.jpg copy.jpg 1', 'a.jpg copy.jpg'), ('without_suffix 5', 'without_suffix'),
+])
+def test_a_line_of_a_list_file_begins_with_a_path(tmp_path, line, name):
+    (tmp_path / 'list.txt').write_text(f'other.jpg 0\n\n{line}\n')
+    assert set(both_parts(tmp_path / 'list.txt')) == {'other.jpg', name}
+
+
+def test_paths_of_a_list_file_are_relative_to_it(tmp_path):
+    save_photo(tmp_path / 'sub' / 'a.png')
+    save_photo(tmp_path / 'sub' / 'b.png')
+    (tmp_path / 'list.txt').write_text('sub/a.png 0\nsub/b.png 1\n')
+    assert Photos(str(tmp_path / 'list.txt'), img_size=8)[0]['skipped'] == []
+
+
+# --- held out ---------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize('count, share, held', [(2, .02, 1), (10, .02, 1), (100, .02, 2), (100, .3, 30), (5, .9, 4)])
+def test_train_and_val_share_the_photos_out(tmp_path, count, share, held):
+    (tmp_path / 'list.txt').write_text(''.join(f'{i}.jpg\n' for i in range(count)))
+    train = Photos(str(tmp_path / 'list.txt'), 'train', hold_out=share).names
+    val = Photos(str(tmp_path / 'list.txt'), 'val', hold_out=share).names
+    assert len(val) == held and not set(train) & set(val) and len(train) + len(val) == count
+
+
+def test_what_is_held_out_is_chosen_by_the_path_and_not_by_its_place(tmp_path):
+    names = [f'{i:03d}.jpg' for i in range(100)]
+    (tmp_path / 'list.txt').write_text('\n'.join(names))
+    (tmp_path / 'reversed.txt').write_text('\n'.join(reversed(names)))
+    val = Photos(str(tmp_path / 'list.txt'), 'val', hold_out=.1).names
+    assert val == Photos(str(tmp_path / 'reversed.txt'), 'val', hold_out=.1).names[::-1]
+    assert val not in (names[:10], names[-10:])
+
+
+def test_a_larger_share_holds_out_the_same_photos_and_more(tmp_path):
+    (tmp_path / 'list.txt').write_text(''.join(f'{i}.jpg\n' for i in range(100)))
+    few, many = (set(Photos(str(tmp_path / 'list.txt'), 'val', hold_out=share).names) for share in (.1, .3))
+    assert few < many
+
+
+def test_all_can_be_held_out(tmp_path):
+    assert len(Photos(str(photo_folder(tmp_path, 3)), 'val', hold_out=1)) == 3
+
+
+# --- what cannot be read ----------------------------------------------------------------------------------------------
+def damage(path: Path, how: str) -> None:
+    save_photo(path)
+    raw = path.read_bytes()
+    if how == 'truncated':
+        path.write_bytes(raw[:len(raw) // 2])
+    elif how == 'empty':
+        path.write_bytes(b'')
+    elif how == 'text':
+        path.write_text('<html>404</html>')
+    elif how == 'missing':
+        path.unlink()
+        path.symlink_to('nowhere.jpg')
+
+
+@pytest.mark.parametrize('suffix', ['.jpg', '.png'])
+@pytest.mark.parametrize('how', ['truncated', 'empty', 'text', 'missing'])
+def test_an_unreadable_photo_is_skipped_for_the_next_and_named(tmp_path, how, suffix):
+    photo_folder(tmp_path, 3)
+    damage(tmp_path / f'a{suffix}', how)
+    photos = Photos(str(tmp_path), 'val', img_size=8, hold_out=1)
+    item = photos[photos.names.index(f'a{suffix}'), 5]
+    assert item['skipped'] == [f'a{suffix}']
+    assert torch.equal(item['inputs'], photos[photos.names.index('photo0.png'), 5]['inputs'])
+
+
+def test_skipping_goes_on_from_the_first_after_the_last(tmp_path):
+    photo_folder(tmp_path, 2)
+    damage(tmp_path / 'y.png', 'text')
+    damage(tmp_path / 'z.png', 'text')
+    assert Photos(str(tmp_path), 'val', img_size=8, hold_out=1)[2]['skipped'] == ['y.png', 'z.png']
+
+
+def test_a_readable_photo_skips_nothing(tmp_path):
+    assert Photos(str(photo_folder(tmp_path, 2)), img_size=8)[0]['skipped'] == []
+
+
+def test_nothing_readable_at_all_is_an_error(tmp_path):
+    for name in 'abc':
+        damage(tmp_path / f'{name}.png', 'text')
+    with pytest.raises(UserError, match='none of the 2 photos in .* can be read'):
+        Photos(str(tmp_path), 'train')[0]
+
+
+def empty(folder):
+    return folder
+
+
+def one_photo(folder):
+    return photo_folder(folder, 1)
+
+
+def only_text(folder):
+    (folder / 'readme.txt').write_text('no photo')
+    return folder
+
+
+def empty_list(folder):
+    (folder / 'list.txt').write_text('\n \n')
+    return folder / 'list.txt'
+
+
+def empty_train(folder):
+    (folder / 'train').mkdir()
+    save_photo(folder / 'val' / 'a.png')
+    return folder
+
+
+@pytest.mark.parametrize('source, words', [
+    (lambda folder: folder / 'nowhere', 'nowhere does not exist: give a folder of images or a list file'),
+    (empty, 'no image in .*: looked for .jpg'),
+    (only_text, 'no image in'),
+    (empty_train, 'no image in .*train'),
+    (empty_list, 'names no photo: one path a line'),
+    (one_photo, '1 photo cannot be split into train and val'),
+])
+def test_a_source_without_photos_is_refused_in_one_line(tmp_path, source, words):
+    with pytest.raises(UserError, match=words) as caught:
+        Photos(str(source(tmp_path)))
+    assert '\n' not in str(caught.value)
+
+
+def test_an_unknown_split_is_refused(tmp_path):
+    with pytest.raises(UserError, match="'train' or 'val'; found 'test'"):
+        Photos(str(photo_folder(tmp_path, 2)), 'test')
+
+
+# --- items ------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize('split', ['train', 'val'])
+def test_an_item_is_a_uint8_crop_with_its_seed(tmp_path, split):
+    item = Photos(str(photo_folder(tmp_path, 4)), split, img_size=(16, 24), hold_out=.5)[1, 77]
+    assert item['inputs'].shape == (3, 16, 24) and item['inputs'].dtype == torch.uint8
+    assert item['seeds'] == 77
+
+
+COLOUR, GREY = (200, 30, 90), (88, 88, 88)  # the grey is the colour's luma
+
+
+@pytest.mark.parametrize('mode, suffix, seen', [
+    ('RGB', '.png', COLOUR), ('L', '.png', GREY), ('P', '.png', COLOUR), ('RGBA', '.png', COLOUR), ('CMYK', '.jpg', COLOUR),
+    ('1', '.png', (255, 255, 255)), ('LA', '.png', GREY)])
+def test_every_colour_mode_becomes_rgb(tmp_path, mode, suffix, seen):
+    image = Image.new('RGB', (20, 20), COLOUR)
+    image = image.quantize() if mode == 'P' else Image.new('1', (20, 20), 1) if mode == '1' else image.convert(mode)
+    for name in ('a', 'b'):
+        image.save(tmp_path / (name + suffix))
+    assert Image.open(tmp_path / f'a{suffix}').mode == mode
+    item = Photos(str(tmp_path), img_size=8)[0]['inputs']
+    assert item.shape == (3, 8, 8)
+    assert (item.int() - torch.tensor(seen)[:, None, None]).abs().max() <= 3  # JPEG rounds
+
+
+def test_mode_l_has_one_channel(tmp_path):
+    item = Photos(str(photo_folder(tmp_path, 2)), img_size=8, mode='L')[0]
+    assert item['inputs'].shape == (1, 8, 8) and item['inputs'].dtype == torch.uint8
+
+
+def gradient(path: Path, size: tuple[int, int]) -> None:
+    """Red grows with x, green with y, from 0 to 255."""
+    x, y = np.meshgrid(np.linspace(0, 255, size[0]), np.linspace(0, 255, size[1]))
+    Image.fromarray(np.stack([x, y, np.zeros_like(x)], axis=-1).round().astype(np.uint8)).save(path)
+
+
+def test_a_val_crop_is_the_centre_at_seven_eighths(tmp_path):
+    for name in ('a.png', 'b.png'):
+        gradient(tmp_path / name, (512, 256))
+    image = Photos(str(tmp_path), 'val', img_size=224)[0]['inputs'].float()
+    # The shorter side of 256 keeps its size; of it rows 16..240, of the longer columns 144..368.
+    assert image[1, 0].mean().item() == pytest.approx(16, abs=1) and image[1, -1].mean().item() == pytest.approx(239, abs=1)
+    assert image[0, :, 0].mean().item() == pytest.approx(144 / 512 * 255, abs=1)
+
+
+@pytest.mark.parametrize('scale', [(.2, .2), (.5, .5), (1., 1.)])
+def test_a_training_crop_shows_the_asked_share_of_the_photo(tmp_path, scale):
+    for name in ('a.png', 'b.png'):
+        gradient(tmp_path / name, (256, 256))
+    photos, shares, flipped = Photos(str(tmp_path), img_size=32, scale=scale), [], 0
+    for seed in range(40):
+        image = photos[0, seed]['inputs'].float()
+        width = image[0, :, -1].mean() - image[0, :, 0].mean()
+        height = image[1, -1].mean() - image[1, 0].mean()
+        shares.append((width * height).abs().item() / (255 * 31 / 32) ** 2)
+        flipped += int(width < 0)
+        assert height > 0
+    assert np.median(shares) == pytest.approx(scale[0], rel=.12)
+    assert 8 < flipped < 32
+
+
+def test_training_crops_differ_and_val_crops_do_not(tmp_path):
+    source = str(photo_folder(tmp_path, 4))
+    train, val = Photos(source, 'train', img_size=16), Photos(source, 'val', img_size=16)
+    assert not torch.equal(train[0]['inputs'], train[0]['inputs'])
+    assert train[0]['seeds'] != train[0]['seeds']
+    assert torch.equal(val[0]['inputs'], val[0]['inputs'])
+    assert val[0]['seeds'] == 0
+
+
+def test_a_seed_decides_the_crop_and_leaves_the_generators_alone(tmp_path, monkeypatch):
+    photos = Photos(str(photo_folder(tmp_path, 4)), img_size=16)
+    monkeypatch.setattr(torch.cuda, 'manual_seed_all', lambda seed: pytest.fail("the GPU's generator was seeded"))
+    torch.random.default_generator.manual_seed(0)
+    state = torch.random.get_rng_state()
+    first = photos[0, 5]['inputs']
+    assert torch.equal(torch.random.get_rng_state(), state)
+    torch.rand(3)
+    assert torch.equal(photos[0, 5]['inputs'], first)
+    assert not torch.equal(photos[0, 6]['inputs'], first)
+
+
+@pytest.mark.filterwarnings('ignore:This DataLoader will create')  # more workers than free cores
+def test_workers_do_not_change_the_batches(tmp_path):
+    def batches(workers):
+        photos = Photos(str(photo_folder(tmp_path, 9)), img_size=16)
+        sampler = SeededSampler(photos, seed=3)
+        return list(DataLoader(photos, 4, sampler=sampler, num_workers=workers, collate_fn=collate_photos))
+
+    alone, shared = batches(0), batches(2)
+    assert len(alone) == 2
+    for one, other in zip(alone, shared, strict=True):
+        assert torch.equal(one['inputs'], other['inputs']) and torch.equal(one['seeds'], other['seeds'])
+
+
+def test_items_are_collated_to_a_batch():
+    items = [dict(inputs=torch.full((3, 2, 2), i, dtype=torch.uint8), seeds=2 ** 62 + i, skipped=['x.jpg'] * i) for i in range(3)]
+    batch = collate_photos(items)
+    assert batch['inputs'].shape == (3, 3, 2, 2) and batch['inputs'].dtype == torch.uint8
+    assert batch['seeds'].dtype == torch.int64 and batch['seeds'].tolist() == [2 ** 62, 2 ** 62 + 1, 2 ** 62 + 2]
+    assert batch['skipped'] == ['x.jpg'] * 3

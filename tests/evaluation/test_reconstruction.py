@@ -1,0 +1,34 @@
+"""The masked reconstruction loss on held-out photos."""
+import pytest
+import torch
+from tests.helpers import photo_folder, pretraining
+
+from mae_transfer.data import Photos, collate_photos
+from mae_transfer.evaluation import ReconstructionLoss
+from mae_transfer.runner import LoudRunner
+
+
+def test_it_is_the_mean_over_images_of_all_batches():
+    metric = ReconstructionLoss()
+    metric.process({}, [dict(loss=1.), dict(loss=2.)])
+    metric.process({}, [dict(loss=6.)])
+    assert metric.evaluate(3) == {'reconstruction/masked_loss': pytest.approx(3.)}
+
+
+def test_images_that_fill_up_the_last_batch_do_not_count():
+    metric = ReconstructionLoss()
+    metric.process({}, [dict(loss=1.), dict(loss=2.), dict(loss=600.)])
+    assert metric.evaluate(2) == {'reconstruction/masked_loss': pytest.approx(1.5)}
+
+
+def test_a_run_reports_the_models_loss_under_each_photo_s_own_mask(tmp_path):
+    photos = photo_folder(tmp_path / 'photos', 6)
+    runner = LoudRunner.from_cfg(pretraining(photos, tmp_path / 'run'))
+    found = runner.val()['reconstruction/masked_loss']
+    assert runner.val()['reconstruction/masked_loss'] == found  # the same masks each time
+
+    held_out = Photos(str(photos), 'val', img_size=16, hold_out=.5)
+    model = runner.model.eval()
+    with torch.no_grad():
+        losses = [model(**model.data_preprocessor(collate_photos([held_out[i]])))['loss'].item() for i in range(3)]
+    assert found == pytest.approx(sum(losses) / 3, rel=1e-5)

@@ -1,0 +1,72 @@
+"""tools/test.py and tools/dist_test.sh on a pre-training checkpoint."""
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+import torch
+from mmengine.config import Config
+from tests.tools.commands import CONFIG, call, checkpoint, imagenet_layout, run, small, train
+
+from mae_transfer import launch
+from mae_transfer.data import Photos, collate_photos
+from mae_transfer.registry import MODELS
+
+
+@pytest.fixture(scope='module')
+def photos(tmp_path_factory):
+    return imagenet_layout(tmp_path_factory.mktemp('photos'))
+
+
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory, photos):
+    """work_dir of a run of one epoch."""
+    folder = tmp_path_factory.mktemp('trained')
+    train(CONFIG, '--work-dir', folder, '--amp', 'off', *small(photos))
+    return folder
+
+
+def measured(work_dir) -> float:
+    """The loss that a test wrote, in full precision."""
+    (file, ) = work_dir.glob('*/*.json')
+    return json.loads(file.read_text())['reconstruction/masked_loss']
+
+
+@pytest.fixture(scope='module')
+def tested(tmp_path_factory, trained, photos):
+    """work_dir of a test by one process, and how that ended."""
+    folder = tmp_path_factory.mktemp('tested')
+    ended = call('test', CONFIG, trained / 'epoch_1.pth', '--work-dir', folder, *small(photos))
+    assert ended.code == 0, ended.err
+    return folder, ended
+
+
+def test_prints_the_reconstruction_loss(tested):
+    folder, ended = tested
+    assert f'reconstruction/masked_loss: {measured(folder):.4f}' in ended.out
+
+
+def test_the_loss_is_the_mean_over_all_held_out_photos(tested, trained, photos):
+    cfg = Config.fromfile(CONFIG)
+    for option in small(photos)[1:]:
+        cfg = launch.change_setting(cfg, option)
+    model = MODELS.build(cfg.model).eval()
+    model.load_state_dict(checkpoint(trained)['state_dict'])
+    held_out = Photos(str(photos), 'val', 32)
+    batch = model.data_preprocessor(collate_photos([held_out[i] for i in range(7)]))
+    with torch.no_grad():
+        expected = math.fsum(sample['loss'] for sample in model(**batch, mode='predict')) / 7
+    assert measured(tested[0]) == pytest.approx(expected, rel=1e-6)
+
+
+def test_two_processes_measure_what_one_does_of_seven_photos(tested, trained, photos, tmp_path):
+    ended = run('dist_test.sh', CONFIG, trained / 'epoch_1.pth', 2, '--work-dir', tmp_path, *small(photos))
+    assert ended.code == 0, ended.err
+    print(f'\none process {measured(tested[0]):.9f}, two {measured(tmp_path):.9f}')
+    assert measured(tmp_path) == pytest.approx(measured(tested[0]), rel=1e-6)
+
+
+def test_a_work_dir_stands_for_its_last_checkpoint(tested, trained, photos, tmp_path):
+    assert call('test', CONFIG, trained, '--work-dir', tmp_path, *small(photos)).code == 0
+    assert measured(tmp_path) == measured(tested[0])

@@ -1,0 +1,236 @@
+"""tools/train.py: options, resuming, precision, photos that cannot be read."""
+from __future__ import annotations
+
+import shutil
+
+import pytest
+import torch
+from mmengine.config import Config
+from tests.tools.commands import (
+    ARCH, CONFIG, REPOSITORY, call, checkpoint, imagenet_layout, largest_difference, losses, small, train, write_photos)
+
+from mae_transfer import launch
+from mae_transfer.errors import UserError
+from mae_transfer.pretrain.mae import MAE
+
+
+@pytest.fixture(scope='module')
+def photos(tmp_path_factory):
+    return imagenet_layout(tmp_path_factory.mktemp('photos'))
+
+
+@pytest.fixture(scope='module')
+def whole(tmp_path_factory, photos):
+    """work_dir of a run of three epochs, and what it printed."""
+    folder = tmp_path_factory.mktemp('whole')
+    return folder, train(CONFIG, '--work-dir', folder, *small(photos, epochs=3, default_hooks__checkpoint__max_keep_ckpts=3)).out
+
+
+@pytest.fixture
+def interrupted(whole, tmp_path):
+    """work_dir of the same run as it stood after its first epoch."""
+    folder = tmp_path / 'interrupted'
+    folder.mkdir()
+    shutil.copy(whole[0] / 'epoch_1.pth', folder)
+    (folder / 'last_checkpoint').write_text(str(folder / 'epoch_1.pth'))
+    return folder
+
+
+# What a run says and writes
+
+
+def test_the_batch_plan_is_printed_and_logged(whole):
+    line = 'batch 8 = 8 images x 1 process x 1 accumulated; learning rate 0.003125 = 0.1 x 8 / 256'
+    assert whole[1].count(line) == 1
+    (log, ) = whole[0].glob('*/*.log')
+    assert line in log.read_text()
+
+
+@pytest.mark.parametrize('batch, total, line', [
+    (2, 8, 'batch 8 = 2 images x 1 process x 4 accumulated; learning rate 0.003125 = 0.1 x 8 / 256'),
+    (4, 'None', 'batch 4 = 4 images x 1 process x 1 accumulated; learning rate 0.001563 = 0.1 x 4 / 256')])
+def test_accumulation_and_rate_follow_the_total_batch(photos, tmp_path, batch, total, line):
+    assert line in train(CONFIG, '--work-dir', tmp_path, *small(photos, batch, total_batch_size=total)).out
+    groups = checkpoint(tmp_path)['optimizer']['param_groups']
+    assert {group['initial_lr'] for group in groups} == {.1 * (8 if total == 8 else 4) / 256}
+
+
+def test_the_run_starts_from_rate_zero_and_ends_near_it(whole):
+    rates = checkpoint(whole[0])['message_hub']['log_scalars']['train/lr'].data[0]
+    assert rates[0] == 0 and max(rates) > .9 * .003125 and rates[-1] < .1 * .003125
+
+
+def test_reconstructions_are_drawn(whole):
+    assert (whole[0] / 'reconstructions' / 'last.png').is_file()
+
+
+def test_the_work_dir_is_named_after_the_config(photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    train(CONFIG, *small(photos))
+    assert (tmp_path / 'work_dirs' / 'mae_pretrain_vitl' / 'epoch_1.pth').is_file()
+
+
+# Resuming
+
+
+def assert_finished_as(whole, ended, work_dir):
+    assert 'Epoch(train) [2][1/3]' in ended.out and 'Epoch(train) [1]' not in ended.out
+    assert losses(work_dir) == losses(whole)
+    assert largest_difference(checkpoint(work_dir)['state_dict'], checkpoint(whole)['state_dict']) == 0
+
+
+@pytest.mark.parametrize('option', [['--resume'], ['--resume', 'auto']], ids=' '.join)
+def test_a_resumed_run_ends_as_an_uninterrupted_one(whole, interrupted, photos, option):
+    ended = train(CONFIG, '--work-dir', interrupted, *option, *small(photos, epochs=3))
+    assert_finished_as(whole[0], ended, interrupted)
+
+
+def test_resumes_from_a_file_in_another_work_dir(whole, photos, tmp_path):
+    ended = train(CONFIG, '--work-dir', tmp_path, '--resume', whole[0] / 'epoch_1.pth', *small(photos, epochs=3))
+    assert_finished_as(whole[0], ended, tmp_path)
+
+
+def test_resuming_where_nothing_is_starts_anew(whole, photos, tmp_path):
+    train(CONFIG, '--work-dir', tmp_path, '--resume', 'auto', *small(photos, epochs=3))
+    assert losses(tmp_path) == losses(whole[0])
+
+
+def test_resuming_wants_the_whole_model(whole, photos, tmp_path):
+    stored = checkpoint(whole[0])
+    del stored['state_dict']['decoder.mask_token']
+    torch.save(stored, tmp_path / 'part.pth')
+    ended = call('train', CONFIG, '--work-dir', tmp_path, '--resume', tmp_path / 'part.pth', *small(photos))
+    assert ended.code == 2 and 'part.pth is of another model: 1 of ' in ended.err
+
+
+@pytest.mark.parametrize('name', ['epoch_2.pth', ''], ids=['file', 'work_dir'])
+def test_load_from_starts_anew_from_given_weights(whole, photos, tmp_path, name):
+    source = whole[0] / name
+    ended = train(CONFIG, '--work-dir', tmp_path, '--load-from', source, *small(photos, base_lr=0.))
+    assert 'Epoch(train) [1][1/3]' in ended.out and len(losses(tmp_path)) == 3
+    expected = torch.load(whole[0] / (name or 'epoch_3.pth'), weights_only=False)['state_dict']
+    assert largest_difference(checkpoint(tmp_path)['state_dict'], expected) == 0
+
+
+def test_load_from_names_what_it_does_not_load(whole, photos, tmp_path):
+    stored = checkpoint(whole[0])['state_dict']
+    del stored['decoder.mask_token']
+    torch.save(stored, tmp_path / 'part.pth')
+    ended = train(CONFIG, '--work-dir', tmp_path, '--load-from', tmp_path / 'part.pth', *small(photos))
+    assert 'not loaded: decoder.mask_token' in ended.out
+
+
+# Precision
+
+
+@pytest.mark.parametrize('option, dtype', [
+    ([], torch.bfloat16), (['--amp', 'bf16'], torch.bfloat16), (['--amp', 'fp16'], torch.float16), (['--amp', 'off'], None)],
+    ids=['default', 'bf16', 'fp16', 'off'])
+def test_the_model_runs_in_the_precision_asked_for(photos, tmp_path, monkeypatch, option, dtype):
+    seen, predict = set(), MAE.predict
+
+    def watched(self, *arguments, **named):
+        if self.training:
+            seen.add(torch.get_autocast_dtype('cpu') if torch.is_autocast_enabled('cpu') else None)
+        return predict(self, *arguments, **named)
+
+    monkeypatch.setattr(MAE, 'predict', watched)
+    train(CONFIG, '--work-dir', tmp_path, *option, *small(photos))
+    assert seen == {dtype}
+
+
+# Photos
+
+
+def test_an_unreadable_photo_is_skipped_named_and_counted(tmp_path):
+    photos = imagenet_layout(tmp_path / 'photos')
+    whole = (photos / 'train' / '003.jpg').read_bytes()
+    (photos / 'train' / '003.jpg').write_bytes(whole[:len(whole) // 2])
+    (photos / 'train' / '004.jpg').write_text('no image')
+    out = train(CONFIG, '--work-dir', tmp_path / 'run', *small(photos, epochs=2)).out
+    assert len(losses(tmp_path / 'run')) == 6
+    assert out.count('unreadable photo skipped: 003.jpg') == out.count('unreadable photo skipped: 004.jpg') == 1
+    assert '2 unreadable photos were skipped: 003.jpg, 004.jpg' in out
+
+
+def test_a_list_file_names_the_photos(tmp_path):
+    write_photos(tmp_path / 'some folder', 20)
+    lines = [f'some folder/{i:03d}.jpg' for i in range(17)]
+    (tmp_path / 'list.txt').write_text('\n'.join(lines) + '\n')
+    train(CONFIG, '--work-dir', tmp_path / 'run', *small(tmp_path / 'list.txt'))
+    assert len(losses(tmp_path / 'run')) == 2  # 16 photos, and the one that is held out
+
+
+def test_a_folder_without_parts_holds_some_photos_out(tmp_path):
+    write_photos(tmp_path / 'my photos', 25)
+    train(CONFIG, '--work-dir', tmp_path / 'run', *small(tmp_path / 'my photos'))
+    assert len(losses(tmp_path / 'run')) == 3
+
+
+# --cfg-options
+
+
+def changed(*options, config=CONFIG):
+    cfg = Config.fromfile(config)
+    for option in options:
+        cfg = launch.change_setting(cfg, option)
+    return cfg
+
+
+@pytest.mark.parametrize('root', ['elsewhere', 'a, b/my (own) photos', '2024'])
+def test_data_root_is_changed_wherever_it_is_used(root):
+    cfg = changed(f'data_root={root}')
+    found = [cfg.data_root, *(cfg[f'{loader}_dataloader'].dataset.data_root for loader in ('train', 'val', 'test'))]
+    assert found == [f'{root}/'] * 4
+
+
+def test_data_root_leads_the_annotation_files_of_coco():
+    cfg = changed('data_root=/my/coco', config=REPOSITORY / 'configs' / 'coco_maskrcnn_vitb.py')
+    assert cfg.val_evaluator.ann_file == '/my/coco/annotations/instances_val2017.json'
+
+
+def test_a_string_that_merely_begins_alike_stays():
+    cfg = Config(dict(data_root='data/coco', other='data/coco2', below='data/coco/train'))
+    assert launch.change_setting(cfg, 'data_root=x').to_dict() == dict(data_root='x', other='data/coco2', below='x/train')
+
+
+@pytest.mark.parametrize('before', [[], ["model.vit.arch={'embed_dim':8,'depth':1,'num_heads':1,'mlp_ratio':2}"]], ids=['name', 'dict'])
+def test_a_dictionary_replaces_what_was_there(before):
+    assert changed(*before, f'model.vit.arch={ARCH}').model.vit.arch == dict(embed_dim=32, depth=2, num_heads=2)
+
+
+def test_a_dictionary_replaces_an_item_of_a_list():
+    cfg = changed("custom_hooks.1={'type':'NonFiniteLossHook','interval':7}")
+    assert cfg.custom_hooks[1] == dict(type='NonFiniteLossHook', interval=7) and len(cfg.custom_hooks) == 4
+
+
+@pytest.mark.parametrize('option, find, value', [
+    ('model.vit.arch=tiny', lambda cfg: cfg.model.vit.arch, 'tiny'),
+    ('train_cfg.max_epochs=3', lambda cfg: cfg.train_cfg.max_epochs, 3),
+    ('total_batch_size=None', lambda cfg: cfg.total_batch_size, None),
+    ('optim_wrapper.optimizer.betas=(.9,.99)', lambda cfg: cfg.optim_wrapper.optimizer.betas, (.9, .99)),
+    ('model.vit.img_size=[32,48]', lambda cfg: cfg.model.vit.img_size, [32, 48]),
+    ('model.vit.grad_checkpoint=True', lambda cfg: cfg.model.vit.grad_checkpoint, True),
+    ('custom_hooks.3.count=2', lambda cfg: cfg.custom_hooks[3].count, 2),
+    ('find_unused_parameters=True', lambda cfg: cfg.find_unused_parameters, True),
+    ('train_dataloader.dataset.data_root=/my photos', lambda cfg: cfg.train_dataloader.dataset.data_root, '/my photos')])
+def test_a_setting_is_changed(option, find, value):
+    assert find(changed(option)) == value
+
+
+@pytest.mark.parametrize('option, says', [
+    ('data_rot=x', "--cfg-options data_rot: the config has no 'data_rot'; did you mean 'data_root'?"),
+    ('modle.vit.arch=tiny', "--cfg-options modle.vit.arch: the config has no 'modle'; did you mean 'model'?"),
+    ('model.vti.arch=tiny', "the config has no 'model.vti'; did you mean 'model.vit'?"),
+    ('pretrained=x', "--cfg-options pretrained: the config has no 'pretrained'"),
+    ('model.vit.arch.depth=2', "'model.vit.arch' is 'large', which holds no settings; set it as a whole (model.vit.arch=...)"),
+    ('custom_hooks.4.count=2', "'custom_hooks' is a list of 4: give a number below that instead of '4'"),
+    ('optim_wrapper.optimizer.betas.0=.8', 'is set as a whole, e.g. optim_wrapper.optimizer.betas=(0.9,0.95)'),
+    ('model.vit.arch={embed_dim:32}', "{embed_dim:32} is no dictionary in Python's notation"),
+    ('model.vit.img_size=(32,48', 'the brackets of (32,48 do not match'),
+    ('data_root', '--cfg-options data_root: give KEY=VALUE'),
+    ('data_root=', '--cfg-options data_root=: the value is empty')])
+def test_a_change_that_cannot_be_is_refused(option, says):
+    with pytest.raises(UserError) as refused:
+        changed(option)
+    assert says in str(refused.value) and '\n' not in str(refused.value)

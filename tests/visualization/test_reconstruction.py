@@ -1,0 +1,69 @@
+"""The sheet of masked photos, reconstructions and originals."""
+import numpy as np
+import pytest
+import torch
+from tests.helpers import enlarge
+
+from mae_transfer.pretrain import MAE
+from mae_transfer.visualization.reconstruction import reconstruction_sheet
+
+MEAN = {3: (124, 116, 104), 1: (100, 100, 100)}
+
+
+def mae(channels: int = 3, img_size=(16, 24), target: str = 'NormalizedPixelTarget') -> MAE:
+    statistics = dict(mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375)) if channels == 3 else dict(mean=(100., ), std=(50., ))
+    model = MAE(
+        vit=dict(type='ViT', arch=dict(embed_dim=16, depth=1, num_heads=2), img_size=img_size, patch_size=4, in_channels=channels),
+        masking=dict(type='RandomMasking', ratio=.5), decoder=dict(type='MAEDecoder', embed_dim=16, depth=1, num_heads=2),
+        target=dict(type=target), data_preprocessor=dict(type='PhotoPreprocessor', **statistics))
+    return enlarge(model).eval()
+
+
+def batch(channels: int = 3, count: int = 2) -> dict:
+    generator = torch.Generator().manual_seed(0)
+    return dict(inputs=torch.randint(0, 256, (count, channels, 16, 24), dtype=torch.uint8, generator=generator), seeds=torch.arange(count))
+
+
+def cells(sheet: np.ndarray, rows: int, margin: int = 2) -> np.ndarray:
+    """(rows, 3 columns, 16, 24, 3): the pictures of a sheet, after checking that all between them is white."""
+    assert sheet.shape == (rows * (16 + margin) - margin, 3 * (24 + margin) - margin, 3) and sheet.dtype == np.uint8
+    rest, pictures = sheet.copy(), []
+    for row in range(rows):
+        for column in range(3):
+            area = (slice(row * (16 + margin), row * (16 + margin) + 16), slice(column * (24 + margin), column * (24 + margin) + 24))
+            pictures.append(sheet[area])
+            rest[area] = 255
+    assert (rest == 255).all()
+    return np.stack(pictures).reshape(rows, 3, 16, 24, 3)
+
+
+def hidden_pixels(model: MAE, data: dict) -> np.ndarray:
+    mask = model.mask(model.data_preprocessor(data)['inputs'], data['seeds']).as_image_order().reshape(-1, 4, 6)
+    return mask.repeat_interleave(4, 1).repeat_interleave(4, 2).bool().numpy()
+
+
+@pytest.mark.parametrize('channels', [1, 3])
+@pytest.mark.parametrize('target', ['PixelTarget', 'NormalizedPixelTarget'])
+def test_a_row_shows_what_was_seen_what_was_made_of_it_and_the_photo(channels, target):
+    model, data = mae(channels, target=target), batch(channels)
+    pictures = cells(reconstruction_sheet(model, data), 2)
+    photos = data['inputs'].expand(-1, 3, -1, -1).permute(0, 2, 3, 1).numpy()
+    hidden = hidden_pixels(model, data)
+    assert .4 < hidden.mean() < .6
+    assert np.array_equal(pictures[:, 2], photos)
+    assert np.array_equal(pictures[:, 0][~hidden], photos[~hidden])
+    assert (pictures[:, 0][hidden] == MEAN[channels]).all()
+    assert np.array_equal(pictures[:, 1][~hidden], photos[~hidden])
+    assert not np.array_equal(pictures[:, 1][hidden], photos[hidden])
+
+
+def test_what_is_made_of_it_is_the_models_reconstruction():
+    model, data = mae(), batch()
+    normalised = model.data_preprocessor(data)['inputs']
+    expected = model.reconstruct(normalised, model.mask(normalised, data['seeds']))
+    expected = model.data_preprocessor.to_uint8(expected).permute(0, 2, 3, 1).numpy()
+    assert np.array_equal(cells(reconstruction_sheet(model, data), 2)[:, 1], expected)
+
+
+def test_the_margin_can_be_chosen():
+    cells(reconstruction_sheet(mae(), batch(count=3), margin=5), 3, margin=5)

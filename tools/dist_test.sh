@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# tools/dist_test.sh CONFIG CHECKPOINT GPUS [options of test.py]
+# Several nodes: NNODES, NODE_RANK, MASTER_ADDR and PORT in the environment, GPUS processes on each.
+set -euo pipefail
+if [ $# -lt 3 ]; then echo "usage: tools/dist_test.sh CONFIG CHECKPOINT GPUS [options of test.py]" >&2; exit 2; fi
+CONFIG=$1 CHECKPOINT=$2 GPUS=$3; shift 3
+here=$(cd "$(dirname "$0")/.." && pwd)
+PYTHONPATH=$here${PYTHONPATH:+:$PYTHONPATH} exec "${PYTHON:-python}" -m torch.distributed.run \
+    --nnodes "${NNODES:-1}" --node_rank "${NODE_RANK:-0}" --master_addr "${MASTER_ADDR:-127.0.0.1}" --master_port "${PORT:-29500}" \
+    --nproc_per_node "$GPUS" "$here/tools/test.py" "$CONFIG" "$CHECKPOINT" --launcher pytorch "$@"
