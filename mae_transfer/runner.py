@@ -84,7 +84,7 @@ def _is_block(name: str) -> bool:
     return re.search(r'(^|\.)blocks\.\d+\.', name) is not None
 
 
-def load_whole_model(model: nn.Module, filename: str, complete: bool = True) -> None:
+def load_whole_model(model: nn.Module, filename: str) -> None:
     """Load a checkpoint of a whole model outside of a runner; raises as :func:`check_whole_model`."""
-    state = check_whole_model(model, CheckpointLoader.load_checkpoint(filename, map_location='cpu'), filename, complete)
-    model.load_state_dict(state, strict=complete)
+    checkpoint = CheckpointLoader.load_checkpoint(filename, map_location='cpu')
+    model.load_state_dict(check_whole_model(model, checkpoint, filename, complete=True))

@@ -29,7 +29,7 @@ def main() -> None:
     cfg: Config = launch.load_config(args)
     launch.check_sizes(cfg, 'test_dataloader')
     model = MODELS.build(cfg.model).eval()
-    load_whole_model(model, str(find_checkpoint(args.checkpoint)), complete=True)
+    load_whole_model(model, str(find_checkpoint(args.checkpoint)))
     settings = {key: value for key, value in cfg.test_dataloader.dataset.items() if key != 'type'}
     if args.photos:
         settings.update(data_root=args.photos, hold_out=1.)

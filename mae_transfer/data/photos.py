@@ -28,7 +28,7 @@ class Photos(Dataset):
         img_size: side, or (height, width), of the crops.
         scale: least and greatest share of the photo's area that a random crop shows (MAE: .2 to 1).
         hold_out: share of the photos kept for 'val' where the source has no parts of its own; chosen by the photo's path, so
-            it is the same in every run. 1 gives all to 'val'.
+            it is the same in every run. 1 gives all to 'val', 0 all to 'train'.
         mode: 'RGB' (3 channels) or 'L' (1).
 
     Items: dict of ``inputs`` (C, h, w) uint8, ``seeds`` int64 scalar, ``skipped`` list of the paths that could not be read on
@@ -116,6 +116,10 @@ def _listed_name(line: str) -> str:
 def _part(names: list[str], split: str, hold_out: float) -> list[str]:
     """'val': the photos whose paths hash lowest, at least one; 'train': the others."""
     if hold_out == 1 and split == 'val':
+        return names
+    if hold_out == 0:
+        if split == 'val':
+            raise UserError('hold_out=0 leaves no photo for validation: give a share, e.g. .02, or a data_root with train/ and val/')
         return names
     if len(names) < 2:
         raise UserError(f'{len(names)} photo cannot be split into train and val: give at least two')

@@ -47,6 +47,19 @@ class WarmupCosineLR(_ParamScheduler):
         """MMEngine's conversion: lengths stay in epochs, and ``epoch_length`` iterations make one."""
         return cls(*args, epoch_length=epoch_length, **kwargs)
 
+    def load_state_dict(self, state_dict: dict) -> None:
+        """Go on where a run stopped, also when it ran on another number of GPUs.
+
+        The steps done are converted to this run's iterations; the lengths of an epoch and of an accumulation stay this run's.
+        """
+        state_dict = dict(state_dict)
+        factor = self.epoch_length / state_dict.pop('epoch_length', self.epoch_length)
+        for key in ('last_step', '_global_step'):
+            state_dict[key] = round(state_dict[key] * factor)
+        for key in ('accumulation', 'end'):
+            state_dict.pop(key, None)
+        super().load_state_dict(state_dict)
+
     def _get_value(self) -> list[float]:
         first = self.last_step // self.accumulation * self.accumulation
         share = warmup_cosine(first / self.epoch_length, self.warmup, self.length)

@@ -4,6 +4,7 @@ from __future__ import annotations
 import torch
 from mmengine.model import BaseDataPreprocessor
 
+from ..errors import UserError
 from ..registry import MODELS
 
 
@@ -23,6 +24,9 @@ class PhotoPreprocessor(BaseDataPreprocessor):
     def forward(self, data: dict, training: bool = False) -> dict:
         """A batch of :func:`~mae_transfer.data.photos.collate_photos` to the arguments of ``MAE.forward``."""
         data = self.cast_data({key: data[key] for key in ('inputs', 'seeds') if key in data})
+        if data['inputs'].shape[1] != len(self.mean):
+            raise UserError(f"images of {data['inputs'].shape[1]} channels meet {len(self.mean)} means: set data_preprocessor.mean and std to "
+                            "one value for each channel")
         data['inputs'] = (data['inputs'].float() - self.mean) / self.std
         return data
 

@@ -80,6 +80,7 @@ class ViT(BaseModule):
         if not 0 <= frozen_blocks <= self.depth:
             raise UserError(f'frozen_blocks must lie in 0..{self.depth}; found {frozen_blocks}')
         self.grad_checkpoint = grad_checkpoint
+        self.window_size = window_size
 
         self.patch_embed = PatchEmbed(None, self.patch_size, in_channels, self.embed_dim)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, self.embed_dim)) if class_token else None
@@ -144,6 +145,8 @@ class ViT(BaseModule):
         Returns:
             (B, 1 + K, D) after the final norm, class token first (where there is one).
         """
+        if keep is not None and self.window_size:
+            raise UserError(f'a ViT with windows of {self.window_size} sees whole images only: pre-train with window_size=0')
         x, grid = self._embed(images, keep)
         for block in self.blocks:
             x = self._run(block, x, grid)

@@ -275,3 +275,11 @@ def test_items_are_collated_to_a_batch():
     assert batch['inputs'].shape == (3, 3, 2, 2) and batch['inputs'].dtype == torch.uint8
     assert batch['seeds'].dtype == torch.int64 and batch['seeds'].tolist() == [2 ** 62, 2 ** 62 + 1, 2 ** 62 + 2]
     assert batch['skipped'] == ['x.jpg'] * 3
+
+
+def test_nothing_held_out_trains_on_all_and_has_nothing_to_validate(tmp_path):
+    for name in 'abc':
+        Image.new('RGB', (16, 16)).save(tmp_path / f'{name}.png')
+    assert len(Photos(str(tmp_path), 'train', 8, hold_out=0.)) == 3
+    with pytest.raises(UserError, match='hold_out=0 leaves no photo'):
+        Photos(str(tmp_path), 'val', 8, hold_out=0.)

@@ -102,6 +102,18 @@ def test_a_resumed_schedule_goes_on_as_if_it_had_not_stopped(stop):
     assert begun + rates(second, resumed, 20 - stop) == expected
 
 
+@pytest.mark.parametrize('before, after', [(8, 4), (4, 8), (6, 3)])
+def test_a_schedule_resumed_with_another_number_of_iterations_an_epoch_goes_on_at_its_epoch(before, after):
+    old = optimizer(.1)
+    first = by_epoch(old, before, warmup=1, end=5)
+    rates(old, first, 2 * before)
+    new = optimizer(.1)
+    second = by_epoch(new, after, warmup=1, end=5)
+    second.load_state_dict(first.state_dict())
+    rates(new, second, 1)
+    assert new.param_groups[0]['lr'] == pytest.approx(official(2 + 1 / after, .1, 1, 5), abs=1e-12)
+
+
 def test_epochs_without_conversion_are_refused():
     with pytest.raises(UserError, match='needs convert_to_iter_based=True'):
         PARAM_SCHEDULERS.build(dict(type='WarmupCosineLR', by_epoch=True, warmup=1, end=2), default_args=dict(optimizer=optimizer()))

@@ -2,6 +2,7 @@
 import pytest
 import torch
 
+from mae_transfer.errors import UserError
 from mae_transfer.pretrain import PhotoPreprocessor
 
 
@@ -49,3 +50,8 @@ def test_what_lies_outside_is_clamped():
 
 def test_its_buffers_are_no_part_of_a_checkpoint():
     assert not PhotoPreprocessor().state_dict()
+
+
+def test_channels_without_a_mean_of_their_own_are_refused():
+    with pytest.raises(UserError, match='images of 1 channels meet 3 means'):
+        PhotoPreprocessor()(dict(inputs=torch.zeros(2, 1, 4, 4, dtype=torch.uint8)))

@@ -358,3 +358,9 @@ def test_bad_settings_are_refused_in_one_line(changes, words):
     with pytest.raises(UserError, match=words) as caught:
         small_vit(**changes)
     assert '\n' not in str(caught.value)
+
+
+def test_windows_see_whole_images_only():
+    vit = ViT(dict(embed_dim=16, depth=4, num_heads=2), img_size=32, patch_size=8, class_token=False, window_size=2)
+    with pytest.raises(UserError, match='sees whole images only'):
+        vit.tokens(torch.randn(1, 3, 32, 32), torch.tensor([[0, 1]]))
