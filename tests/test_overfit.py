@@ -26,7 +26,7 @@ def run(*command: str) -> str:
 @pytest.mark.parametrize(('config', 'folder', 'metric', 'at_least'), [
     ('overfit_coco', 'coco_mini', r'coco/bbox_mAP: (\S+)', .5),
     ('overfit_ade', 'ade_mini', r' mIoU: (\S+)', 70.),
-])
+], ids=('mask_rcnn', 'upernet'))
 def test_four_real_images_are_learnt_by_heart(config, folder, metric, at_least, tmp_path):
     if not (DATA / folder).is_dir():
         pytest.skip(f'no {DATA / folder}: set MAE_TRANSFER_DATA to the folder that holds {folder}/')

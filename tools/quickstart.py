@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,64 +25,117 @@ class Step:
     """A command of the walk.
 
     Args:
-        title: what it does, for the reader.
+        name: what tells it from the step beside it.
         command: arguments behind the Python interpreter.
-        seconds: how long it took on two idle cores; only the proportions matter, for the time left.
+        seconds: how long it took here; only the proportions matter, for the time left.
         epochs: epochs of its training, to read progress from the log; 1 for steps that count iterations.
     """
-    title: str
+    name: str
     command: list[str]
     seconds: float
     epochs: int = 1
     took: float = field(default=0., init=False)
+    share: float = field(default=0., init=False)
+    latest: str = field(default='', init=False)
+
+
+@dataclass
+class Stage:
+    """Lanes of steps: those of a lane one after the other, the lanes side by side."""
+    title: str
+    lanes: list[list[Step]]
+
+    @property
+    def seconds(self) -> float:
+        """Expected length: that of the longest lane."""
+        return max(sum(step.seconds for step in lane) for lane in self.lanes)
+
+    @property
+    def share(self) -> float:
+        """How much of it is done, by the lane that is behind."""
+        return min(sum(step.share * step.seconds for step in lane) / sum(step.seconds for step in lane) for lane in self.lanes)
 
 
 class Walk:
-    """Runs the steps one after the other, with progress and the time left for all of them."""
+    """Runs the stages one after the other, with progress and the time left for all of them.
 
-    def __init__(self, steps: list[Step], logs: Path):
-        self.steps, self.logs = steps, logs
+    The lanes of a stage share the cores: threads that wait for a core that another process holds would slow both down.
+    """
+
+    def __init__(self, stages: list[Stage], logs: Path):
+        self.stages, self.logs = stages, logs
         self.started = time.monotonic()
         self.tty = sys.stdout.isatty()
+        self.lock = threading.Lock()
+        self.shown = 0.
+        self.failed: list[tuple[Step, Path, int]] = []
+
+    @property
+    def steps(self) -> list[Step]:
+        """All steps."""
+        return [step for stage in self.stages for lane in stage.lanes for step in lane]
 
     def run(self) -> None:
-        """Run all steps; the first that fails ends the walk with the end of its log."""
+        """Run all stages; the first step that fails ends the walk with its exit code and the end of its log."""
         self.logs.mkdir(parents=True, exist_ok=True)
-        for number, step in enumerate(self.steps, 1):
-            print(f'\n[{number}/{len(self.steps)}] {step.title}\n    $ python {" ".join(step.command)}', flush=True)
-            log = self.logs / f'{number:02d}.log'
+        for number, stage in enumerate(self.stages, 1):
+            print(f'\n[{number}/{len(self.stages)}] {stage.title}', flush=True)
+            for step in (step for lane in stage.lanes for step in lane):
+                print(f'    $ python {" ".join(step.command)}', flush=True)
+            lanes = [threading.Thread(target=self._run_lane, args=(stage, lane)) for lane in stage.lanes]
             begun = time.monotonic()
-            if code := self._run(step, log, begun):
-                print(f'\nerror: step {number} ended with exit code {code}; the end of {log}:\n' +
+            for lane in lanes:
+                lane.start()
+            for lane in lanes:
+                lane.join()
+            if self.failed:
+                step, log, code = self.failed[0]
+                print(f"\nerror: '{step.name}' ended with exit code {code}; the end of {log}:\n" +
                       '\n'.join(log.read_text(errors='replace').splitlines()[-15:]), file=sys.stderr)
                 sys.exit(code)
-            step.took = time.monotonic() - begun
-            self._show(f'done in {step.took:.0f} s', step, 1., begun, end=True)
+            self._show(stage, f'done in {time.monotonic() - begun:.0f} s', end=True)
 
-    def _run(self, step: Step, log: Path, begun: float) -> int:
+    def _run_lane(self, stage: Stage, lane: list[Step]) -> None:
+        for step in lane:
+            log = self.logs / f'{self.steps.index(step) + 1:02d}.log'
+            begun = time.monotonic()
+            if code := self._run_step(stage, step, log):
+                self.failed.append((step, log, code))
+                return
+            step.took, step.share = time.monotonic() - begun, 1.
+
+    def _run_step(self, stage: Stage, step: Step, log: Path) -> int:
+        threads = str(max(1, (os.cpu_count() or 1) // len(stage.lanes) if len(stage.lanes) > 1 else (os.cpu_count() or 2) // 2))
         environment = dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, [str(ROOT), os.environ.get('PYTHONPATH')])))
-        shown = 0.
+        environment.setdefault('OMP_NUM_THREADS', threads)
         with open(log, 'w') as file:
             process = subprocess.Popen([sys.executable, *step.command], cwd=ROOT, env=environment, text=True,
                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
             for line in process.stdout:
                 file.write(line)
-                # A line every few seconds is enough where the output goes to a file.
-                if (found := PROGRESS.search(line)) and time.monotonic() - shown > (1 if self.tty else 15):
+                if found := PROGRESS.search(line):
                     epoch, done, total = int(found[1] or 1), int(found[2]), int(found[3])
+                    step.share = min(1., (epoch - 1 + done / total) / step.epochs)
                     loss = re.search(r'\bloss: [\d.]+', line)
-                    share = min(1., (epoch - 1 + done / total) / step.epochs)
-                    self._show(loss[0] if loss else 'testing', step, share, begun)
-                    shown = time.monotonic()
+                    step.latest = loss[0] if loss else 'testing'
+                    # A line every few seconds is enough where the output goes to a file.
+                    if time.monotonic() - self.shown > (1 if self.tty else 15):
+                        self._show(stage, '; '.join(f'{running.name} {running.latest}' for running in self._running(stage)))
             return process.wait()
 
-    def _show(self, what: str, step: Step, share: float, begun: float, end: bool = False) -> None:
-        index = self.steps.index(step)
-        done = sum(s.seconds for s in self.steps[:index]) + share * step.seconds
-        left = (time.monotonic() - self.started) / done * (sum(s.seconds for s in self.steps) - done)
-        bar = '#' * round(20 * share)
-        text = f'    [{bar:<20}] {share:4.0%}  {what:<16}  all steps: {left / 60:.1f} min left'
-        print(('\r' if self.tty else '') + text, end='\n' if end or not self.tty else '', flush=True)
+    @staticmethod
+    def _running(stage: Stage) -> list[Step]:
+        return [step for lane in stage.lanes for step in lane if 0 < step.share < 1]
+
+    def _show(self, stage: Stage, what: str, end: bool = False) -> None:
+        with self.lock:
+            self.shown = time.monotonic()
+            index = self.stages.index(stage)
+            done = sum(s.seconds for s in self.stages[:index]) + stage.share * stage.seconds
+            left = (self.shown - self.started) / max(done, 1e-9) * (sum(s.seconds for s in self.stages) - done)
+            bar = '#' * round(20 * stage.share)
+            text = f'    [{bar:<20}] {stage.share:4.0%}  all: {left / 60:.1f} min left  {what}'
+            print(f'\r{text:<110}' if self.tty else text, end='\n' if end or not self.tty else '', flush=True)
 
 
 def parse_args() -> argparse.Namespace:
@@ -98,29 +152,27 @@ def main() -> None:
     work, seed = args.work_dir, f'randomness.seed={args.seed}'
     scenes = work / 'scenes'
     pretrained = str(work / 'mae') if args.pretrain_only_here else 'configs/quickstart/vit_scenes.safetensors'
-    seconds = {'maskrcnn': 90, 'upernet': 70}
-    steps = [
-        Step('Make scenes: photos without labels, and labelled ones in COCO and ADE20K layout',
-             ['-m', 'mae_transfer.data.scenes', str(scenes)], 20),
-        Step('Pre-train a small MAE on the photos: the loss falls',
-             ['tools/train.py', 'configs/quickstart/mae_pretrain.py', '--work-dir', str(work / 'mae'),
-              '--cfg-options', f'data_root={scenes}/photos', seed], 80, epochs=4),
-        Step('Judge it on held-out photos',
-             ['tools/test.py', 'configs/quickstart/mae_pretrain.py', str(work / 'mae'), '--work-dir', str(work / 'mae_test'),
-              '--cfg-options', f'data_root={scenes}/photos'], 8),
+    stages = [
+        Stage('Make scenes: photos without labels, and labelled ones in COCO and ADE20K layout',
+              [[Step('scenes', ['-m', 'mae_transfer.data.scenes', str(scenes)], 20)]]),
+        Stage('Pre-train a small MAE on the photos, the loss falls; judge it on held-out photos', [[
+            Step('MAE', ['tools/train.py', 'configs/quickstart/mae_pretrain.py', '--work-dir', str(work / 'mae'),
+                         '--cfg-options', f'data_root={scenes}/photos', seed], 110, epochs=4),
+            Step('MAE', ['tools/test.py', 'configs/quickstart/mae_pretrain.py', str(work / 'mae'), '--work-dir', str(work / 'mae_test'),
+                         '--cfg-options', f'data_root={scenes}/photos'], 12)]]),
     ]
-    for task, data, epochs in (('maskrcnn', 'coco', 8), ('upernet', 'ade', 1)):
+    for task, title, data, epochs, seconds, dump in (('maskrcnn', 'Mask R-CNN', 'coco', 8, 120, 'outfile_prefix'),
+                                                     ('upernet', 'UperNet', 'ade', 1, 90, 'output_dir')):
+        lanes = []
         for start, weights in (('random', 'none'), ('mae', pretrained)):
-            run = work / f'{task}_{start}'
-            steps.append(Step(
-                f'{"Mask R-CNN" if task == "maskrcnn" else "UperNet"} from {"random" if start == "random" else "MAE"} weights',
-                ['tools/train.py', f'configs/quickstart/{task}.py', '--work-dir', str(run),
-                 '--cfg-options', f'data_root={scenes}/{data}/', f'pretrained={weights}', seed], seconds[task], epochs))
-            dump = f'test_evaluator.outfile_prefix={run}/predictions' if task == 'maskrcnn' else f'test_evaluator.output_dir={run}/predictions'
-            steps.append(Step(
-                'Test it', ['tools/test.py', f'configs/quickstart/{task}.py', str(run), '--work-dir', f'{run}_test',
-                            '--cfg-options', f'data_root={scenes}/{data}/', dump], 12))
-    walk = Walk(steps, work / 'logs')
+            config, run, root = f'configs/quickstart/{task}.py', work / f'{task}_{start}', f'data_root={scenes}/{data}/'
+            lanes.append([
+                Step(f'from {start}', ['tools/train.py', config, '--work-dir', str(run), '--cfg-options', root, f'pretrained={weights}', seed],
+                     seconds, epochs),
+                Step(f'from {start}', ['tools/test.py', config, str(run), '--work-dir', f'{run}_test', '--cfg-options', root,
+                                       f'test_evaluator.{dump}={run}/predictions'], 20)])
+        stages.append(Stage(f'{title} from random and from MAE weights, same schedule and seed; test both', lanes))
+    walk = Walk(stages, work / 'logs')
     walk.run()
     draw(work, scenes)
     report(work, walk, args)

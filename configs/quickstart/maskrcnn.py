@@ -1,7 +1,7 @@
 """Mask R-CNN with the quickstart's ViT on its made-up scenes: six classes, 96 labelled scenes of 96 px.
 
 The recipe is configs/_base_/coco_maskrcnn.py at a size that a CPU does in two minutes; what differs: no windows (144 tokens need
-none), 64 channels in pyramid and heads, boxes from two linear layers, few proposals, 8 epochs at a batch of 4, a higher
+none), 48 channels in pyramid and heads, boxes from two linear layers, few proposals, 8 epochs at a batch of 4, a higher
 learning rate with layer decay, flips as the only augmentation.
 Command: tools/train.py configs/quickstart/maskrcnn.py, then tools/test.py configs/quickstart/maskrcnn.py work_dirs/maskrcnn
 """
@@ -20,26 +20,26 @@ model = dict(
     backbone=dict(
         arch=dict(_delete_=True, embed_dim=192, depth=5, num_heads=3), img_size=64, patch_size=8, out_indices=(1, 2, 3, 4),
         window_size=0, init_cfg=dict(type='Pretrained', checkpoint=pretrained)),
-    neck=dict(embed_dim=192, out_channels=64, num_outs=4, norm_cfg=None),
-    rpn_head=dict(in_channels=64, feat_channels=64, num_convs=1, anchor_generator=dict(strides=strides)),
+    neck=dict(embed_dim=192, out_channels=48, num_outs=4, norm_cfg=None),
+    rpn_head=dict(in_channels=48, feat_channels=48, num_convs=1, anchor_generator=dict(strides=strides)),
     roi_head=dict(
-        bbox_roi_extractor=dict(out_channels=64, featmap_strides=strides, finest_scale=12),
+        bbox_roi_extractor=dict(roi_layer=dict(sampling_ratio=2), out_channels=48, featmap_strides=strides, finest_scale=12),
         bbox_head=dict(
             _delete_=True,
             type='Shared2FCBBoxHead',
-            in_channels=64,
+            in_channels=48,
             fc_out_channels=256,
             roi_feat_size=7,
             num_classes=6,
             bbox_coder=dict(type='DeltaXYWHBBoxCoder', target_means=[0., 0., 0., 0.], target_stds=[.1, .1, .2, .2]),
             loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.),
             loss_bbox=dict(type='L1Loss', loss_weight=1.)),
-        mask_roi_extractor=dict(out_channels=64, featmap_strides=strides, finest_scale=12),
-        mask_head=dict(num_convs=2, in_channels=64, conv_out_channels=64, num_classes=6, norm_cfg=None)),
+        mask_roi_extractor=dict(roi_layer=dict(sampling_ratio=2), out_channels=48, featmap_strides=strides, finest_scale=12),
+        mask_head=dict(num_convs=2, in_channels=48, conv_out_channels=48, num_classes=6, norm_cfg=None)),
     train_cfg=dict(
         rpn=dict(sampler=dict(num=64)),
         rpn_proposal=dict(nms_pre=300, max_per_img=100),
-        rcnn=dict(sampler=dict(num=64))),
+        rcnn=dict(sampler=dict(num=48))),
     test_cfg=dict(rpn=dict(nms_pre=300, max_per_img=100)))
 
 metainfo = dict(classes=('striped disc', 'dotted disc', 'striped box', 'checked box', 'dotted star', 'striped ring'))

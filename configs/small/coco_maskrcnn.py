@@ -3,7 +3,7 @@
 The recipe is configs/_base_/coco_maskrcnn.py at a size that a CPU can do; what differs: images of 256 px, no windows (256 tokens
 need none), 64 channels in pyramid and heads, boxes from two linear layers, no BatchNorm, few proposals, 3 epochs at a batch of
 4, a higher learning rate with layer decay, flips as the only augmentation. After minutes of it AP is near zero.
-Cost: see docs/results_real.md.
+Cost: 4 minutes on one of two shared CPU cores (measured: docs/results.md).
 Command: tools/train.py configs/small/coco_maskrcnn.py --work-dir work_dirs/small_coco --cfg-options
     data_root=../shared/data/coco_mini (reads work_dirs/small_mae; pretrained=... for another)
 """

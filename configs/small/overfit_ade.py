@@ -2,8 +2,9 @@
 
 The model of configs/small/ade20k_upernet.py from random weights, without augmentation, trained and judged on the same four images
 of ADE20K's layout: those of `indices`, counted in the order of their names. The default is for ../shared/data/ade_mini: the four
-training images with the fewest classes (ADE_train_00004996, 7860, 9317 and 10793; 6, 5, 11 and 7 classes, 23 in all).
-Expected: mIoU above .7 on these images (measured: docs/results_real.md). Cost: see there.
+training images with the fewest classes, of equals the first (ADE_train_00004996, 7860, 9317 and 10793; 6, 5, 11 and 7 classes,
+23 in all).
+Measured: mIoU 85.5 on these images (docs/results.md). Cost: 2.8 minutes of one CPU core.
 Command: tools/train.py configs/small/overfit_ade.py --cfg-options data_root=../shared/data/ade_mini, then
 tools/test.py configs/small/overfit_ade.py work_dirs/overfit_ade --cfg-options data_root=../shared/data/ade_mini
 """
@@ -13,7 +14,6 @@ data_root = 'data/ade_mini/'
 pretrained = 'none'
 crop_size = (160, 160)
 indices = [0, 2, 3, 4]
-total_batch_size = 2
 base_lr = 3.84e-1  # 3e-3 at a batch of 2
 max_iters = 400
 
@@ -29,7 +29,6 @@ four_images = dict(
     data_prefix=dict(img_path='images/training', seg_map_path='annotations/training'),
     indices=indices)
 train_dataloader = dict(
-    batch_size=2,
     dataset=dict(pipeline=[
         dict(type='LoadImageFromFile'),
         dict(type='LoadAnnotations'),

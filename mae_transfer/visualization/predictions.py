@@ -16,7 +16,7 @@ COLOURS = ((230, 70, 70), (60, 150, 240), (250, 190, 50), (70, 190, 110), (190, 
 MARGIN = 4
 
 
-def detection_sheet(annotations: Path, images: Path, results: Path, count: int = 8, zoom: int = 3, score: float = .5) -> Image.Image:
+def detection_sheet(annotations: Path, images: Path, results: Path, count: int = 8, zoom: int = 3, score: float = .3) -> Image.Image:
     """A row for each image: the photo, the true instances, the predicted ones.
 
     Args:

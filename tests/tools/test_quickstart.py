@@ -31,21 +31,35 @@ def test_progress_is_read_from_the_log(quickstart, line, found):
     assert quickstart.PROGRESS.search(line).groups()[:3] == found
 
 
+def walk(quickstart, folder, *lanes):
+    steps = [[quickstart.Step(name, ['-c', code], 1.) for name, code in lane] for lane in lanes]
+    return quickstart.Walk([quickstart.Stage('a stage', steps), quickstart.Stage('another', [[quickstart.Step('end', ['-c', 'print("end")'], 1.)]])],
+                           folder)
+
+
 def test_every_step_runs_and_leaves_its_log(quickstart, tmp_path, capsys):
-    steps = [quickstart.Step('one', ['-c', 'print("first")'], 1.), quickstart.Step('two', ['-c', 'print("second")'], 1.)]
-    quickstart.Walk(steps, tmp_path).run()
-    assert [(tmp_path / f'0{i}.log').read_text() for i in (1, 2)] == ['first\n', 'second\n']
-    assert '[2/2] two' in capsys.readouterr().out
+    walk(quickstart, tmp_path, [('one', 'print("first")'), ('two', 'print("second")')], [('three', 'print("third")')]).run()
+    assert [(tmp_path / f'0{i}.log').read_text() for i in (1, 2, 3, 4)] == ['first\n', 'second\n', 'third\n', 'end\n']
+    assert '[2/2] another' in capsys.readouterr().out
+
+
+def test_the_lanes_of_a_stage_run_side_by_side(quickstart, tmp_path):
+    # Each waits for what the other writes: one after the other they would never end.
+    meet = ('import pathlib, sys, time; mine, other = map(pathlib.Path, ({!r}, {!r})); mine.touch(); end = time.time() + 60\n'
+            'while not other.exists() and time.time() < end: time.sleep(.05)\n'
+            'sys.exit(not other.exists())')
+    a, b = str(tmp_path / 'a'), str(tmp_path / 'b')
+    walk(quickstart, tmp_path, [('left', meet.format(a, b))], [('right', meet.format(b, a))]).run()
+    assert (tmp_path / '03.log').exists()
 
 
 def test_a_step_that_fails_ends_the_walk_with_its_code_and_log(quickstart, tmp_path, capsys):
-    steps = [quickstart.Step('breaks', ['-c', 'print("because"); raise SystemExit(3)'], 1.),
-             quickstart.Step('never', ['-c', f'open({str(tmp_path / "ran")!r}, "w")'], 1.)]
+    never = f'open({str(tmp_path / "ran")!r}, "w")'
     with pytest.raises(SystemExit) as ended:
-        quickstart.Walk(steps, tmp_path).run()
+        walk(quickstart, tmp_path, [('breaks', 'print("because"); raise SystemExit(3)'), ('never', never)]).run()
     assert ended.value.code == 3
     assert 'because' in capsys.readouterr().err
-    assert not (tmp_path / 'ran').exists()
+    assert not (tmp_path / 'ran').exists() and not (tmp_path / '03.log').exists()
 
 
 def test_the_table_holds_what_the_tests_measured(quickstart, tmp_path):
@@ -61,7 +75,7 @@ def test_the_table_holds_what_the_tests_measured(quickstart, tmp_path):
              for name in ('mae', 'maskrcnn_random', 'maskrcnn_mae', 'upernet_random', 'upernet_mae')]
     for step in steps:
         step.took = 90.
-    quickstart.report(tmp_path, quickstart.Walk(steps, tmp_path), Namespace(seed=7, pretrain_only_here=True))
+    quickstart.report(tmp_path, quickstart.Walk([quickstart.Stage('', [steps])], tmp_path), Namespace(seed=7, pretrain_only_here=True))
     table = (tmp_path / 'table.md').read_text()
     assert '| random | 12.5 | 25.0 | 31.2 | 3.0 |' in table
     assert '| MAE | 50.0 | 37.5 | 42.5 | 3.0 |' in table
