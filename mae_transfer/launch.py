@@ -25,7 +25,7 @@ AMP_DTYPES = {'bf16': 'bfloat16', 'fp16': 'float16', 'off': 'float32'}
 def common_arguments(parser: argparse.ArgumentParser) -> None:
     """The options that training and testing share."""
     parser.add_argument('config', help='config file')
-    parser.add_argument('--work-dir', help='where logs and checkpoints go; default work_dirs/<config name>')
+    parser.add_argument('--work-dir', help='where logs and checkpoints go; default work_dirs/<the config below configs/>')
     parser.add_argument('--cfg-options', nargs='+', action='extend', metavar='KEY=VALUE', default=[],
                         help="change settings of the config, e.g. data_root=my/photos train_cfg.max_epochs=100 "
                              "model.vit.arch=\"{'embed_dim': 192, 'depth': 5, 'num_heads': 3}\" (a dictionary replaces what was there)")
@@ -47,9 +47,16 @@ def load_config(args: argparse.Namespace) -> Config:
     for option in args.cfg_options:
         cfg = change_setting(cfg, option)
     cfg.launcher = args.launcher
-    cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs') / path.stem)
+    cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(default_work_dir(path))
     distributed.adapt_to_cpu(cfg)
     return cfg
+
+
+def default_work_dir(config: Path) -> Path:
+    """``work_dirs/`` and the config's path below ``configs/``: ``configs/small/mae_pretrain.py`` -> ``work_dirs/small/mae_pretrain``."""
+    parts = config.with_suffix('').parts
+    below = parts[::-1].index('configs') if 'configs' in parts else 1
+    return Path('work_dirs', *parts[-max(1, below):])
 
 
 def world_size(launcher: str) -> int:

@@ -315,3 +315,12 @@ def test_predictions_are_drawn_into_the_folder(kind, own, tmp_path):
 def test_a_config_without_visualization_cannot_draw():
     with pytest.raises(UserError, match='--show-dir needs'):
         launch.draw_predictions(Config(dict(default_hooks=dict())), 'x')
+
+
+@pytest.mark.parametrize('config_file, expected', [
+    ('configs/mae_pretrain_vitl.py', 'work_dirs/mae_pretrain_vitl'),
+    ('/somewhere/configs/small/mae_pretrain.py', 'work_dirs/small/mae_pretrain'),
+    ('mine.py', 'work_dirs/mine'),
+    ('/home/me/mine.py', 'work_dirs/mine')])
+def test_the_default_work_dir_is_the_config_s_path_below_configs(config_file, expected):
+    assert launch.default_work_dir(Path(config_file)) == Path(expected)

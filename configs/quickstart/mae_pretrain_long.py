@@ -6,7 +6,7 @@ Cost: 58 minutes on one of two shared cores (measured, 2026-11-21). Reached: rec
 Commands:
     python -m mae_transfer.data.scenes work_dirs/scenes_long --photos 20000 --train 0 --val 0
     tools/train.py configs/quickstart/mae_pretrain_long.py
-    tools/convert_checkpoint.py work_dirs/mae_pretrain_long configs/quickstart/vit_scenes.safetensors --to timm --half
+    tools/convert_checkpoint.py work_dirs/quickstart/mae_pretrain_long configs/quickstart/vit_scenes.safetensors --to timm --half
 """
 _base_ = ['mae_pretrain.py']
 

@@ -3,7 +3,7 @@
 The recipe is configs/_base_/coco_maskrcnn.py at a size that a CPU does in two minutes; what differs: no windows (144 tokens need
 none), 48 channels in pyramid and heads, boxes from two linear layers, few proposals, 8 epochs at a batch of 4, a higher
 learning rate with layer decay, flips as the only augmentation.
-Command: tools/train.py configs/quickstart/maskrcnn.py, then tools/test.py configs/quickstart/maskrcnn.py work_dirs/maskrcnn
+Command: tools/train.py configs/quickstart/maskrcnn.py, then tools/test.py configs/quickstart/maskrcnn.py work_dirs/quickstart/maskrcnn
 """
 _base_ = ['../_base_/coco_maskrcnn.py']
 

@@ -2,7 +2,7 @@
 
 The recipe is configs/_base_/ade20k_upernet.py at a size that a CPU does in two minutes; what differs: 48 channels in the head,
 160 steps of 4 scenes, a higher learning rate, flips as the only augmentation, whole images at test.
-Command: tools/train.py configs/quickstart/upernet.py, then tools/test.py configs/quickstart/upernet.py work_dirs/upernet
+Command: tools/train.py configs/quickstart/upernet.py, then tools/test.py configs/quickstart/upernet.py work_dirs/quickstart/upernet
 """
 _base_ = ['../_base_/ade20k_upernet.py']
 

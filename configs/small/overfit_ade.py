@@ -6,7 +6,7 @@ training images with the fewest classes, of equals the first (ADE_train_00004996
 23 in all).
 Measured: mIoU 85.5 on these images (docs/results.md). Cost: 2.8 minutes of one CPU core.
 Command: tools/train.py configs/small/overfit_ade.py --cfg-options data_root=../shared/data/ade_mini, then
-tools/test.py configs/small/overfit_ade.py work_dirs/overfit_ade --cfg-options data_root=../shared/data/ade_mini
+tools/test.py configs/small/overfit_ade.py work_dirs/small/overfit_ade --cfg-options data_root=../shared/data/ade_mini
 """
 _base_ = ['./ade20k_upernet.py']
 

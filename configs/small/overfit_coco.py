@@ -6,7 +6,7 @@ of COCO 2017's layout: those of `indices`, counted among the images that have an
 (24577: two donuts; 57345: two giraffes; 72258: four toothbrushes and a cup; 84533: a motorcycle and a person).
 Measured: box AP .987, mask AP .704 on these images (docs/results.md). Cost: 3.3 minutes of one CPU core.
 Command: tools/train.py configs/small/overfit_coco.py --cfg-options data_root=../shared/data/coco_mini, then
-tools/test.py configs/small/overfit_coco.py work_dirs/overfit_coco --cfg-options data_root=../shared/data/coco_mini
+tools/test.py configs/small/overfit_coco.py work_dirs/small/overfit_coco --cfg-options data_root=../shared/data/coco_mini
 """
 _base_ = ['./coco_maskrcnn.py']
 

@@ -222,7 +222,8 @@ def load_vit(vit: nn.Module, source: str | Path | Mapping, *, allow_missing: Seq
         for name, value in weights.encoder.items():
             if name in target:
                 fitted[name] = _fit(name, value, vit, weights.encoder, target, source_grid)
-                if fitted[name] is not value:
+                # Positions that only lost the class token's row are the same numbers still.
+                if fitted[name] is not value and not _is_tail(fitted[name], value):
                     report.resized[name] = (tuple(value.shape), tuple(target[name].shape))
             elif name != 'cls_token' and not name.startswith('norm.'):
                 raise CheckpointError(f"'{name}' of the checkpoint has no counterpart in the model: it is another architecture")
@@ -239,6 +240,11 @@ def load_vit(vit: nn.Module, source: str | Path | Mapping, *, allow_missing: Seq
             target[name].copy_(value)  # state_dict shares the parameters' memory
     print_log(str(report), logger='current', level=logging.WARNING if report.missing else logging.INFO)
     return report
+
+
+def _is_tail(fitted: Tensor, value: Tensor) -> bool:
+    """Whether ``fitted`` is the end of ``value``'s rows, number by number."""
+    return fitted.ndim == 3 and fitted.shape[1] <= value.shape[1] and torch.equal(fitted, value[:, -fitted.shape[1]:])
 
 
 def _compare_sizes(encoder: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> None:
