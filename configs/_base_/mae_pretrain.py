@@ -66,6 +66,8 @@ custom_hooks = [
     dict(type='ReconstructionHook', interval=100),
 ]
 
+# MMEngine's default pattern smooths whatever has 'loss' in its name, and would average the validations of the whole run.
+log_processor = dict(type='LogProcessor', by_epoch=True, mean_pattern=r'^(loss|time|data_time|grad_norm)')
 env_cfg = dict(mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0), dist_cfg=dict(backend='nccl'))
 visualizer = dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')])
 log_level = 'INFO'

@@ -1,8 +1,8 @@
 """The pre-training behind configs/quickstart/vit_scenes.safetensors: configs/quickstart/mae_pretrain.py on five times the photos
 and twenty-five times as long.
 
-Cost: 58 minutes on one of two shared cores (measured, 2026-11-21). Reached: reconstruction/masked_loss .6067 on 400 held-out photos
-(measured, the last validation of the same run; .6738 after two epochs).
+Cost: 58 minutes on one of two shared cores (measured, 2026-11-21). Reached: reconstruction/masked_loss .5774 on 400 held-out photos
+(measured: tools/test.py configs/quickstart/mae_pretrain_long.py work_dirs/quickstart/mae_pretrain_long; .6738 after two epochs).
 Commands:
     python -m mae_transfer.data.scenes work_dirs/scenes_long --photos 20000 --train 0 --val 0
     tools/train.py configs/quickstart/mae_pretrain_long.py

@@ -70,3 +70,16 @@ def test_two_processes_measure_what_one_does_of_seven_photos(tested, trained, ph
 def test_a_work_dir_stands_for_its_last_checkpoint(tested, trained, photos, tmp_path):
     assert call('test', CONFIG, trained, '--work-dir', tmp_path, *small(photos)).code == 0
     assert measured(tmp_path) == measured(tested[0])
+
+
+def test_a_validation_logs_the_model_of_its_epoch_alone(photos, tmp_path):
+    """MMEngine's log averages what has 'loss' in its name, unless told otherwise: earlier epochs must not weigh in."""
+    run_dir, test_dir = tmp_path / 'run', tmp_path / 'test'
+    options = small(photos, 8, 3)
+    train(CONFIG, '--amp', 'off', '--work-dir', run_dir, *options, 'train_cfg.val_interval=1')
+    log, = run_dir.glob('*/vis_data/scalars.json')
+    validations = [entry['reconstruction/masked_loss'] for entry in map(json.loads, log.read_text().splitlines())
+                   if 'reconstruction/masked_loss' in entry]
+    assert len(validations) == 3 and abs(validations[0] - validations[2]) > 1e-3
+    assert call('test', CONFIG, run_dir, '--work-dir', test_dir, *options).code == 0
+    assert validations[2] == pytest.approx(measured(test_dir), abs=1e-6)

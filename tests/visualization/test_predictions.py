@@ -55,7 +55,7 @@ def test_detection_draws_only_what_is_scored_high_enough(scenes):
         sheet = detection_sheet(annotations, scenes / 'coco/val2017', results, zoom=ZOOM)
         return column(sheet, 0).astype(int), column(sheet, 2).astype(int)
 
-    photo, low = drawn(.3)
+    photo, low = drawn(.2)
     assert (low == photo).all()
     photo, high = drawn(.9)
     tinted = .45 * photo[34:46, 34:46] + .55 * np.array(COLOURS[2])
