@@ -1,6 +1,11 @@
-"""Layer-wise decay, learning-rate rule and schedule, autocast."""
+"""Layer-wise decay, learning-rate rule and schedule, autocast, and timm's LARS by its name."""
+from timm.optim import Lars
+
+from ..registry import OPTIMIZERS
 from .autocast import AutocastOptimWrapper
 from .layer_decay import LayerDecayOptimWrapperConstructor
 from .schedule import WarmupCosineLR
+
+OPTIMIZERS.register_module(module=Lars)
 
 __all__ = ['AutocastOptimWrapper', 'LayerDecayOptimWrapperConstructor', 'WarmupCosineLR']

@@ -60,7 +60,8 @@ def apply_batch_plan(cfg: Config, gpus: int) -> BatchPlan | None:
     """Write the plan of a config's ``total_batch_size`` and ``base_lr`` into its optimiser, schedulers and loop.
 
     An epoch stays an epoch. What counts iterations (MMEngine's iterations are forward passes) is stretched by the
-    accumulation, so that the optimiser makes as many steps as the recipe says, wherever it runs.
+    accumulation, so that the optimiser makes as many steps as the recipe says, wherever it runs; an average of the weights
+    takes one of each step.
 
     Returns:
         The plan, or None for a config that states its learning rate itself and no ``base_lr``.
@@ -79,6 +80,9 @@ def apply_batch_plan(cfg: Config, gpus: int) -> BatchPlan | None:
         elif not scheduler.get('by_epoch', True):
             _stretch(scheduler, ('begin', 'end', 'T_max', 'total_iters', 'total_steps', 'step_size', 'milestones', 'periods'),
                      plan.accumulation)
+    for hook in cfg.get('custom_hooks') or []:
+        if hook.get('type') == 'EMAHook':
+            hook['interval'] = plan.accumulation
     if cfg.train_cfg.get('type') == 'IterBasedTrainLoop' or not cfg.train_cfg.get('by_epoch', True):
         _stretch(cfg.train_cfg, ('max_iters', 'val_interval', 'val_begin'), plan.accumulation)
         checkpoint = cfg.get('default_hooks', {}).get('checkpoint', {})

@@ -6,11 +6,10 @@ from collections import defaultdict
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
-from mmengine.registry import OPTIM_WRAPPERS, OPTIMIZERS
 from torch import nn
 
 from ..errors import UserError
-from ..registry import OPTIM_WRAPPER_CONSTRUCTORS
+from ..registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
 from ..vit import ViT
 from ..vit.depth import parameter_depth
 
@@ -27,18 +26,19 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         paramwise_cfg: ``layer_decay``: factor from one layer to the layer below (1: none). ``no_decay``: last parts of the
             names of parameters of more than one dimension that are not decayed; default ``('pos_embed', 'cls_token')``, as in
             the official fine-tuning (``util/lr_decay.py``); its pre-training passes ``()``. Parameters of one dimension
-            (biases, norms) are never decayed.
+            (biases, norms) are never decayed. ``vectors``: settings of the optimiser that are others for parameters of one
+            dimension (LARS adapts matrices only: ``dict(always_adapt=False)``).
 
-    Each group carries ``lr_scale``, ``depth`` and ``param_names``, and schedulers scale its ``lr`` from its own base.
+    Each group carries ``lr_scale`` and ``param_names``, and schedulers scale its ``lr`` from its own base.
 
     Raises:
         UserError: no ViT in the model while ``layer_decay`` is not 1; an unknown setting.
     """
 
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None):
-        known = {'layer_decay', 'no_decay'}
+        known = {'layer_decay', 'no_decay', 'vectors'}
         if unknown := sorted(set(paramwise_cfg or {}) - known):
-            raise UserError(f"unknown paramwise_cfg '{unknown[0]}': it takes layer_decay and no_decay")
+            raise UserError(f"unknown paramwise_cfg '{unknown[0]}': it takes layer_decay, no_decay and vectors")
         super().__init__(optim_wrapper_cfg, paramwise_cfg)
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
@@ -47,15 +47,15 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             model = model.module
         optimizer_cfg = dict(self.optimizer_cfg)
         groups = parameter_groups(model, self.base_lr, self.base_wd or 0., **self.paramwise_cfg)
-        layers = sorted({(group['depth'], group['lr_scale']) for group in groups})
-        print_log(f'{len(groups)} parameter groups; learning rate scale by depth: ' +
-                  ', '.join(f'{depth}: {scale:.4g}' for depth, scale in layers), logger='current')
+        scales = sorted({group['lr_scale'] for group in groups})
+        print_log(f'{len(groups)} parameter groups; scales of the learning rate, from the embeddings to the head: ' +
+                  ', '.join(f'{scale:.4g}' for scale in scales), logger='current')
         optimizer = OPTIMIZERS.build(dict(optimizer_cfg, params=groups))
         return OPTIM_WRAPPERS.build(dict(self.optim_wrapper_cfg, optimizer=optimizer))
 
 
 def parameter_groups(model: nn.Module, lr: float, weight_decay: float, layer_decay: float = 1.,
-                     no_decay: tuple[str, ...] = ('pos_embed', 'cls_token')) -> list[dict]:
+                     no_decay: tuple[str, ...] = ('pos_embed', 'cls_token'), vectors: dict | None = None) -> list[dict]:
     """The trainable parameters of a model, each in exactly one group; see :class:`LayerDecayOptimWrapperConstructor`."""
     vits = {name: module for name, module in model.named_modules() if isinstance(module, ViT)}
     if layer_decay != 1 and not vits:
@@ -69,10 +69,11 @@ def parameter_groups(model: nn.Module, lr: float, weight_decay: float, layer_dec
         for prefix, vit in vits.items():
             if not prefix or name.startswith(prefix + '.'):
                 depth = parameter_depth(name[len(prefix) + 1 if prefix else 0:], vit.depth) + top - (vit.depth + 1)
-        decay = 0. if parameter.ndim <= 1 or name.rpartition('.')[2] in no_decay else weight_decay
+        is_vector = parameter.ndim <= 1
+        decay = 0. if is_vector or name.rpartition('.')[2] in no_decay else weight_decay
         scale = layer_decay ** (top - depth)
-        group = groups[depth, decay]
-        group.update(lr=lr * scale, weight_decay=decay, lr_scale=scale, depth=depth)
+        group = groups[scale, decay, is_vector and bool(vectors)]
+        group.update(lr=lr * scale, weight_decay=decay, lr_scale=scale, **(vectors if is_vector and vectors else {}))
         group['params'].append(parameter)
         group['param_names'].append(name)
     return [groups[key] for key in sorted(groups)]

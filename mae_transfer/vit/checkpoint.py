@@ -192,7 +192,7 @@ def _shorten(names: Sequence[str], most: int = 6) -> str:
     return ', '.join(names[:most]) + (f' and {len(names) - most} more' if len(names) > most else '')
 
 
-def load_vit(vit: nn.Module, source: str | Path | Mapping, *, allow_missing: Sequence[str] = (),
+def load_vit(vit: nn.Module, source: str | Path | Mapping | Weights, *, allow_missing: Sequence[str] = (),
              source_grid: tuple[int, int] | None = None) -> LoadReport:
     """Load the encoder of any known checkpoint, or raise and change nothing.
 
@@ -202,7 +202,7 @@ def load_vit(vit: nn.Module, source: str | Path | Mapping, *, allow_missing: Seq
 
     Args:
         vit: a :class:`~mae_transfer.vit.ViT`, or a timm model with the same names.
-        source: file, folder or dictionary.
+        source: file, folder or dictionary; or what :func:`read_weights` made of one.
         allow_missing: patterns, as of a shell, of weights that may be absent from the checkpoint: ``('norm.*',)``.
         source_grid: (rows, columns) that the checkpoint's ``pos_embed`` is for; a square where it is not given.
 
@@ -213,7 +213,7 @@ def load_vit(vit: nn.Module, source: str | Path | Mapping, *, allow_missing: Seq
         CheckpointError: another depth, width or number of channels; a weight that is missing, unknown, of another shape or
             not finite; positions whose grid is unknown.
     """
-    weights = read_weights(source)
+    weights = source if isinstance(source, Weights) else read_weights(source)
     target = vit.state_dict()
     report = LoadReport(layout=weights.layout, source=weights.source)
     try:

@@ -45,7 +45,7 @@ RECIPE = {
     'param_scheduler.0.warmup': 40,
     'param_scheduler.0.end': 1600,
     'param_scheduler.0.by_epoch': True,
-    'param_scheduler.0.min_lr_ratio': None,
+    'param_scheduler.0.min_lr': None,
     'param_scheduler.1': None,
     'model.masking.type': 'RandomMasking',
     'model.masking.ratio': .75,

@@ -11,6 +11,7 @@ from mae_transfer.errors import UserError
 from mae_transfer.optim import AutocastOptimWrapper, LayerDecayOptimWrapperConstructor
 from mae_transfer.registry import OPTIM_WRAPPER_CONSTRUCTORS
 from mae_transfer.vit import ViT
+from mae_transfer.vit.depth import layer_scale
 
 ARCHS = {'vit_base_patch16': 'base', 'vit_large_patch16': 'large', 'vit_huge_patch14': 'huge'}
 
@@ -143,7 +144,19 @@ def test_groups_are_labelled():
         assert len(group['param_names']) == len(group['params'])
         for name, parameter in zip(group['param_names'], group['params']):
             assert model.get_parameter(name) is parameter
-        assert group['lr_scale'] == .5 ** (5 - group['depth'])
+        assert len({layer_scale(name, 4, .5) for name in group['param_names']} | {group['lr_scale']}) == 1
+
+
+def test_without_layer_decay_there_are_two_groups():
+    assert len(build(small_vit(), layer_decay=1.).optimizer.param_groups) == 2
+
+
+def test_vectors_have_their_own_settings_of_the_optimiser():
+    model = small_vit(learn_positions=True)
+    cfg = dict(type='mae_transfer.AutocastOptimWrapper', dtype='float32', optimizer=dict(type='mae_transfer.Lars', lr=1., always_adapt=True))
+    found = settings(model, LayerDecayOptimWrapperConstructor(cfg, dict(vectors=dict(always_adapt=False)))(model))
+    for name, group in found.items():
+        assert group['always_adapt'] == (model.get_parameter(name).ndim > 1), name
 
 
 def test_the_optimiser_s_other_settings_reach_it():

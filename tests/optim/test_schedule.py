@@ -61,16 +61,25 @@ def test_the_rate_stays_down_after_the_end():
     assert all(rate == pytest.approx(0, abs=1e-15) for rate in found[15:])
 
 
-def test_the_lowest_rate_is_a_share_of_each_group_s_own():
-    sgd = optimizer(1., .65, .65 ** 13)
-    scheduler = by_epoch(sgd, 4, warmup=1, end=5, min_lr_ratio=.01)
+def test_the_lowest_rate_is_scaled_with_each_group():
+    scales = (1., .65, .65 ** 13)
+    sgd = optimizer(*(.5 * scale for scale in scales))
+    for group, scale in zip(sgd.param_groups, scales):
+        group['lr_scale'] = scale
+    scheduler = by_epoch(sgd, 4, warmup=1, end=5, min_lr=.01)
     for iteration in range(20):
-        for group, base in zip(sgd.param_groups, (1., .65, .65 ** 13)):
+        for group, scale in zip(sgd.param_groups, scales):
             # The official code works with the unscaled rates, then multiplies by the group's scale.
-            assert group['lr'] == pytest.approx(base * official(iteration / 4, 1., 1, 5, .01), rel=1e-12, abs=1e-15)
+            assert group['lr'] == pytest.approx(scale * official(iteration / 4, .5, 1, 5, .01), rel=1e-12, abs=1e-15)
         sgd.step()
         scheduler.step()
     assert [group['lr'] for group in sgd.param_groups] == pytest.approx([.01, .0065, .01 * .65 ** 13])
+
+
+def test_groups_without_a_scale_go_down_to_the_lowest_rate_itself():
+    sgd = optimizer(.5, .1)
+    rates(sgd, by_epoch(sgd, 4, warmup=1, end=5, min_lr=.01), 20)
+    assert [group['lr'] for group in sgd.param_groups] == pytest.approx([.01, .01])
 
 
 @pytest.mark.parametrize('accumulation', [2, 4])
@@ -91,7 +100,7 @@ def test_lengths_in_iterations():
 @pytest.mark.parametrize('stop', [3, 7, 16])
 def test_a_resumed_schedule_goes_on_as_if_it_had_not_stopped(stop):
     whole, first, second = optimizer(1., .5), optimizer(1., .5), optimizer(1., .5)
-    settings = dict(warmup=1, end=4, accumulation=2, min_lr_ratio=.1)
+    settings = dict(warmup=1, end=4, accumulation=2, min_lr=.1)
     expected = rates(whole, by_epoch(whole, 5, **settings), 20)
     scheduler = by_epoch(first, 5, **settings)
     begun = rates(first, scheduler, stop)
