@@ -15,6 +15,9 @@ from ..registry import DATASETS, FUNCTIONS
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm')
 
+#: What Pillow raises on a file that is missing, cut short or no image.
+UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+
 
 @DATASETS.register_module()
 class Photos(Dataset):
@@ -72,10 +75,9 @@ class Photos(Dataset):
         for step in range(len(self.names)):
             name = self.names[(index + step) % len(self.names)]
             try:
-                with Image.open(self.root / name) as file:
-                    image = file.convert(self.mode)
+                image = read_image(self.root / name, self.mode)
                 break
-            except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            except UNREADABLE:
                 skipped.append(name)
         else:
             raise UserError(f'none of the {len(self.names)} photos in {self.root} can be read as an image')
@@ -97,12 +99,25 @@ def find_photos(data_root: str, split: str, hold_out: float) -> tuple[Path, list
         raise UserError(f'data_root {root} does not exist: give a folder of images or a list file (--cfg-options data_root=...)')
     if (root / 'train').is_dir() and (root / 'val').is_dir():
         root, hold_out = root / split, None
-    names = sorted(
-        os.path.relpath(os.path.join(folder, file), root)
-        for folder, _, files in os.walk(root, followlinks=True) for file in files if file.lower().endswith(SUFFIXES))
+    names = images_below(root)
     if not names:
         raise UserError(f'no image in {root}: looked for {", ".join(SUFFIXES)} in all folders below it')
     return root, names if hold_out is None else _part(names, split, hold_out)
+
+
+def images_below(root: Path) -> list[str]:
+    """The sorted paths, relative to ``root``, of all images in it and in its folders, linked ones included."""
+    names = []
+    for folder, _, files in os.walk(root, followlinks=True):
+        below = '' if Path(folder) == root else os.path.relpath(folder, root)
+        names += [os.path.join(below, file) for file in files if file.lower().endswith(SUFFIXES)]
+    return sorted(names)
+
+
+def read_image(path: Path, mode: str) -> Image.Image:
+    """The image in a file, converted to 'RGB' or 'L'; raises one of :data:`UNREADABLE`."""
+    with Image.open(path) as file:
+        return file.convert(mode)
 
 
 def _listed_name(line: str) -> str:
