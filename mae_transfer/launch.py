@@ -8,17 +8,24 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 
+from .checks import check_classes, check_data, check_sizes, data_loaders, dataset_of
 from .compat import distributed
 from .errors import UserError
 from .optim.batch_plan import BatchPlan, apply_batch_plan
 from .options import change_setting
 from .runner import LoudRunner
 from .vit.checkpoint import CheckpointError, find_checkpoint
-from .vit.sizes import resolve_size
 
+READINGS = ('KNNLoop', 'FastProbeLoop')
+_OF_IMAGENET = dict(dataset=dict(type='LabelledPhotos', split=None, classes='imagenet'), evaluator=dict(type='Accuracy', topk=(1, 5)))
+#: Other images of ImageNet's classes (MAE Table 13), by the names that ``--shift`` has for them.
+SHIFTS = {
+    **{name: _OF_IMAGENET for name in ('imagenet-a', 'imagenet-r', 'imagenet-sketch', 'imagenet-v2')},
+    'imagenet-c': dict(dataset=dict(type='ImageNetC'), evaluator=dict(type='CorruptionError')),
+}
 AMP_DTYPES = {'bf16': 'bfloat16', 'fp16': 'float16', 'off': 'float32'}
 
 
@@ -46,10 +53,19 @@ def load_config(args: argparse.Namespace) -> Config:
     cfg = Config.fromfile(path)
     for option in args.cfg_options:
         cfg = change_setting(cfg, option)
+    share_img_size(cfg)
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(default_work_dir(path))
     distributed.adapt_to_cpu(cfg)
     return cfg
+
+
+def share_img_size(cfg: Config) -> None:
+    """Give the data sets of photos that state no ``img_size`` the ViT's, so that one setting decides."""
+    img_size = (cfg.get('model', {}).get('vit') or {}).get('img_size')
+    for dataset in map(dataset_of, data_loaders(cfg).values()):
+        if img_size and dataset.get('type', '').rpartition('.')[2] in ('Photos', 'LabelledPhotos', 'ImageNetC'):
+            dataset.setdefault('img_size', img_size)
 
 
 def default_work_dir(config: Path) -> Path:
@@ -79,53 +95,6 @@ def set_amp(cfg: Config, amp: str | None) -> None:
     wrapper.dtype = AMP_DTYPES[amp]
 
 
-def check_data(cfg: Config, *loaders: str) -> None:
-    """Find missing data before anything is built.
-
-    Raises:
-        UserError: an annotation file, an image folder or a data root that does not exist or is empty.
-    """
-    for loader in loaders:
-        dataset = (cfg.get(loader) or {}).get('dataset')
-        while isinstance(dataset, dict) and isinstance(dataset.get('dataset'), dict):
-            dataset = dataset['dataset']
-        if not isinstance(dataset, dict):
-            continue
-        root = Path(dataset.get('data_root') or '')
-        prefixes = dataset.get('data_prefix') or {}
-        folders = [root / prefix for prefix in prefixes.values() if isinstance(prefix, str)]
-        for path in [root, *folders]:
-            if not path.exists():
-                raise UserError(f'{loader}: {path} does not exist: set the data root, e.g. --cfg-options data_root=path/to/data')
-            if path.is_dir() and not any(path.iterdir()):
-                raise UserError(f'{loader}: folder {path} is empty')
-        if dataset.get('ann_file') and not (root / dataset['ann_file']).is_file():
-            raise UserError(f'{loader}: annotation file {root / dataset["ann_file"]} does not exist: set the data root, '
-                            'e.g. --cfg-options data_root=path/to/data')
-
-
-def check_sizes(cfg: Config, *loaders: str) -> None:
-    """Find numbers that cannot be before anything is built.
-
-    Raises:
-        UserError: a batch of no image; crops for pre-training that the patch does not divide.
-    """
-    for key, value in ((f'{loader}.batch_size', (cfg.get(loader) or {}).get('batch_size', 1)) for loader in loaders):
-        if not isinstance(value, int) or value < 1:
-            raise UserError(f'{key} is a whole number of images, 1 or more; found {value}')
-    vit = cfg.model.get('vit')
-    if not isinstance(vit, dict):
-        return
-    patch = vit.get('patch_size') or resolve_size(vit.get('arch', 'base')).patch_size
-    for where in loaders:
-        dataset = (cfg.get(where) or {}).get('dataset') or {}
-        sides = dataset.get('img_size') or patch
-        for side in sides if isinstance(sides, (list, tuple)) else [sides]:
-            if side % patch:
-                raise UserError(f'{where}.dataset.img_size {side} is not divisible by patch_size {patch}: choose a multiple, '
-                                f'e.g. {max(1, side // patch) * patch}')
-
-
 def build_runner(cfg: Config, complete: bool) -> Runner:
     """The runner of a config, after the process group, where one is needed, has been started."""
     runner = LoudRunner.from_cfg(cfg)
@@ -142,11 +111,10 @@ def prepare_training(cfg: Config, launcher: str) -> BatchPlan | None:
     Raises:
         UserError: an impossible batch or crop; data or weights that are not there.
     """
-    check_sizes(cfg, 'train_dataloader', 'val_dataloader')
-    if (cfg.get('total_batch_size') or 1) < 1:
-        raise UserError(f'total_batch_size is a positive number of images; found {cfg.total_batch_size}')
+    check_sizes(cfg, 'train', 'val')
     plan = apply_batch_plan(cfg, world_size(launcher))
-    check_data(cfg, 'train_dataloader', 'val_dataloader')
+    check_data(cfg, 'train', 'val')
+    check_classes(cfg)
     source = cfg.get('pretrained')
     if source not in (None, 'none'):
         try:
@@ -155,6 +123,56 @@ def prepare_training(cfg: Config, launcher: str) -> BatchPlan | None:
             raise UserError(f'pretrained: {error}: pre-train first, or choose --cfg-options pretrained=FILE, or none for random '
                             'weights') from error
     return plan
+
+
+def judge(cfg: Config, checkpoint: str) -> Config:
+    """The config with the checkpoint that it is to judge: a whole model, or the ViT alone for a protocol without training.
+
+    Args:
+        checkpoint: file or work_dir; 'none' for a ViT of random weights.
+
+    Raises:
+        CheckpointError: there is no such checkpoint.
+    """
+    cfg.resume = False
+    reads_vit = cfg.test_cfg.get('type') in READINGS
+    path = checkpoint if reads_vit and checkpoint == 'none' else str(find_checkpoint(checkpoint))
+    if reads_vit:
+        return change_setting(cfg, f'pretrained={path}')
+    cfg.load_from = path
+    return cfg
+
+
+def judge_under_shift(cfg: Config, shift: str) -> None:
+    """Have the test run judge an ImageNet classifier on another set of its classes.
+
+    Args:
+        shift: SET=FOLDER; sets are :data:`SHIFTS`.
+
+    Raises:
+        UserError: an unknown set; a config of no classifier of ImageNet's 1000 classes.
+    """
+    name, equals, folder = shift.partition('=')
+    if name not in SHIFTS or not equals:
+        raise UserError(f'--shift {shift}: give SET=FOLDER with one of {", ".join(SHIFTS)}, e.g. imagenet-a=data/imagenet-a')
+    if cfg.model.get('num_classes') != 1000:
+        raise UserError(f"--shift needs a config with model.num_classes=1000; found {cfg.model.get('num_classes')}")
+    dataset = cfg.test_dataloader.dataset
+    kept = {key: dataset[key] for key in ('img_size', 'transform', 'mode', 'corruptions') if key in dataset}
+    cfg.test_dataloader.dataset = ConfigDict(SHIFTS[name]['dataset'], data_root=folder, **kept)
+    cfg.test_evaluator = ConfigDict(SHIFTS[name]['evaluator'])
+
+
+def show_classes(cfg: Config) -> None:
+    """Have the test run print a table of the classes.
+
+    Raises:
+        UserError: the config's evaluator has none, as in detection.
+    """
+    evaluator = cfg.test_evaluator
+    if not isinstance(evaluator, dict) or evaluator.get('type', '').rpartition('.')[2] != 'Accuracy':
+        raise UserError("--per-class needs test_evaluator.type='Accuracy', as the configs of classification have it")
+    evaluator.per_class = True
 
 
 def draw_predictions(cfg: Config, folder: str) -> None:

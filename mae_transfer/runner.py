@@ -13,7 +13,9 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from torch import nn
 from torch.utils.data import DataLoader
 
+from .classify import ViTClassifier
 from .errors import UserError
+from .vit.checkpoint import read_weights
 
 
 class LoudRunner(Runner):
@@ -42,10 +44,25 @@ class LoudRunner(Runner):
 
     def load_checkpoint(self, filename: str, map_location: str | Callable = 'cpu', strict: bool = False,
                         revise_keys: list = ((r'^module.', ''), )) -> dict:
-        """Load weights for the whole model; raises as :func:`check_whole_model`."""
+        """Load weights for the whole model; raises as :func:`check_whole_model`.
+
+        A classifier takes other projects' layouts too, by its ``load_weights``.
+        """
         model = self.model.module if is_model_wrapper(self.model) else self.model
-        check_whole_model(model, CheckpointLoader.load_checkpoint(filename, map_location='cpu'), filename, self.complete)
+        checkpoint = CheckpointLoader.load_checkpoint(filename, map_location='cpu')
+        if isinstance(model, ViTClassifier) and read_weights(checkpoint).layout != 'mae_transfer':
+            model.load_weights(filename, need_head=self.complete)
+            self.call_hook('after_load_checkpoint', checkpoint=dict(state_dict=model.state_dict()))  # an average of the weights
+            self._has_loaded = True
+            return checkpoint
+        check_whole_model(model, checkpoint, filename, self.complete)
         return super().load_checkpoint(filename, map_location, strict, list(revise_keys))
+
+    def test(self) -> dict:
+        """As MMEngine's; a ViT that is read as it was pre-trained (k-NN, fast probe) is loaded by its ``init_cfg``."""
+        if self._load_from is None:
+            self._init_model_weights()
+        return super().test()
 
 
 def check_whole_model(model: nn.Module, checkpoint: dict, filename: str, complete: bool) -> dict:

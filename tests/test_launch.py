@@ -132,44 +132,7 @@ def test_amp_of_a_wrapper_without_precision_is_refused(wrapper):
         launch.set_amp(Config(dict(optim_wrapper=wrapper)), 'bf16')
 
 
-# --- data -------------------------------------------------------------------------------------------------------------
-def loader(**dataset) -> Config:
-    return Config(dict(train_dataloader=dict(dataset=dict(type='CocoDataset', **dataset))))
-
-
-@pytest.fixture
-def coco(tmp_path):
-    photo_folder(tmp_path / 'images', 1)
-    (tmp_path / 'labels.json').write_text('{}')
-    (tmp_path / 'empty').mkdir()
-    return tmp_path
-
-
-def test_data_that_is_there_passes(coco):
-    launch.check_data(loader(data_root=str(coco), ann_file='labels.json', data_prefix=dict(img='images/')), 'train_dataloader')
-
-
-@pytest.mark.parametrize('wrap', [lambda dataset: dataset, lambda dataset: dict(type='RepeatDataset', dataset=dataset)])
-@pytest.mark.parametrize('changes, words', [
-    (dict(data_root='{}/nowhere'), r'train_dataloader: .*nowhere does not exist: set the data root'),
-    (dict(data_root='{}/empty', ann_file='', data_prefix=dict()), r'folder .*empty is empty'),
-    (dict(data_prefix=dict(img='pictures/')), r'pictures does not exist'),
-    (dict(data_prefix=dict(img='empty/')), r'folder .*empty is empty'),
-    (dict(ann_file='other.json'), r'annotation file .*other.json does not exist'),
-])
-def test_missing_data_is_named_in_one_line(coco, wrap, changes, words):
-    dataset = dict(dict(data_root='{}', ann_file='labels.json', data_prefix=dict(img='images/')), **changes)
-    dataset['data_root'] = dataset['data_root'].format(coco)
-    cfg = Config(dict(train_dataloader=dict(dataset=wrap(dataset))))
-    with pytest.raises(UserError, match=words) as caught:
-        launch.check_data(cfg, 'train_dataloader')
-    assert '\n' not in str(caught.value)
-
-
-def test_only_the_named_loaders_are_looked_at(coco):
-    launch.check_data(loader(data_root='nowhere'), 'val_dataloader')
-
-
+# --- before training ---------------------------------------------------------------------------------------------------
 def test_training_is_prepared_with_the_plan_for_the_launched_processes(tmp_path, monkeypatch):
     monkeypatch.setenv('WORLD_SIZE', '2')
     cfg = pretraining(photo_folder(tmp_path / 'photos'), tmp_path / 'run')

@@ -6,7 +6,7 @@ import torch
 from mmengine.config import Config
 from PIL import Image
 
-from mae_transfer import launch
+from mae_transfer import checks, launch
 from mae_transfer.data import Photos, collate_photos
 from mae_transfer.registry import MODELS
 from mae_transfer.runner import load_whole_model
@@ -27,7 +27,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     cfg: Config = launch.load_config(args)
-    launch.check_sizes(cfg, 'test_dataloader')
+    checks.check_sizes(cfg, 'test')
     model = MODELS.build(cfg.model).eval()
     load_whole_model(model, str(find_checkpoint(args.checkpoint)))
     settings = {key: value for key, value in cfg.test_dataloader.dataset.items() if key != 'type'}

@@ -1,16 +1,17 @@
 #!/usr/bin/env python
-"""Judge a checkpoint: reconstruction loss of an MAE, box and mask AP on COCO, mIoU, mAcc and aAcc on ADE20K."""
+"""Judge a checkpoint: reconstruction loss of an MAE, accuracy of a classifier, box and mask AP on COCO, mIoU, mAcc and aAcc on ADE20K."""
 import argparse
 
-from mae_transfer import launch
+from mae_transfer import checks, launch
 from mae_transfer.compat import distributed
-from mae_transfer.vit.checkpoint import find_checkpoint
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     launch.common_arguments(parser)
-    parser.add_argument('checkpoint', help='checkpoint of the whole model, or the work_dir of its run')
+    parser.add_argument('checkpoint', help='checkpoint of the whole model, or the work_dir of its run; of the ViT for k-NN and the fast probe')
+    parser.add_argument('--per-class', action='store_true', help='print a table of the classes (classification)')
+    parser.add_argument('--shift', metavar='SET=FOLDER', help=f'judge on other images of ImageNet\'s classes: {", ".join(launch.SHIFTS)}')
     parser.add_argument('--show-dir', metavar='DIR', help='write predictions beside the truth as pictures')
     return parser.parse_args()
 
@@ -18,10 +19,13 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     cfg = launch.load_config(args)
-    launch.check_sizes(cfg, 'test_dataloader')
-    launch.check_data(cfg, 'test_dataloader')
-    cfg.load_from = str(find_checkpoint(args.checkpoint))
-    cfg.resume = False
+    if args.shift:
+        launch.judge_under_shift(cfg, args.shift)
+    if args.per_class:
+        launch.show_classes(cfg)
+    checks.check_sizes(cfg, 'test')
+    checks.check_data(cfg, 'test')
+    cfg = launch.judge(cfg, args.checkpoint)
     if args.show_dir:
         launch.draw_predictions(cfg, args.show_dir)
     distributed.start_group(args.launcher)

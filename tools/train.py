@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Train what a config describes: MAE pre-training, detection, segmentation."""
+"""Train what a config describes: MAE pre-training, classification, detection, segmentation."""
 import argparse
 
 from mae_transfer import launch
