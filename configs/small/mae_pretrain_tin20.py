@@ -1,7 +1,7 @@
 """MAE pre-training of a 1.2-million-parameter ViT, patches of 8, on the 10 000 training images of 20 classes of Tiny ImageNet.
 
 The recipe is configs/_base_/mae_pretrain.py at a size that a CPU can do; what differs: 64 px, a ViT of 128 x 6 and a decoder of
-96 x 2, a batch of 64, 45 epochs, a higher learning rate, float32. What it is worth is read by tools/read_vit.py.
+96 x 2, a batch of 64, 45 epochs, a higher learning rate, float32. tools/read_vit.py tells what it is worth.
 Cost and figures: docs/results.md.
 Command: tools/train.py configs/small/mae_pretrain_tin20.py --cfg-options data_root=../shared/data/tinyimagenet20
 """

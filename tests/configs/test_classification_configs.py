@@ -13,7 +13,10 @@ from mmengine.registry import PARAM_SCHEDULERS, DefaultScope
 from tests.official import GOLDEN
 from torch import nn
 
+from mae_transfer.checks import data_loaders
+from mae_transfer.launch import share_img_size
 from mae_transfer.optim.batch_plan import apply_batch_plan
+from mae_transfer.options import change_setting
 from mae_transfer.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
 from mae_transfer.vit.sizes import resolve_size
 
@@ -126,6 +129,29 @@ def test_every_config_builds_its_model_from_weights_of_its_own_size(name):
     assert cfg.model.vit.init_cfg.checkpoint == cfg.pretrained
     assert cfg.pretrained == ('none' if 'scratch' in name else f'work_dirs/mae_pretrain_vit{size}')
     assert model.vit.grid == (cfg.model.vit.img_size // model.vit.patch_size, ) * 2
+
+
+@pytest.mark.parametrize('name, num_classes', [
+    ('transfer/inat2018_finetune_vitl', 8142), ('transfer/places365_finetune_vitl', 365), ('transfer/cifar100_finetune_vitb', 100),
+    ('small/finetune_tin20', 20), ('small/linprobe_tin20', 20), ('small/knn_tin20', 0), ('small/fastprobe_tin20', 0)])
+def test_other_data_have_their_classes_and_their_folder_everywhere(name, num_classes):
+    cfg = load(name).copy()
+    with torch.device('meta'):
+        assert MODELS.build(cfg.model).num_classes == num_classes
+    loaders = data_loaders(change_setting(cfg, 'data_root=elsewhere'))
+    assert len(loaders) == (3 if num_classes else 2)
+    for loader in loaders.values():
+        assert loader.dataset.data_root == 'elsewhere/'
+        assert loader.dataset.get('classes', 'elsewhere/').startswith('elsewhere/')
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_the_vit_s_size_is_that_of_all_images(name):
+    cfg = load(name).copy()
+    share_img_size(cfg)
+    loaders = data_loaders(cfg)
+    assert len(loaders) == (2 if 'knn' in name or 'fastprobe' in name else 3)
+    assert {loader.dataset.img_size for loader in loaders.values()} == {448 if '448' in name else 224}
 
 
 @pytest.mark.parametrize('name, parameters', [('in1k_finetune_vitb', 86.57e6), ('in1k_finetune_vitl', 304.3e6), ('in1k_finetune_vith', 632e6)])

@@ -137,6 +137,18 @@ def test_the_last_batch_of_a_training_is_the_same_on_two_processes(data, tmp_pat
     assert largest_difference(one, two) < 1e-5
 
 
+def test_two_processes_of_a_linear_probe_judge_by_the_same_running_statistics(data, tmp_path):
+    """Each has its own while it trains; what is validated must be what is saved."""
+    ended = run('dist_train.sh', LINPROBE, 2, '--work-dir', tmp_path / 'run', *options(data, 4, base_lr=10.))
+    assert ended.code == 0, ended.err
+    validated = re.search(r'Epoch\(val\) .*accuracy/top1: ([\d.]+)', ended.out)
+    again = call('test', LINPROBE, tmp_path / 'run', '--work-dir', tmp_path / 'test', *options(data))
+    assert again.code == 0, again.err
+    assert metrics(tmp_path / 'test')['accuracy/top1'] == pytest.approx(float(validated[1]), abs=1e-4)
+    trained = checkpoint(tmp_path / 'run')['state_dict']
+    assert trained['head_norm.running_mean'].any() and trained['head_norm.running_var'].ne(1).any()
+
+
 # Judging
 
 def test_the_classes_of_colours_are_learnt(tuned, data, tmp_path):
