@@ -4,8 +4,7 @@
 configs/transfer/. `pretrained` is the work_dir of a pre-training, or a file of official MAE, timm, mmpretrain or Hugging Face
 weights. `model.vit.img_size` decides the size of all images; positions are resized for it.
 """
-default_scope = 'mae_transfer'
-custom_imports = dict(imports=['mae_transfer'], allow_failed_imports=False)
+_base_ = './runtime.py'
 
 data_root = 'data/imagenet/'
 pretrained = 'work_dirs/mae_pretrain_vitb'
@@ -40,15 +39,7 @@ test_dataloader = val_dataloader
 val_evaluator = dict(type='Accuracy', topk=(1, 5))
 test_evaluator = val_evaluator
 
-val_cfg = dict()
-test_cfg = dict()
-
-default_hooks = dict(
-    timer=dict(type='IterTimerHook'),
-    logger=dict(type='LoggerHook', interval=50),
-    param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(type='CheckpointHook', interval=5, max_keep_ckpts=2),
-    sampler_seed=dict(type='DistSamplerSeedHook'))
+default_hooks = dict(logger=dict(interval=50), checkpoint=dict(interval=5))
 custom_hooks = [
     dict(type='GlobalLossHook'),
     dict(type='NonFiniteLossHook', interval=50),
@@ -56,9 +47,4 @@ custom_hooks = [
     dict(type='ConfusionHook'),
 ]
 
-# MMEngine's default pattern averages over the run whatever has 'loss' or 'time' in its name, validations too.
-log_processor = dict(type='LogProcessor', by_epoch=True, mean_pattern=r'^(loss|time|data_time|grad_norm)')
-env_cfg = dict(mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0), dist_cfg=dict(backend='nccl'))
-visualizer = dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')])
-log_level = 'INFO'
-randomness = dict(seed=0, diff_rank_seed=True)  # each process mixes and erases its own way
+randomness = dict(diff_rank_seed=True)  # each process mixes and erases its own way

@@ -3,7 +3,7 @@
 It differs from the paper's protocol (configs/_base_/in1k_linprobe.py) in that each train image is seen in one way only, its
 centre; SGD stands in for LARS, with which a batch of 1024 needs no help.
 """
-_base_ = ['in1k_features.py']
+_base_ = './in1k_features.py'
 
 test_cfg = dict(
     type='FastProbeLoop',

@@ -4,7 +4,7 @@ The checkpoint on the command line is that of the ViT: a pre-training's work_dir
 those of linear probing: the class token after the final norm. `model.pooling=patch_mean` takes the mean of the patches instead,
 normed without a learnt scale.
 """
-_base_ = ['classification.py']
+_base_ = './classification.py'
 
 data_root = 'data/imagenet/'
 

@@ -2,7 +2,7 @@
 
 The paper's Table 9 differs: learning rate 1e-3, layer decay .75 and drop path .1 for B and L alike (.2 for H), no random erasing.
 """
-_base_ = ['classification.py']
+_base_ = './classification.py'
 
 total_batch_size = 1024
 base_lr = 5e-4  # 2e-3 at a batch of 1024

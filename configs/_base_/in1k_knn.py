@@ -1,5 +1,5 @@
 """k-NN on ImageNet-1k: cosine similarity to all train images, votes weighted by exp(similarity / .07) (Wu et al. 2018, DINO)."""
-_base_ = ['in1k_features.py']
+_base_ = './in1k_features.py'
 
 test_cfg = dict(
     type='KNNLoop',

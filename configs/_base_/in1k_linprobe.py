@@ -3,7 +3,7 @@
 The ViT is frozen, its final norm too; BatchNorm without affine and a linear classifier are trained on the class token by LARS,
 which neither decays nor adapts the classifier's bias. Crops are BYOL's, without retries.
 """
-_base_ = ['classification.py']
+_base_ = './classification.py'
 
 total_batch_size = 16384
 base_lr = .1  # 6.4 at a batch of 16384

@@ -3,7 +3,7 @@
 Table 11 does not say how the tokens are pooled, how the classifier starts and where positions start: here as in fine-tuning
 (mean of the patches; std 2e-5), from sin-cos positions, which are trained. Judged is the moving average of the weights.
 """
-_base_ = ['classification.py']
+_base_ = './classification.py'
 
 total_batch_size = 4096
 base_lr = 1e-4  # 1.6e-3 at a batch of 4096

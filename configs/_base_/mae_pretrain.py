@@ -4,8 +4,7 @@
 optimiser step sees, wherever it runs: tools/train.py works out the accumulation from the batch of one GPU and the number of
 GPUs, and the learning rate from `base_lr` (per 256 images).
 """
-default_scope = 'mae_transfer'
-custom_imports = dict(imports=['mae_transfer'], allow_failed_imports=False)
+_base_ = './runtime.py'
 
 data_root = 'data/imagenet/'
 total_batch_size = 4096
@@ -47,28 +46,13 @@ optim_wrapper = dict(
     optimizer=dict(type='AdamW', betas=(.9, .95), weight_decay=.05))
 
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=1600, val_interval=100)
-val_cfg = dict()
-test_cfg = dict()
 param_scheduler = [
     dict(type='WarmupCosineLR', warmup=40, end=1600, by_epoch=True, convert_to_iter_based=True),
 ]
 
-default_hooks = dict(
-    timer=dict(type='IterTimerHook'),
-    logger=dict(type='LoggerHook', interval=20),
-    param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(type='CheckpointHook', interval=20, max_keep_ckpts=2),
-    sampler_seed=dict(type='DistSamplerSeedHook'))
 custom_hooks = [
     dict(type='GlobalLossHook'),
     dict(type='NonFiniteLossHook', interval=50),
     dict(type='SkippedPhotosHook'),
     dict(type='ReconstructionHook', interval=100),
 ]
-
-# MMEngine's default pattern smooths whatever has 'loss' in its name, and would average the validations of the whole run.
-log_processor = dict(type='LogProcessor', by_epoch=True, mean_pattern=r'^(loss|time|data_time|grad_norm)')
-env_cfg = dict(mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0), dist_cfg=dict(backend='nccl'))
-visualizer = dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')])
-log_level = 'INFO'
-randomness = dict(seed=0)

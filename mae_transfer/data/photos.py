@@ -12,6 +12,7 @@ from torchvision.transforms import InterpolationMode, v2
 
 from ..errors import UserError
 from ..registry import DATASETS, FUNCTIONS
+from .crops import seeded
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm')
 
@@ -81,8 +82,7 @@ class Photos(Dataset):
                 skipped.append(name)
         else:
             raise UserError(f'none of the {len(self.names)} photos in {self.root} can be read as an image')
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)  # torch.manual_seed would set the GPU's generator too
+        with seeded(seed):
             return dict(inputs=self.transform(image), seeds=seed, skipped=skipped)
 
 

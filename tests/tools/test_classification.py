@@ -213,6 +213,12 @@ def test_a_fine_tuned_classifier_is_converted_with_its_head(tuned, tmp_path):
     model = timm.create_model('vit_base_patch16_224', num_classes=3, global_pool='avg', img_size=32, patch_size=8, embed_dim=32, depth=2,
                               num_heads=2)
     model.load_state_dict(read_checkpoint(tmp_path / 'timm.safetensors'))
+    cfg = Config.fromfile(FINETUNE)
+    ours = MODELS.build(dict(cfg.model, num_classes=3, vit=dict(
+        cfg.model.vit, arch=dict(embed_dim=32, depth=2, num_heads=2), img_size=32, patch_size=8)))
+    ours.load_state_dict(checkpoint(tuned)['state_dict'])
+    images = torch.randn(2, 3, 32, 32)
+    assert torch.allclose(model.eval()(images), ours.eval()(images, mode='tensor'), atol=1e-5)
 
 
 # Under shift
