@@ -106,6 +106,18 @@ def test_a_missing_config_is_refused():
         launch.load_config(arguments('nowhere.py'))
 
 
+def test_data_sets_of_photos_have_the_vit_s_size_unless_they_state_one():
+    cfg = Config(dict(
+        model=dict(vit=dict(img_size=96)),
+        train_dataloader=dict(dataset=dict(type='mae_transfer.Photos')),
+        val_dataloader=dict(dataset=dict(type='RepeatDataset', dataset=dict(type='LabelledPhotos', img_size=64))),
+        test_dataloader=dict(dataset=dict(type='CocoDataset')),
+        test_cfg=dict(train_dataloader=dict(dataset=dict(type='LabelledPhotos')))))
+    launch.share_img_size(cfg)
+    assert cfg.train_dataloader.dataset.img_size == cfg.test_cfg.train_dataloader.dataset.img_size == 96
+    assert cfg.val_dataloader.dataset.dataset.img_size == 64 and 'img_size' not in cfg.test_dataloader.dataset
+
+
 # --- processes and precision ------------------------------------------------------------------------------------------
 @pytest.mark.parametrize('launcher, environment, expected', [
     ('none', {'WORLD_SIZE': '8'}, 1), ('pytorch', {'WORLD_SIZE': '8'}, 8), ('slurm', {'SLURM_NTASKS': '16', 'WORLD_SIZE': '2'}, 16),

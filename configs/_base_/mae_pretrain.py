@@ -2,7 +2,7 @@
 
 `data_root` is a folder tree of images, a list file, or ImageNet (`train/` and `val/` inside). `total_batch_size` is what one
 optimiser step sees, wherever it runs: tools/train.py works out the accumulation from the batch of one GPU and the number of
-GPUs, and the learning rate from `base_lr` (per 256 images).
+GPUs, and the learning rate from `base_lr` (per 256 images). `model.vit.img_size` is the size of all crops.
 """
 _base_ = './runtime.py'
 
@@ -25,14 +25,14 @@ train_dataloader = dict(
     drop_last=True,
     sampler=dict(type='SeededSampler', shuffle=True),
     collate_fn=dict(type='mae_transfer.collate_photos'),
-    dataset=dict(type='Photos', data_root=data_root, split='train', img_size=224, scale=(.2, 1.)))
+    dataset=dict(type='Photos', data_root=data_root, split='train', scale=(.2, 1.)))
 val_dataloader = dict(
     batch_size=64,
     num_workers=4,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
     collate_fn=dict(type='mae_transfer.collate_photos'),
-    dataset=dict(type='Photos', data_root=data_root, split='val', img_size=224))
+    dataset=dict(type='Photos', data_root=data_root, split='val'))
 test_dataloader = val_dataloader
 val_evaluator = dict(type='ReconstructionLoss')
 test_evaluator = val_evaluator

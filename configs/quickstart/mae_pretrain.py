@@ -15,7 +15,7 @@ model = dict(
     vit=dict(arch=dict(_delete_=True, embed_dim=192, depth=5, num_heads=3), img_size=64, patch_size=8),
     decoder=dict(embed_dim=128, depth=1, num_heads=4))
 
-photos = dict(data_root=data_root, img_size=64)
+photos = dict(data_root=data_root)
 train_dataloader = dict(batch_size=64, num_workers=1, dataset=dict(scale=(.3, .6), **photos))
 val_dataloader = dict(batch_size=64, num_workers=0, persistent_workers=False, dataset=photos)
 test_dataloader = val_dataloader

@@ -17,7 +17,7 @@ model = dict(
     vit=dict(arch=dict(_delete_=True, embed_dim=192, depth=6, num_heads=3), img_size=160),
     decoder=dict(embed_dim=128, depth=2, num_heads=4))
 
-photos = dict(data_root=data_root, img_size=160)
+photos = dict(data_root=data_root)
 train_dataloader = dict(batch_size=32, num_workers=1, dataset=photos)
 val_dataloader = dict(batch_size=20, num_workers=0, persistent_workers=False, dataset=photos)
 test_dataloader = val_dataloader

@@ -16,7 +16,7 @@ model = dict(
     vit=dict(arch=dict(_delete_=True, embed_dim=128, depth=6, num_heads=4), img_size=64, patch_size=8),
     decoder=dict(embed_dim=96, depth=2, num_heads=3))
 
-photos = dict(data_root=data_root, img_size=64)
+photos = dict(data_root=data_root)
 train_dataloader = dict(batch_size=64, num_workers=1, dataset=photos)
 val_dataloader = dict(batch_size=50, num_workers=0, persistent_workers=False, dataset=photos)
 test_dataloader = val_dataloader

@@ -55,7 +55,7 @@ RECIPE = {
     'model.target.type': 'NormalizedPixelTarget',
     'model.vit.img_size': 224,
     'model.vit.drop_path_rate': None,
-    'train_dataloader.dataset.img_size': 224,
+    'train_dataloader.dataset.img_size': None,  # the ViT's, by launch.share_img_size
     'train_dataloader.dataset.scale': (.2, 1.),
     'train_dataloader.dataset.split': 'train',
     'train_dataloader.drop_last': True,
