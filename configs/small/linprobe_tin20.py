@@ -8,7 +8,7 @@ _base_ = ['../_base_/in1k_linprobe.py']
 data_root = 'data/tinyimagenet20/'
 pretrained = 'work_dirs/small/mae_pretrain_tin20'
 total_batch_size = 512
-base_lr = 2.
+base_lr = 20.  # 40 at 512: a linear layer has 190 steps to grow in, where the recipe has 7000
 
 model = dict(
     num_classes=20,

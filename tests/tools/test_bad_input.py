@@ -136,7 +136,8 @@ def test_batch_of_nothing(refused, batch):
 
 
 def test_total_batch_of_nothing(refused):
-    assert refused(total_batch_size=-8) == 'error: total_batch_size is a positive number of images; found -8'
+    assert refused(total_batch_size=-8) == (
+        'error: train_dataloader.batch_size and total_batch_size are whole numbers above zero; found 8 and -8')
 
 
 def test_fewer_photos_than_a_batch(refused):
