@@ -137,6 +137,16 @@ def test_the_last_batch_of_a_training_is_the_same_on_two_processes(data, tmp_pat
     assert largest_difference(one, two) < 1e-5
 
 
+@pytest.mark.parametrize('config', [FINETUNE, SCRATCH, LINPROBE], ids=['fine-tuning', 'with a moving average', 'linear probe'])
+def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(config, data, tmp_path):
+    # Mixing and stochastic depth draw from the process's generator, which no checkpoint holds.
+    whole = options(data, epochs=3, model__data_preprocessor="{'type':'LabelledPreprocessor'}", model__vit__drop_path_rate=0.)
+    train(config, '--work-dir', tmp_path / 'whole', *whole)
+    train(config, '--work-dir', tmp_path / 'stopped', *whole, 'train_cfg.max_epochs=2')
+    train(config, '--work-dir', tmp_path / 'stopped', '--resume', *whole)
+    assert largest_difference(*(checkpoint(tmp_path / name)['state_dict'] for name in ('whole', 'stopped'))) == 0
+
+
 def test_two_processes_of_a_linear_probe_judge_by_the_same_running_statistics(data, tmp_path):
     """Each has its own while it trains; what is validated must be what is saved."""
     ended = run('dist_train.sh', LINPROBE, 2, '--work-dir', tmp_path / 'run', *options(data, 4, base_lr=10.))
