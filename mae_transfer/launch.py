@@ -195,6 +195,7 @@ def run_main(main: Callable[[], None]) -> None:
     """Run a tool; a mistake of the user's ends it with one line and exit code 2."""
     try:
         main()
+        distributed.end_group()
     except UserError as error:
         # A data loader's worker puts its traceback before the line.
         line = re.sub(r'^[\w.]+Error: ', '', str(error).strip().splitlines()[-1])

@@ -277,6 +277,14 @@ def test_a_tool_that_succeeds_just_ends():
     assert launch.run_main(lambda: None) is None
 
 
+def test_a_tool_leaves_the_group_of_processes(tmp_path):
+    def main():
+        torch.distributed.init_process_group('gloo', init_method=f'file://{tmp_path}/meet', rank=0, world_size=1)
+
+    launch.run_main(main)
+    assert not torch.distributed.is_initialized()
+
+
 @pytest.mark.parametrize('kind, own', [('mmdet.DetVisualizationHook', True), ('SegVisualizationHook', False)])
 def test_predictions_are_drawn_into_the_folder(kind, own, tmp_path):
     cfg = Config(dict(default_hooks=dict(visualization=dict(type=kind)), visualizer=dict(type='Visualizer')))

@@ -6,7 +6,7 @@ SyncBN has no CPU kernel. ``tools/`` call, in this order and before the Runner i
     start_group(launcher)
     adapt_to_cpu(cfg)
 
-Both do nothing where MMEngine sees an accelerator.
+and ``end_group()`` at the end. The first two do nothing where MMEngine sees an accelerator.
 """
 import os
 import subprocess
@@ -59,6 +59,16 @@ def start_group(launcher: str) -> None:
         os.environ['MASTER_ADDR'] = _first_slurm_host()
     os.environ.setdefault('MASTER_PORT', '29500')  # torch's default, and MMEngine's
     torch.distributed.init_process_group('gloo')
+
+
+def end_group() -> None:
+    """Leave the group of processes, where there is one.
+
+    Left to the interpreter's end, gloo's threads meet a Python that is gone, and now and then abort the process after all
+    its work is done (``terminate called without an active exception``; 3 of 250 pairs of processes).
+    """
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def _first_slurm_host() -> str:
