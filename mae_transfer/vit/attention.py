@@ -20,12 +20,29 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, N, D) to (B, N, D)."""
-        batch, length, dim = x.shape
-        q, k, v = self.qkv(x).reshape(batch, length, 3, self.num_heads, dim // self.num_heads).permute(2, 0, 3, 1, 4)
-        x = F.scaled_dot_product_attention(q, k, v)
-        return self.proj(x.transpose(1, 2).reshape(batch, length, dim))
+    def forward(self, x: Tensor, grid: tuple[int, int] | None = None, table: Tensor | None = None, window_size: int = 0) -> Tensor:
+        """(B, N, D) to (B, N, D).
+
+        Args:
+            grid, table: see :meth:`attend`.
+            window_size: side of the windows to which attention is confined; 0 for all tokens.
+        """
+        qkv = self.qkv(x)
+        if window_size:
+            # ViTDet pads with zeros before this map. What it makes of zero is its bias: nothing is computed for the padding.
+            qkv = split_windows(qkv, grid, window_size, self.qkv.bias)
+        q, k, v = qkv.unflatten(2, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        x = self.attend(q, k, v, (window_size, window_size) if window_size else grid, table).transpose(1, 2).flatten(2)
+        return self.proj(join_windows(x, grid, window_size) if window_size else x)
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, grid: tuple[int, int] | None = None, table: Tensor | None = None) -> Tensor:
+        """Queries, keys and values (B, heads, N, d) to (B, heads, N, d).
+
+        Args:
+            grid: (rows, columns) of the patches; only relative positions look at it.
+            table: relative positions that several blocks share.
+        """
+        return F.scaled_dot_product_attention(q, k, v)
 
 
 class Block(nn.Module):
@@ -37,46 +54,44 @@ class Block(nn.Module):
         mlp_ratio: hidden width of the MLP over D.
         drop_path: probability of dropping each residual branch for an image (stochastic depth).
         window_size: side of the square windows, in patches, to which attention is confined; 0 for all tokens.
+        attention: attention of another kind than the plain one.
     """
 
-    def __init__(self, dim: int, num_heads: int, mlp_ratio: float = 4., drop_path: float = 0., window_size: int = 0):
+    def __init__(self, dim: int, num_heads: int, mlp_ratio: float = 4., drop_path: float = 0., window_size: int = 0,
+                 attention: Attention | None = None):
         super().__init__()
         self.window_size = window_size
         self.norm1 = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
-        self.attn = Attention(dim, num_heads)
+        self.attn = attention or Attention(dim, num_heads)
         self.drop_path1 = DropPath(drop_path) if drop_path > 0 else nn.Identity()
         self.norm2 = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
         self.mlp = Mlp(dim, int(dim * mlp_ratio))
         self.drop_path2 = DropPath(drop_path) if drop_path > 0 else nn.Identity()
 
-    def forward(self, x: Tensor, grid: tuple[int, int] | None = None) -> Tensor:
+    def forward(self, x: Tensor, grid: tuple[int, int] | None = None, table: Tensor | None = None) -> Tensor:
         """(B, N, D) to (B, N, D).
 
         Args:
-            grid: (rows, columns) of the N patches; only a windowed block needs it, and it takes no class token.
+            grid: (rows, columns) of the N patches; only windows, which take no class token, and relative positions need it.
+            table: relative positions that several blocks share.
         """
-        attended = self.norm1(x)
-        if self.window_size:
-            # Windows are cut after the norm, so that the padding is zero where attention sees it (ViTDet).
-            windows = split_windows(attended, grid, self.window_size)
-            attended = join_windows(self.attn(windows), grid, self.window_size)
-        else:
-            attended = self.attn(attended)
-        x = x + self.drop_path1(attended)
+        x = x + self.drop_path1(self.attn(self.norm1(x), grid, table, self.window_size))
         return x + self.drop_path2(self.mlp(self.norm2(x)))
 
 
-def split_windows(x: Tensor, grid: tuple[int, int], size: int) -> Tensor:
+def split_windows(x: Tensor, grid: tuple[int, int], size: int, padding: Tensor) -> Tensor:
     """Tokens of a grid to windows: (B, rows * columns, D) to (B * windows, size * size, D).
 
-    The grid is padded with zeros at the bottom and the right to multiples of ``size``.
+    The grid is padded with the token ``padding`` (D) at the bottom and the right to multiples of ``size``.
     """
     batch, _, dim = x.shape
     rows, columns = grid
     x = x.reshape(batch, rows, columns, dim)
     below, right = -rows % size, -columns % size
     if below or right:
-        x = F.pad(x, (0, 0, 0, right, 0, below))
+        padded = padding.to(x.dtype).expand(batch, rows + below, columns + right, dim).clone()
+        padded[:, :rows, :columns] = x
+        x = padded
     x = x.reshape(batch, (rows + below) // size, size, (columns + right) // size, size, dim)
     return x.permute(0, 1, 3, 2, 4, 5).reshape(-1, size * size, dim)
 

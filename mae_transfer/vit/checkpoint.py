@@ -1,131 +1,32 @@
-"""Every known checkpoint file into the ViT; loud about what does not fit.
+"""Every known checkpoint into the ViT; loud about what does not fit.
 
-Files are read as data: one that would run code while being read is refused. Weights that do not belong, or that are not there,
-raise; what is legitimately different (another grid, another patch size, a head) is reported.
+Weights that do not belong, or that are not there, raise; what is legitimately different (another grid, another patch size, a
+head, relative positions that a pre-training does not have) is reported.
 """
 from __future__ import annotations
 
-import argparse
 import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
-from pickle import UnpicklingError
-from typing import Any, BinaryIO
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from mmengine.logging import HistoryBuffer, print_log
-from safetensors.torch import load_file
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
+from .checkpoint_files import find_checkpoint, read_checkpoint
 from .layouts import CheckpointError, detect_layout, strip_wrappers, to_canonical
 from .position import resize_pos_embed
+from .relative_position import is_table, kind_of, resize_line, resize_table
 from .sizes import SIZES
+
+__all__ = ['CheckpointError', 'LoadReport', 'Weights', 'find_checkpoint', 'load_vit', 'read_checkpoint', 'read_weights']
 
 #: Where files keep their weights, in order of preference: MMEngine and timm; official code; timm's average; DeepSpeed.
 _WEIGHT_KEYS = ('state_dict', 'model', 'state_dict_ema', 'module')
-
-
-def _history_method(owner: type, name: str) -> Any:
-    """Stands in for ``getattr``, by which MMEngine's files name the four statistics of their history buffers."""
-    if owner is not HistoryBuffer or name not in ('min', 'max', 'current', 'mean'):
-        raise UnpicklingError(f"GLOBAL getattr:{getattr(owner, '__name__', type(owner).__name__)}.{name}")
-    return getattr(owner, name)
-
-
-def _harmless() -> list:
-    """What MMEngine's and the official code's files hold beside tensors: plain records and numbers, nothing that acts.
-
-    MMEngine's own list has ``getattr`` itself, with which a file could reach almost anything.
-    """
-    # The two functions that numpy's own pickles call, under their names before and since numpy 2.
-    rebuild = {'_reconstruct': np.zeros(0).__reduce__()[0], 'scalar': np.float64(0).__reduce__()[0]}
-    functions = [(call, f'numpy.{core}.multiarray.{name}') for name, call in rebuild.items() for core in ('core', '_core')]
-    numbers = [type(np.dtype(code)) for code in '?bhilqBHILQefdFDU']
-    return [argparse.Namespace, HistoryBuffer, (_history_method, 'builtins.getattr'), np.ndarray, np.dtype, *functions, *numbers]
-
-
-def read_checkpoint(path: str | Path | BinaryIO, map_location: Any = 'cpu') -> dict:
-    """The file as it was stored, read as data and never as code.
-
-    Args:
-        path: a .safetensors file, or one that ``torch.save`` wrote, whatever its suffix; or such a file's open stream.
-        map_location: as of ``torch.load``; for .safetensors a device.
-
-    Raises:
-        CheckpointError: no such file; empty, cut short or not a checkpoint; it would run code; it holds no dictionary.
-    """
-    if isinstance(path, (str, Path)):
-        path = Path(path).expanduser()
-        if not path.is_file():
-            raise CheckpointError(f"no checkpoint file '{path}'")
-        if not (size := path.stat().st_size):
-            raise CheckpointError(f"'{path}' is empty (0 bytes): it was probably cut short; fetch or save it again")
-    label = f"'{path}' ({size} bytes)" if isinstance(path, Path) else 'the stream'
-    if isinstance(map_location, (str, torch.device)):
-        torch.empty(0, device=map_location)  # a device that is not there is no fault of the file
-    damaged = f'{label} is cut short or is no checkpoint; expected what torch.save or safetensors writes'
-    try:
-        if isinstance(path, Path) and path.suffix == '.safetensors':
-            stored = load_file(path, device=str(map_location or 'cpu'))
-        else:
-            with torch.serialization.safe_globals(_harmless()):
-                stored = torch.load(path, map_location=map_location, weights_only=True)
-    except (torch.OutOfMemoryError, MemoryError, PermissionError):
-        raise  # no fault of the file's content
-    except UnpicklingError as error:
-        # Damage raises the same class; only these sentences tell that something was called for.
-        named = re.search(r'(?:GLOBAL |function |for classes allowlisted .* but got )(\S+)', str(error))
-        if named is None:
-            raise CheckpointError(f'{damaged} ({_first_line(error)})') from error
-        raise CheckpointError(f"refused {label}: reading it would run {named[1].strip('.')}; only tensors, numbers, text and plain "
-                              f'records are read. If you trust it, save its weights alone where it was made') from error
-    except Exception as error:  # torch.load raises nearly anything on bytes that are no checkpoint
-        raise CheckpointError(f'{damaged} ({_first_line(error)})') from error
-    if not isinstance(stored, Mapping):
-        raise CheckpointError(f'{label} holds a {type(stored).__name__}; expected a dictionary of weights')
-    return stored
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error) or type(error).__name__
-    detail = re.search(r'WeightsUnpickler error: (.+)', text)  # torch puts a page of advice before it
-    return (detail[1] if detail else text).splitlines()[0].partition('. ')[0][:160]
-
-
-def find_checkpoint(path: str | Path) -> Path:
-    """The checkpoint file that a path means.
-
-    Args:
-        path: a file; or a folder: a work_dir of MMEngine's, whose file ``last_checkpoint`` names the newest one (by its
-            name, beside it, where the folder was moved since), or a model folder of Hugging Face's.
-
-    Raises:
-        CheckpointError: there is none.
-    """
-    path = Path(path).expanduser()
-    if path.is_file():
-        return path
-    if not path.is_dir():
-        raise CheckpointError(f"no checkpoint file or work_dir '{path}'")
-    pointer = path / 'last_checkpoint'
-    if pointer.is_file():
-        named = Path(pointer.read_text().strip())
-        # The folder that was asked for comes first: the one that is written there may be an old copy of it.
-        for candidate in (path / named.name, named):
-            if named.name and candidate.is_file():
-                return candidate
-        raise CheckpointError(f"'{pointer}' names '{named}', which is neither there nor in '{path}'")
-    for name in ('model.safetensors', 'pytorch_model.bin'):
-        if (path / name).is_file():
-            return path / name
-    others = sorted(p.name for p in path.iterdir() if p.suffix in ('.pth', '.pt', '.bin', '.safetensors'))
-    hint = f"name one of its files, e.g. '{others[-1]}'" if others else 'it holds no checkpoints'
-    raise CheckpointError(f"folder '{path}' has no file 'last_checkpoint': {hint}")
 
 
 @dataclass
@@ -163,20 +64,28 @@ def read_weights(source: str | Path | Mapping) -> Weights:
 
 @dataclass
 class LoadReport:
-    """What became of each weight. ``resized`` maps a name to the shapes (from, to)."""
+    """What became of each weight.
+
+    ``resized`` maps a name to the shapes (from, to); ``at_zero`` are relative positions that a checkpoint without any leaves at
+    their start.
+    """
     loaded: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    at_zero: list[str] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
     resized: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = field(default_factory=dict)
     layout: str = ''
     source: str = ''
 
     def __str__(self) -> str:
-        total = len(self.loaded) + len(self.missing)
+        total = len(self.loaded) + len(self.missing) + len(self.at_zero)
         lines = [f'ViT: loaded {len(self.loaded)} of {total} weights from {self.source} (layout {self.layout})']
         if self.resized:
-            changes = (f'{name} {_times(old)} -> {_times(new)}' for name, (old, new) in self.resized.items())
-            lines.append(f'  resized, bicubic: {"; ".join(changes)}')
+            changes = [f'{name} {_times(old)} -> {_times(new)}' for name, (old, new) in self.resized.items()]
+            lines.append(f'  resized: {_shorten(changes)}')
+        if self.at_zero:
+            lines.append(f'  relative positions, which the checkpoint has none of, left as they were (they start at zero): '
+                         f'{_shorten(self.at_zero)}')
         if self.missing:
             lines.append(f'  not in the checkpoint, left as they were: {_shorten(self.missing)}')
         if self.unexpected:
@@ -197,14 +106,16 @@ def load_vit(vit: nn.Module, source: str | Path | Mapping | Weights, *, allow_mi
     """Load the encoder of any known checkpoint, or raise and change nothing.
 
     ``pos_embed`` is resized to the ViT's grid (:func:`~mae_transfer.vit.position.resize_pos_embed`), ``patch_embed.proj`` to
-    its patch size (bicubic, as ViTDet goes from 14 to 16). Left over without harm are heads, decoders, the final norm of a ViT
+    its patch size (bicubic, as ViTDet goes from 14 to 16), relative positions to the grid of the ViT's tables; where the checkpoint
+    has none of these, the ViT's stay as they are, at zero. Left over without harm are heads, decoders, the final norm of a ViT
     that ends without one, and the class token of a ViT that has none.
 
     Args:
         vit: a :class:`~mae_transfer.vit.ViT`, or a timm model with the same names.
         source: file, folder or dictionary; or what :func:`read_weights` made of one.
         allow_missing: patterns, as of a shell, of weights that may be absent from the checkpoint: ``('norm.*',)``.
-        source_grid: (rows, columns) that the checkpoint's ``pos_embed`` is for; a square where it is not given.
+        source_grid: (rows, columns) that the checkpoint's ``pos_embed``, and its tables of relative positions by 2-D offset for
+            blocks without windows, are for; a square where it is not given.
 
     Returns:
         The report, which is logged too.
@@ -225,12 +136,18 @@ def load_vit(vit: nn.Module, source: str | Path | Mapping | Weights, *, allow_mi
                 # Positions that only lost the class token's row are the same numbers still.
                 if fitted[name] is not value and not _is_tail(fitted[name], value):
                     report.resized[name] = (tuple(value.shape), tuple(target[name].shape))
+            elif is_table(name):
+                raise CheckpointError(f"the checkpoint has relative positions ('{name}') that the model has not: choose "
+                                      f"rel_pos='{kind_of(name)}'")
             elif name != 'cls_token' and not name.startswith('norm.'):
                 raise CheckpointError(f"'{name}' of the checkpoint has no counterpart in the model: it is another architecture")
     except CheckpointError as error:
         raise CheckpointError(f'{weights.source}: {error}') from error
     report.loaded = list(fitted)
     report.missing = [name for name in target if name not in fitted]
+    if not any(map(is_table, fitted)):
+        report.at_zero = [name for name in report.missing if is_table(name)]
+        report.missing = [name for name in report.missing if not is_table(name)]
     report.unexpected = [name for name in weights.encoder if name not in target] + list(weights.head) + weights.other
     report.unexpected += [f'decoder.{name}' for name in weights.decoder or ()]
     if forbidden := [name for name in report.missing if not any(fnmatch(name, pattern) for pattern in allow_missing)]:
@@ -273,6 +190,8 @@ def _fit(name: str, value: Tensor, vit: nn.Module, encoder: Mapping, target: Map
     wanted = target[name].shape
     if name == 'pos_embed':
         return _fit_positions(value, vit, 'cls_token' in encoder, 'cls_token' in target, source_grid)
+    if is_table(name) and hasattr(vit, 'table_grid') and value.ndim == 2 and value.shape[1] == wanted[1]:
+        return _fit_table(name, value, vit, 'cls_token' in encoder and kind_of(name) == 'table', source_grid)
     if name == 'patch_embed.proj.weight' and value.ndim == 4 and value.shape != wanted:
         if value.shape[1] != wanted[1]:
             raise CheckpointError(f'checkpoint takes {value.shape[1]} image channels; the model {wanted[1]}: choose '
@@ -304,3 +223,20 @@ def _fit_positions(value: Tensor, vit: nn.Module, had_class: bool, has_class: bo
     if tuple(source_grid) != new_grid:
         value = resize_pos_embed(value.float(), tuple(source_grid), new_grid, int(had_class))
     return value if has_class == had_class else value[:, 1:]
+
+
+def _fit_table(name: str, value: Tensor, vit: nn.Module, had_class: bool, source_grid: tuple | None) -> Tensor:
+    """Relative positions (entries, ...) for the grid of the tables of ``vit``."""
+    if name.endswith(('.rel_pos_h', '.rel_pos_w')):
+        return resize_line(value, (len(vit.get_parameter(name)) + 1) // 2)
+    grid, has_class = vit.table_grid(name), bool(vit.num_prefix)
+    count = len(value) - 3 * had_class
+    side = round(count ** .5)
+    square = ((side + 1) // 2, ) * 2
+    fits = [old for old in (source_grid, square, grid) if old and (2 * old[0] - 1) * (2 * old[1] - 1) == count]
+    if not fits or source_grid not in fits and len(set(fits)) > 1:
+        known = f"may be for {' or '.join(map(_times, fits))}" if fits else 'is for no square grid'
+        raise CheckpointError(f"'{name}' of {count} offsets {known}: give source_grid=(rows, columns)")
+    old_grid = tuple(fits[0])
+    value = resize_table(value, old_grid, grid, int(had_class))
+    return value if has_class == had_class else value[:-3]

@@ -12,7 +12,9 @@ def parameter_depth(name: str, num_blocks: int) -> int:
         num_blocks: depth of the ViT.
 
     Returns:
-        0 for the embeddings, i + 1 for block i, ``num_blocks + 1`` for all the rest (final norm, heads).
+        0 for the embeddings, i + 1 for block i with its own relative positions, ``num_blocks + 1`` for all the rest: final norm,
+        heads, and relative positions that blocks share, which thus have the full learning rate (BEiT gives its shared
+        ``rel_pos_bias`` the last layer's).
     """
     first, _, rest = name.partition('.')
     if first in _EMBEDDINGS:

@@ -143,7 +143,7 @@ def detect_layout(state: State) -> str:
 
 
 def to_canonical(state: State, layout: str | None = None) -> tuple[dict, dict | None, dict, list[str]]:
-    """Carry weights of any known layout to canonical names. Values are the same tensors, but for fused qkv.
+    """Carry weights of any known layout to canonical names. Values are the same tensors, but for fused qkv and layer scale.
 
     Args:
         state: flat dictionary of weights.
@@ -165,6 +165,9 @@ def to_canonical(state: State, layout: str | None = None) -> tuple[dict, dict | 
             name = _old_hf_name(name)
         elif layout == 'mae_transfer':
             name = re.sub(r'^backbone\.', 'vit.', name)  # of our detectors, segmentors and classifiers
+        if name.endswith('.relative_position_index'):  # of BEiT and mmseg: no weight, it follows from the grid
+            other.append(name)
+            continue
         part, canonical = _place(f'backbone.{name}' if is_backbone else name, layout)
         if part is None:
             other.append(name)
@@ -173,7 +176,7 @@ def to_canonical(state: State, layout: str | None = None) -> tuple[dict, dict | 
         else:
             parts[part][canonical] = value
     for part in ('encoder', 'decoder'):
-        parts[part] = _fuse_qkv(parts[part])
+        parts[part] = _fold_layer_scale(_fuse_qkv(parts[part]))
     return parts['encoder'], parts['decoder'] or None, parts['head'], other
 
 
@@ -252,6 +255,20 @@ def _fuse_qkv(weights: State) -> dict[str, Tensor]:
                 raise CheckpointError(f"'{name}' is there but '{absent[0]}' is not: query, key and value come together")
             fused[whole] = torch.cat([weights[n] for n in names])
     return fused
+
+
+def _fold_layer_scale(weights: State) -> dict[str, Tensor]:
+    """``gamma_1`` and ``gamma_2`` of a block (BEiT; mmseg's MAE, ones at the start) -> into the map before: the same outputs."""
+    folded = dict(weights)
+    for name in weights:
+        if match := re.fullmatch(r'(blocks\.\d+\.)gamma_([12])', name):
+            scale, last = folded.pop(name), match[1] + ('attn.proj', 'mlp.fc2')[int(match[2]) - 1]
+            if absent := [n for n in (f'{last}.weight', f'{last}.bias') if n not in weights]:
+                raise CheckpointError(f"'{name}' scales '{absent[0]}', which is not there")
+            if not (scale == 1).all():
+                folded[f'{last}.weight'] = scale[:, None] * weights[f'{last}.weight']
+                folded[f'{last}.bias'] = scale * weights[f'{last}.bias']
+    return folded
 
 
 def _split_qkv(weights: State) -> dict[str, Tensor]:

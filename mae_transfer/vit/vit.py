@@ -14,6 +14,8 @@ from ..registry import MODELS
 from .attention import LAYER_NORM_EPS, Block
 from .patches import take_patches
 from .position import resize_pos_embed, sincos_table
+from .relative_position import KINDS as REL_POS
+from .relative_position import make_attention, offset_table
 from .sizes import Size, resolve_size
 
 
@@ -36,6 +38,12 @@ class ViT(BaseModule):
         window_size: side, in patches, of the windows to which attention is confined; 0 for none (ViTDet: 14).
         global_blocks: indices of the blocks that attend over all tokens in a windowed model. Default: the last block of each
             of four equal quarters (Li 2021, ViTDet).
+        rel_pos: relative positions, zero at the start. None; 'decomposed', tables of rows and columns in each block (ViTDet);
+            'shared', a table of 2-D offsets for the windowed blocks and another for the global ones (Li 2021); 'table', one of
+            2-D offsets in each block, with entries for the class token (BEiT, and MAE's UperNet). The first two know no class
+            token.
+        rel_pos_img_size: the side, or (height, width), that the tables of the global blocks are for; default ``img_size``. They
+            are resized for images of other sizes. The tables of windowed blocks are for the window.
         learn_positions: whether the position table is trained. It starts as sin-cos and stays fixed in MAE; fine-tuning
             trains it.
         drop_path_rate: stochastic depth of the last block; rises linearly from 0 at the first.
@@ -57,6 +65,8 @@ class ViT(BaseModule):
                  final_norm: bool = True,
                  window_size: int = 0,
                  global_blocks: tuple[int, ...] | None = None,
+                 rel_pos: str | None = None,
+                 rel_pos_img_size: int | tuple[int, int] | None = None,
                  learn_positions: bool = False,
                  drop_path_rate: float = 0.,
                  frozen_blocks: int = 0,
@@ -67,11 +77,7 @@ class ViT(BaseModule):
         self.size, self.embed_dim, self.depth = size, size.embed_dim, size.depth
         self.patch_size = patch_size or size.patch_size
         self.in_channels = in_channels
-        height, width = to_2tuple(img_size)
-        if height % self.patch_size or width % self.patch_size:
-            raise UserError(f'img_size {height} x {width} is not divisible by patch_size {self.patch_size}: choose multiples, '
-                            f'e.g. {max(1, height // self.patch_size) * self.patch_size} x {max(1, width // self.patch_size) * self.patch_size}')
-        self.grid = (height // self.patch_size, width // self.patch_size)
+        self.grid = self._grid_of(img_size, 'img_size')
         if window_size and class_token:
             raise UserError(f'window_size={window_size} needs class_token=False: a class token has no place in a window')
         self.out_indices = self._absolute(out_indices, 'out_indices')
@@ -81,17 +87,48 @@ class ViT(BaseModule):
             raise UserError(f'frozen_blocks must lie in 0..{self.depth}; found {frozen_blocks}')
         self.grad_checkpoint = grad_checkpoint
         self.window_size = window_size
+        self.num_prefix = int(class_token)
+        self._check_rel_pos(rel_pos, rel_pos_img_size)
+        self.rel_pos = rel_pos
+        self.rel_pos_grid = self.grid if rel_pos_img_size is None else self._grid_of(rel_pos_img_size, 'rel_pos_img_size')
 
         self.patch_embed = PatchEmbed(None, self.patch_size, in_channels, self.embed_dim)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, self.embed_dim)) if class_token else None
-        self.num_prefix = int(class_token)
         self.pos_embed = nn.Parameter(sincos_table(self.embed_dim, self.grid, self.num_prefix), requires_grad=learn_positions)
+        windows = [0 if i in self.global_blocks else window_size for i in range(self.depth)]
+        grids = [(window, window) if window else self.rel_pos_grid for window in windows]
         self.blocks = nn.ModuleList(
-            Block(self.embed_dim, size.num_heads, size.mlp_ratio, drop_path_rate * i / max(1, self.depth - 1),
-                  0 if i in self.global_blocks else window_size) for i in range(self.depth))
+            Block(self.embed_dim, size.num_heads, size.mlp_ratio, drop_path_rate * i / max(1, self.depth - 1), windows[i],
+                  make_attention(rel_pos, self.embed_dim, size.num_heads, grids[i], self.num_prefix)) for i in range(self.depth))
+        # Only the tables that some block reads: a parameter that is never used breaks distributed training.
+        self.rel_pos_window, self.rel_pos_global = (
+            offset_table(grids[windows.index(window)], size.num_heads) if rel_pos == 'shared' and window in windows else None
+            for window in (window_size or None, 0))
         self.norm = nn.LayerNorm(self.embed_dim, eps=LAYER_NORM_EPS) if final_norm else nn.Identity()
         init_like_mae(self)
         self._freeze()
+
+    def _grid_of(self, img_size: int | tuple[int, int], what: str) -> tuple[int, int]:
+        height, width = to_2tuple(img_size)
+        rows, columns = height // self.patch_size, width // self.patch_size
+        if height % self.patch_size or width % self.patch_size:
+            raise UserError(f'{what} {height} x {width} is not divisible by patch_size {self.patch_size}: choose multiples, '
+                            f'e.g. {max(1, rows) * self.patch_size} x {max(1, columns) * self.patch_size}')
+        return rows, columns
+
+    def _check_rel_pos(self, rel_pos: str | None, rel_pos_img_size: int | tuple[int, int] | None) -> None:
+        if rel_pos is None:
+            if rel_pos_img_size is not None:
+                raise UserError(f"rel_pos_img_size={rel_pos_img_size} without rel_pos: choose one of {', '.join(REL_POS)}")
+        elif rel_pos not in REL_POS:
+            raise UserError(f"rel_pos '{rel_pos}' is not known: choose one of {', '.join(REL_POS)}, or None")
+        elif self.num_prefix and rel_pos != 'table':
+            raise UserError(f"rel_pos='{rel_pos}' needs class_token=False: only the tables of rel_pos='table' have a place for one")
+
+    def table_grid(self, name: str) -> tuple[int, int]:
+        """(rows, columns) that a table of relative positions, named as in the state dict, is for."""
+        window = name == 'rel_pos_window' or name.startswith('blocks.') and self.blocks[int(name.split('.')[1])].window_size
+        return (self.window_size, self.window_size) if window else self.rel_pos_grid
 
     def _absolute(self, indices: tuple[int, ...], what: str) -> tuple[int, ...]:
         if bad := [i for i in indices if not -self.depth <= i < self.depth]:
@@ -124,7 +161,8 @@ class ViT(BaseModule):
             frozen = [self.patch_embed, *self.blocks[:self.frozen_blocks]]
             for parameter in (p for module in frozen for p in module.parameters()):
                 parameter.requires_grad_(False)
-            for parameter in (self.cls_token, self.pos_embed):
+            # Shared tables act in the frozen blocks too.
+            for parameter in (self.cls_token, self.pos_embed, self.rel_pos_window, self.rel_pos_global):
                 if parameter is not None:
                     parameter.requires_grad_(False)
 
@@ -147,6 +185,8 @@ class ViT(BaseModule):
         """
         if keep is not None and self.window_size:
             raise UserError(f'a ViT with windows of {self.window_size} sees whole images only: pre-train with window_size=0')
+        if keep is not None and self.rel_pos:
+            raise UserError(f"a ViT with rel_pos='{self.rel_pos}' sees whole images only: pre-train with rel_pos=None")
         x, grid = self._embed(images, keep)
         for block in self.blocks:
             x = self._run(block, x, grid)
@@ -193,9 +233,10 @@ class ViT(BaseModule):
         return x, grid
 
     def _run(self, block: Block, x: Tensor, grid: tuple[int, int]) -> Tensor:
+        table = self.rel_pos_window if block.window_size else self.rel_pos_global
         if self.grad_checkpoint and self.training and torch.is_grad_enabled():
-            return checkpoint(block, x, grid, use_reentrant=False)
-        return block(x, grid)
+            return checkpoint(block, x, grid, table, use_reentrant=False)
+        return block(x, grid, table)
 
 
 def init_like_mae(module: nn.Module) -> None:

@@ -40,21 +40,22 @@ def test_norms_have_an_epsilon_of_a_millionth():
 @given(grid=grids, size=st.integers(1, 5), batch=st.integers(1, 3))
 def test_joining_windows_undoes_splitting(grid, size, batch):
     x = torch.randn(batch, grid[0] * grid[1], 3)
-    windows = split_windows(x, grid, size)
+    windows = split_windows(x, grid, size, torch.zeros(3))
     assert windows.shape == (batch * -(-grid[0] // size) * -(-grid[1] // size), size * size, 3)
     assert torch.equal(join_windows(windows, grid, size), x)
 
 
 def test_a_window_holds_a_square_of_neighbours():
     x = torch.arange(24.).reshape(1, 24, 1)  # 4 rows of 6
-    windows = split_windows(x, (4, 6), 2)[..., 0]
+    windows = split_windows(x, (4, 6), 2, torch.zeros(1))[..., 0]
     assert windows[1].tolist() == [2, 3, 8, 9]
     assert windows[-1].tolist() == [16, 17, 22, 23]
 
 
-def test_a_grid_that_does_not_divide_is_padded_with_zeros():
-    windows = split_windows(torch.ones(1, 9, 1), (3, 3), 2)[..., 0]
-    assert windows.tolist() == [[1, 1, 1, 1], [1, 0, 1, 0], [1, 1, 0, 0], [1, 0, 0, 0]]
+def test_a_grid_that_does_not_divide_is_padded_with_the_given_token():
+    windows = split_windows(torch.ones(1, 9, 2), (3, 3), 2, torch.tensor([0., 7.]))
+    assert windows[..., 0].tolist() == [[1, 1, 1, 1], [1, 0, 1, 0], [1, 1, 0, 0], [1, 0, 0, 0]]
+    assert windows[..., 1].tolist() == [[1, 1, 1, 1], [1, 7, 1, 7], [1, 1, 7, 7], [1, 7, 7, 7]]
 
 
 @settings(deadline=None, max_examples=10)

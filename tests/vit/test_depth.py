@@ -7,6 +7,7 @@ from mae_transfer.vit.depth import layer_scale, parameter_depth
 @pytest.mark.parametrize('name, depth', [
     ('cls_token', 0), ('pos_embed', 0), ('patch_embed.proj.weight', 0), ('patch_embed.proj.bias', 0),
     ('blocks.0.norm1.weight', 1), ('blocks.9.attn.qkv.weight', 10), ('blocks.10.mlp.fc1.bias', 11), ('blocks.11.norm2.bias', 12),
+    ('blocks.2.attn.rel_pos_h', 3), ('blocks.11.attn.relative_position_bias_table', 12), ('rel_pos_window', 13), ('rel_pos_global', 13),
     ('norm.weight', 13), ('fc_norm.weight', 13), ('head.bias', 13), ('neck.blocks.0.weight', 13), ('blocks_extra.3.weight', 13),
 ])
 def test_depth_of_a_parameter(name, depth):
