@@ -1,10 +1,10 @@
 """Mask R-CNN with ViT-L/16 on COCO 2017, 100 epochs.
 
 Recipe: MAE App. A.3, that is Li 2021 (arXiv 2111.11429): as ViT-B, with drop path .3.
-Known to reach: 53.3 box AP, 47.2 mask AP from MAE's 1600 epochs (quoted: MAE Table 4, with relative position bias). In MAE's
+Known to reach: 53.3 box AP, 47.2 mask AP from MAE's 1600 epochs (quoted: MAE Table 4). In MAE's
 table random weights reach 50.7 box AP.
-Cost: 32 to 64 V100 (quoted: Li 2021); with relative positions 20.9 GB an image on an A100 (quoted: ViTDet, whose ViT is the
-same). Where memory is short: model.backbone.grad_checkpoint=True.
+Cost: 32 to 64 V100 (quoted: Li 2021, who publishes no memory; ViTDet, whose ViT is the same but for its relative positions, needs
+20.9 GB an image). Where memory is short: model.backbone.grad_checkpoint=True.
 Command: tools/dist_train.sh configs/coco_maskrcnn_vitl.py 8
 """
 _base_ = ['coco_maskrcnn_vitb.py']

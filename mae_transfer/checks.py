@@ -32,7 +32,8 @@ def check_data(cfg: Config, *purposes: str) -> None:
         purposes: 'train', 'val', 'test'.
 
     Raises:
-        UserError: an annotation file, an image folder or a data root that does not exist or is empty.
+        UserError: an annotation file, an image folder or a data root that does not exist or is empty; images judged by
+            annotations of others.
     """
     for loader, settings in data_loaders(cfg).items():
         if not loader.startswith(purposes):
@@ -50,6 +51,16 @@ def check_data(cfg: Config, *purposes: str) -> None:
         if dataset.get('ann_file') and not (root / dataset['ann_file']).is_file():
             raise UserError(f'{loader}: annotation file {root / dataset["ann_file"]} does not exist: set the data root, '
                             'e.g. --cfg-options data_root=path/to/data')
+        _check_judged_by(cfg, loader, dataset)
+
+
+def _check_judged_by(cfg: Config, loader: str, dataset: dict) -> None:
+    name = loader.replace('dataloader', 'evaluator')
+    evaluator = cfg.get(name) or ()
+    for metric in [evaluator] if isinstance(evaluator, dict) else evaluator:
+        own, judged = metric.get('ann_file'), Path(dataset.get('data_root') or '', dataset.get('ann_file') or '')
+        if metric.get('type', '').rpartition('.')[2] in ('CocoAP', 'CocoMetric') and own and Path(own) != judged:
+            raise UserError(f"{name}.ann_file is {own}, but the images are those of {judged}: set both")
 
 
 def check_sizes(cfg: Config, *purposes: str) -> None:

@@ -13,6 +13,8 @@ from mmengine.runner import Runner
 
 from .checks import check_classes, check_data, check_sizes, data_loaders, dataset_of
 from .compat import distributed
+from .data.own_classes import apply_classes
+from .dense.checks import check_pooled_batch, check_windows
 from .errors import UserError
 from .optim.batch_plan import BatchPlan, apply_batch_plan
 from .options import change_setting
@@ -44,7 +46,7 @@ def load_config(args: argparse.Namespace) -> Config:
     """Read the config of the command line, with its changes and work_dir.
 
     Raises:
-        UserError: no such config file; a change that :func:`change_setting` refuses.
+        UserError: no such config file; a change that :func:`change_setting` refuses; classes that :func:`apply_classes` refuses.
     """
     path = Path(args.config)
     if not path.is_file():
@@ -53,6 +55,7 @@ def load_config(args: argparse.Namespace) -> Config:
     cfg = Config.fromfile(path)
     for option in args.cfg_options:
         cfg = change_setting(cfg, option)
+    apply_classes(cfg)
     share_img_size(cfg)
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(default_work_dir(path))
@@ -112,6 +115,8 @@ def prepare_training(cfg: Config, launcher: str) -> BatchPlan | None:
         UserError: an impossible batch or crop; data or weights that are not there.
     """
     check_sizes(cfg, 'train', 'val')
+    check_windows(cfg)
+    check_pooled_batch(cfg, world_size(launcher))
     plan = apply_batch_plan(cfg, world_size(launcher))
     check_data(cfg, 'train', 'val')
     check_classes(cfg)

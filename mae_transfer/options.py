@@ -86,6 +86,13 @@ def _parse_value(key: str, text: str) -> Any:
         text = text.strip('\'"')
         if ' ' in text:
             return text  # DictAction would take the spaces out of it
+    if ',' in text and not set(text) & set('()[]\'"'):  # each by itself: DictAction would take the spaces out of names
+        return [_parse_value(key, part.strip()) for part in text.removesuffix(',').split(',')]
+    if text.lstrip().startswith(('(', '[')):
+        try:
+            return ast.literal_eval(text.strip())
+        except (ValueError, SyntaxError):
+            pass  # without quotes: as DictAction reads it
     parser = argparse.ArgumentParser()
     parser.add_argument('--value', nargs=1, action=DictAction)
     try:

@@ -4,23 +4,48 @@ A config of ours sets ``default_scope = 'mae_transfer'``; a config of MMDetectio
 writes ``type='mae_transfer.ViT'``. Every registry names the modules that fill it, so a name resolves without an import
 in the config.
 """
+from importlib import import_module
+
 from mmengine import registry as root
 
 SCOPE = 'mae_transfer'
 
 
-def _child(parent: root.Registry, *modules: str) -> root.Registry:
-    return root.Registry(parent.name, parent=parent, scope=SCOPE, locations=[f'{SCOPE}.{module}' for module in modules])
+class LateRegistry(root.Registry):
+    """A registry some of whose names are imported when they are asked for.
+
+    What stands on MMDetection or MMSegmentation waits here: importing these takes seconds, which pre-training and
+    classification need not spend.
+
+    Args:
+        late: {name: module that registers it}.
+    """
+
+    def __init__(self, *args, late: dict[str, str], **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.late = late
+
+    def get(self, key: str) -> type | None:
+        """The class of a name, with or without our scope; None if there is none."""
+        if module := self.late.get(key.removeprefix(f'{SCOPE}.')):
+            import_module(module)
+        return super().get(key)
 
 
-MODELS = _child(root.MODELS, 'vit', 'pretrain', 'classify', 'dense')
+def _child(parent: root.Registry, *modules: str, **late: str) -> LateRegistry:
+    return LateRegistry(parent.name, parent=parent, scope=SCOPE, locations=[f'{SCOPE}.{module}' for module in modules],
+                        late={name: f'{SCOPE}.{module}' for name, module in late.items()})
+
+
+MODELS = _child(root.MODELS, 'vit', 'pretrain', 'classify', 'dense', AnySizeSegmentor='dense.segmentor', AveragedViews='dense.test_time',
+                CascadeBoxRoIHead='dense.cascade_box_roi_head')
 FUNCTIONS = _child(root.FUNCTIONS, 'data')
-DATASETS = _child(root.DATASETS, 'data')
+DATASETS = _child(root.DATASETS, 'data', CocoImages='data.coco_images', LabelledScenes='data.labelled_scenes')
 DATA_SAMPLERS = _child(root.DATA_SAMPLERS, 'data')
 TRANSFORMS = _child(root.TRANSFORMS, 'data')
 HOOKS = _child(root.HOOKS, 'hooks')
 LOOPS = _child(root.LOOPS, 'classify')
-METRICS = _child(root.METRICS, 'evaluation')
+METRICS = _child(root.METRICS, 'evaluation', CocoAP='evaluation.coco_ap')
 OPTIMIZERS = _child(root.OPTIMIZERS, 'optim')
 OPTIM_WRAPPERS = _child(root.OPTIM_WRAPPERS, 'optim')
 OPTIM_WRAPPER_CONSTRUCTORS = _child(root.OPTIM_WRAPPER_CONSTRUCTORS, 'optim')

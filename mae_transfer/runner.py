@@ -7,7 +7,7 @@ from collections.abc import Callable, Sized
 
 import torch
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
+from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import nn
@@ -49,12 +49,16 @@ class LoudRunner(Runner):
         A classifier takes other projects' layouts too, by its ``load_weights``.
         """
         model = self.model.module if is_model_wrapper(self.model) else self.model
+        model = model.module if isinstance(model, BaseTTAModel) else model
         checkpoint = CheckpointLoader.load_checkpoint(filename, map_location='cpu')
         if isinstance(model, ViTClassifier) and read_weights(checkpoint).layout != 'mae_transfer':
             model.load_weights(filename, need_head=self.complete)
             self.call_hook('after_load_checkpoint', checkpoint=dict(state_dict=model.state_dict()))  # an average of the weights
             self._has_loaded = True
             return checkpoint
+        if self.complete and not isinstance(model, ViTClassifier):
+            loops = (self._test_loop, self._train_loop)
+            check_class_names(checkpoint, filename, next((loop.dataloader.dataset for loop in loops if hasattr(loop, 'dataloader')), None))
         check_whole_model(model, checkpoint, filename, self.complete)
         return super().load_checkpoint(filename, map_location, strict, list(revise_keys))
 
@@ -95,6 +99,19 @@ def check_whole_model(model: nn.Module, checkpoint: dict, filename: str, complet
         print_log(f'{filename}: {len(wanted) - len(missing) - len(reshaped)} of {len(wanted)} tensors fit; not loaded: '
                   f'{", ".join((missing + reshaped)[:10])}', logger='current', level=logging.WARNING)
     return state
+
+
+def check_class_names(checkpoint: dict, filename: str, dataset: object) -> None:
+    """Compare the classes that a detector or segmentor was trained on with those of the data it is to judge or to go on with.
+
+    Raises:
+        UserError: other classes, or another order: each prediction would bear another's name.
+    """
+    trained = (checkpoint.get('meta') or {}).get('dataset_meta') or {}
+    trained, own = trained.get('classes'), getattr(dataset, 'metainfo', {}).get('classes')
+    if trained and own and list(trained) != list(own):
+        there, here = (f'{len(names)} classes ({", ".join([*names[:3], *["..."] * (len(names) > 3)])})' for names in (trained, own))
+        raise UserError(f'{filename} was trained on {there}, the config has {here}: give the same classes in the same order')
 
 
 def _is_block(name: str) -> bool:

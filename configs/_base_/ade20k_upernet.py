@@ -1,26 +1,37 @@
-"""What UperNet on ADE20K shares for every ViT: the recipe of implus/mae_segmentation, which MMSegmentation took over.
+"""What UperNet on ADE20K shares for every ViT: the recipe of implus/mae_segmentation, which MMSegmentation took over from it.
+
+It is BEiT's (semantic_segmentation/) for MAE's weights: taps after 1/3, 1/2, 2/3 and all of the blocks; deconvolutions and a
+pooling to strides 4 to 32; an FCN head beside UperNet's, on the third tap (stride 16), with .4 of the loss; per block a table of
+relative positions that starts at zero, beside the position table of the pre-training.
 
 `data_root` is a folder in ADEChallengeData2016's layout: `images/{training,validation}/`, `annotations/{training,validation}/`.
+Own classes: `classes`, names or a file with one a line; None for ADE20K's 150.
 `total_batch_size` is what one optimiser step sees, wherever it runs: tools/train.py works out the accumulation from the batch
 of one GPU and the number of GPUs, and the learning rate from `base_lr` (per 256 images). BatchNorm's statistics are those of
 the images that all GPUs see at once.
 
 Iterations here are optimiser steps: 160k at a batch of 16 are about 127 epochs. MAE's paper (App. A.4) trains for 100 epochs
 and publishes no other value.
+
+Testing: windows of the crop's size slide over the image (`--cfg-options model.test_cfg.mode=whole` for whole images), which may
+have any size; predictions are judged at the image's own. `tools/test.py --tta` averages those of `tta`: the image at six scales,
+as it is and mirrored, as BEiT's and MMSegmentation's multi-scale numbers. Theirs raise what is smaller than the crop to it, so
+that their three smallest scales are one; here each is what it says, the tables of relative positions following its size.
 """
 _base_ = './dense_runtime.py'
 default_scope = 'mmseg'
 
 data_root = 'data/ade/ADEChallengeData2016/'
+classes = None
 crop_size = (512, 512)
 total_batch_size = 16
 base_lr = 1.6e-3  # 1e-4 at a batch of 16
 
 norm_cfg = dict(type='SyncBN', requires_grad=True)
 model = dict(
-    type='EncoderDecoder',
-    # Crops of images smaller than the crop are padded to it. At test, to the coarsest stride: an image whose sides the stride
-    # does not divide would otherwise be stretched on its way back from the maps.
+    # Crops of images smaller than the crop are padded to it. Nothing is padded at test but what the ViT is given, and its
+    # prediction is cut again.
+    type='mae_transfer.AnySizeSegmentor',
     data_preprocessor=dict(
         type='SegDataPreProcessor',
         mean=[123.675, 116.28, 103.53],
@@ -28,8 +39,7 @@ model = dict(
         bgr_to_rgb=True,
         pad_val=0,
         seg_pad_val=255,
-        size=crop_size,
-        test_cfg=dict(size_divisor=32)),
+        size=crop_size),
     backbone=dict(
         type='mae_transfer.ViT',
         arch='base',
@@ -39,6 +49,7 @@ model = dict(
         class_token=True,
         final_norm=False,
         learn_positions=True,
+        rel_pos='table',
         drop_path_rate=.1),
     neck=dict(type='mae_transfer.ViTFPN', embed_dim=768, out_channels=None, scale_norm_cfg=norm_cfg),
     decode_head=dict(
@@ -91,7 +102,7 @@ train_dataloader = dict(
     pin_memory=True,
     sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset=dict(
-        type='ADE20KDataset',
+        type='mae_transfer.LabelledScenes',
         data_root=data_root,
         reduce_zero_label=True,
         data_prefix=dict(img_path='images/training', seg_map_path='annotations/training'),
@@ -103,7 +114,7 @@ val_dataloader = dict(
     pin_memory=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
-        type='ADE20KDataset',
+        type='mae_transfer.LabelledScenes',
         data_root=data_root,
         reduce_zero_label=True,
         data_prefix=dict(img_path='images/validation', seg_map_path='annotations/validation'),
@@ -111,6 +122,7 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])  # mAcc and aAcc come along
 test_evaluator = val_evaluator
+tta = dict(scales=(.5, .75, 1., 1.25, 1.5, 1.75), flip=True)  # for tools/test.py --tta
 
 # No gradient clipping.
 optim_wrapper = dict(

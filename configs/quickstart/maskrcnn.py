@@ -1,8 +1,8 @@
 """Mask R-CNN with the quickstart's ViT on its made-up scenes: six classes, 96 labelled scenes of 96 px.
 
 The recipe is configs/_base_/coco_maskrcnn.py at a size that a CPU does in two minutes; what differs: no windows (144 tokens need
-none), 48 channels in pyramid and heads, boxes from two linear layers, few proposals, 8 epochs at a batch of 4, a higher
-learning rate with layer decay, flips as the only augmentation.
+none) and no relative positions, 48 channels in pyramid and heads, boxes from two linear layers, few proposals, 8 epochs at a
+batch of 4, a higher learning rate with layer decay, flips as the only augmentation.
 Command: tools/train.py configs/quickstart/maskrcnn.py, then tools/test.py configs/quickstart/maskrcnn.py work_dirs/quickstart/maskrcnn
 """
 _base_ = ['../_base_/coco_maskrcnn.py']
@@ -19,7 +19,8 @@ model = dict(
     data_preprocessor=dict(pad_size_divisor=image_size[0]),
     backbone=dict(
         arch=dict(_delete_=True, embed_dim=192, depth=5, num_heads=3), img_size=64, patch_size=8, out_indices=(1, 2, 3, 4),
-        window_size=0, init_cfg=dict(type='Pretrained', checkpoint=pretrained)),
+        window_size=0, rel_pos=None, rel_pos_img_size=None,
+        init_cfg=dict(type='Pretrained', checkpoint=pretrained)),
     neck=dict(embed_dim=192, out_channels=48, num_outs=4, norm_cfg=None),
     rpn_head=dict(in_channels=48, feat_channels=48, num_convs=1, anchor_generator=dict(strides=strides)),
     roi_head=dict(

@@ -18,7 +18,7 @@ model = dict(
     data_preprocessor=dict(size=(96, 96)),
     backbone=dict(
         arch=dict(_delete_=True, embed_dim=192, depth=5, num_heads=3), img_size=64, patch_size=8, out_indices=(1, 2, 3, 4),
-        init_cfg=dict(type='Pretrained', checkpoint=pretrained)),
+        rel_pos=None, init_cfg=dict(type='Pretrained', checkpoint=pretrained)),
     neck=dict(embed_dim=192, scale_norm_cfg=norm_cfg),
     decode_head=dict(in_channels=[192] * 4, **head),
     auxiliary_head=dict(in_channels=192, **head),

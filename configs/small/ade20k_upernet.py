@@ -22,7 +22,7 @@ model = dict(
     data_preprocessor=dict(size=crop_size),
     backbone=dict(
         arch=dict(_delete_=True, embed_dim=192, depth=6, num_heads=3), img_size=160, out_indices=(1, 2, 3, 5),
-        init_cfg=dict(type='Pretrained', checkpoint=pretrained)),
+        rel_pos=None, init_cfg=dict(type='Pretrained', checkpoint=pretrained)),
     neck=dict(embed_dim=192, scale_norm_cfg=dict(_delete_=True, **norm_cfg)),
     decode_head=dict(in_channels=[192] * 4, **head),
     auxiliary_head=dict(in_channels=192, **head),

@@ -1,8 +1,9 @@
 """Mask R-CNN with the small ViT of configs/small/mae_pretrain.py, on COCO or a part of it: the chain on real photos, on a CPU.
 
 The recipe is configs/_base_/coco_maskrcnn.py at a size that a CPU can do; what differs: images of 256 px, no windows (256 tokens
-need none), 64 channels in pyramid and heads, boxes from two linear layers, no BatchNorm, few proposals, 3 epochs at a batch of
-4, a higher learning rate with layer decay, flips as the only augmentation. After minutes of it AP is near zero.
+need none) and no relative positions, 64 channels in pyramid and heads, boxes from two linear layers, no BatchNorm, few
+proposals, 3 epochs at a batch of 4, a higher learning rate with layer decay, flips as the only augmentation. After minutes of it
+AP is near zero.
 Cost: 4 minutes on one of two shared CPU cores (measured: docs/results.md).
 Command: tools/train.py configs/small/coco_maskrcnn.py --work-dir work_dirs/small_coco --cfg-options
     data_root=../shared/data/coco_mini (reads work_dirs/small_mae; pretrained=... for another)
@@ -20,7 +21,7 @@ model = dict(
     data_preprocessor=dict(pad_size_divisor=image_size[0]),
     backbone=dict(
         arch=dict(_delete_=True, embed_dim=192, depth=6, num_heads=3), img_size=160, out_indices=(1, 2, 4, 5), window_size=0,
-        init_cfg=dict(type='Pretrained', checkpoint=pretrained)),
+        rel_pos=None, rel_pos_img_size=None, init_cfg=dict(type='Pretrained', checkpoint=pretrained)),
     neck=dict(embed_dim=192, out_channels=64, norm_cfg=None),
     rpn_head=dict(in_channels=64, feat_channels=64, num_convs=1),
     roi_head=dict(

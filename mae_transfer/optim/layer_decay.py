@@ -7,11 +7,17 @@ from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.instancenorm import _InstanceNorm
 
 from ..errors import UserError
 from ..registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
 from ..vit import ViT
 from ..vit.depth import parameter_depth
+
+#: Kinds of parameters that can be left without weight decay.
+UNDECAYED = ('vectors', 'norms', 'nothing')
+_NORMS = (nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, _BatchNorm, _InstanceNorm)
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -25,9 +31,11 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         optim_wrapper_cfg: wrapper with ``optimizer`` (with ``lr`` and ``weight_decay``).
         paramwise_cfg: ``layer_decay``: factor from one layer to the layer below (1: none). ``no_decay``: last parts of the
             names of parameters of more than one dimension that are not decayed; default ``('pos_embed', 'cls_token')``, as in
-            the official fine-tuning (``util/lr_decay.py``); its pre-training passes ``()``. Parameters of one dimension
-            (biases, norms) are never decayed. ``vectors``: settings of the optimiser that are others for parameters of one
-            dimension (LARS adapts matrices only: ``dict(always_adapt=False)``).
+            the official fine-tuning (``util/lr_decay.py``); its pre-training passes ``()``. ``undecayed``: which kind of
+            parameters is not decayed either: ``'vectors'``, those of one dimension, biases and norms (the default; MAE, BEiT);
+            ``'norms'``, those of norm layers alone, so that biases are decayed (ViTDet B and L); or ``'nothing'`` (ViTDet H).
+            ``vectors``: settings of the optimiser that are others for parameters of one dimension (LARS adapts matrices only:
+            ``dict(always_adapt=False)``).
 
     Each group carries ``lr_scale`` and ``param_names``, and schedulers scale its ``lr`` from its own base.
 
@@ -36,9 +44,11 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     """
 
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None):
-        known = {'layer_decay', 'no_decay', 'vectors'}
+        known = {'layer_decay', 'no_decay', 'undecayed', 'vectors'}
         if unknown := sorted(set(paramwise_cfg or {}) - known):
-            raise UserError(f"unknown paramwise_cfg '{unknown[0]}': it takes layer_decay, no_decay and vectors")
+            raise UserError(f"unknown paramwise_cfg '{unknown[0]}': it takes layer_decay, no_decay, undecayed and vectors")
+        if (kind := (paramwise_cfg or {}).get('undecayed', 'vectors')) not in UNDECAYED:
+            raise UserError(f"paramwise_cfg.undecayed is one of {', '.join(UNDECAYED)}; found '{kind}'")
         super().__init__(optim_wrapper_cfg, paramwise_cfg)
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
@@ -55,12 +65,14 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
 
 def parameter_groups(model: nn.Module, lr: float, weight_decay: float, layer_decay: float = 1.,
-                     no_decay: tuple[str, ...] = ('pos_embed', 'cls_token'), vectors: dict | None = None) -> list[dict]:
+                     no_decay: tuple[str, ...] = ('pos_embed', 'cls_token'), undecayed: str = 'vectors',
+                     vectors: dict | None = None) -> list[dict]:
     """The trainable parameters of a model, each in exactly one group; see :class:`LayerDecayOptimWrapperConstructor`."""
     vits = {name: module for name, module in model.named_modules() if isinstance(module, ViT)}
     if layer_decay != 1 and not vits:
         raise UserError(f'layer_decay={layer_decay} needs a mae_transfer.ViT in the model; found {type(model).__name__} without one')
     top = max((vit.depth for vit in vits.values()), default=0) + 1
+    of_norms = {id(p) for module in model.modules() if isinstance(module, _NORMS) for p in module.parameters(recurse=False)}
     groups: dict[tuple, dict] = defaultdict(lambda: dict(params=[], param_names=[]))
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
@@ -70,7 +82,8 @@ def parameter_groups(model: nn.Module, lr: float, weight_decay: float, layer_dec
             if not prefix or name.startswith(prefix + '.'):
                 depth = parameter_depth(name[len(prefix) + 1 if prefix else 0:], vit.depth) + top - (vit.depth + 1)
         is_vector = parameter.ndim <= 1
-        decay = 0. if is_vector or name.rpartition('.')[2] in no_decay else weight_decay
+        spared = {'vectors': is_vector, 'norms': id(parameter) in of_norms, 'nothing': False}[undecayed]
+        decay = 0. if spared or name.rpartition('.')[2] in no_decay else weight_decay
         scale = layer_decay ** (top - depth)
         group = groups[scale, decay, is_vector and bool(vectors)]
         group.update(lr=lr * scale, weight_decay=decay, lr_scale=scale, **(vectors if is_vector and vectors else {}))

@@ -5,6 +5,7 @@ from mmengine.config import ConfigDict
 from mmengine.model import MMDistributedDataParallel
 from tests.helpers import small_vit
 from tests.official import GOLDEN
+from timm.layers import LayerNorm2d
 from torch import nn
 
 from mae_transfer.errors import UserError
@@ -105,6 +106,30 @@ def test_norms_biases_and_embeddings_are_not_decayed_but_weights_are():
     for name, group in found.items():
         exempt = name.endswith('bias') or 'norm' in name or name in ('backbone.cls_token', 'backbone.pos_embed')
         assert group['weight_decay'] == (0 if exempt else .1), name
+
+
+@pytest.mark.parametrize('undecayed, spared', [
+    ('vectors', lambda name: name.endswith('bias') or 'norm' in name),
+    ('norms', lambda name: 'norm' in name),
+    ('nothing', lambda name: False),
+])
+def test_what_is_not_decayed_beside_the_named(undecayed, spared):
+    """Norms are known by what they are: LayerNorm over channels and GroupNorm are some, a matrix called norm is none."""
+    model = Detector(small_vit(learn_positions=True))
+    model.norms = nn.ModuleList([LayerNorm2d(4), nn.GroupNorm(2, 4), nn.BatchNorm2d(4), nn.SyncBatchNorm(4),
+                                 nn.InstanceNorm2d(4, affine=True)])
+    model.norms_only_by_name = nn.Conv2d(4, 4, 1)
+    found = settings(model, build(model, weight_decay=.1, undecayed=undecayed, no_decay=('pos_embed', )))
+    for name, group in found.items():
+        exempt = name == 'backbone.pos_embed' or (spared(name) if 'only_by_name' not in name else
+                                                  undecayed == 'vectors' and name.endswith('bias'))
+        assert group['weight_decay'] == (0 if exempt else .1), name
+    assert found['backbone.cls_token']['weight_decay'] == .1
+
+
+def test_an_unknown_kind_is_refused():
+    with pytest.raises(UserError, match="paramwise_cfg.undecayed is one of vectors, norms, nothing; found 'biases'"):
+        build(small_vit(), undecayed='biases')
 
 
 def test_pretraining_decays_class_and_mask_token():

@@ -70,13 +70,19 @@ def small(data_root: Path, batch: int = 8, epochs: int = 1, **changes) -> list[s
     return ['--cfg-options', *(f'{name.replace("__", ".")}={value}' for name, value in {**settings, **changes}.items())]
 
 
+def forget_instances(owners=(MMLogger, MessageHub, Visualizer, DefaultScope)) -> None:
+    """MMEngine keeps one instance of each name; each class, and so each library's visualizer, keeps its own."""
+    for owner in owners:
+        owner._instance_dict.clear()
+        forget_instances(owner.__subclasses__())
+
+
 def call(tool: str, *arguments) -> Ended:
     """What ``tools/TOOL.py ARGUMENTS`` does, in this process: spares the seconds that importing takes."""
     spec = importlib.util.spec_from_file_location(f'tool_{tool}', REPOSITORY / 'tools' / f'{tool}.py')
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    for owner in (MMLogger, MessageHub, Visualizer, DefaultScope):
-        owner._instance_dict.clear()  # a tool's process has none yet
+    forget_instances()  # a tool's process has none yet
     # What takes half of a small run's time and changes nothing but looks: the list of versions, the laying out of the config.
     out, err, code = io.StringIO(), io.StringIO(), 0
     with mock.patch.object(sys, 'argv', [f'{tool}.py', *map(str, arguments)]), mock.patch.dict(os.environ), \
@@ -88,8 +94,7 @@ def call(tool: str, *arguments) -> Ended:
         except SystemExit as end:
             code = end.code
         finally:
-            for owner in (MMLogger, MessageHub, Visualizer, DefaultScope):
-                owner._instance_dict.clear()  # their handlers write to the buffers above
+            forget_instances()  # their handlers write to the buffers above
     return Ended(code, out.getvalue(), err.getvalue())
 
 

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 import torch
+from tests.own_data import CLASSES, write_coco, write_scenes
 from tests.tools.commands import ARCH, CONFIG, REPOSITORY, call, error_line, imagenet_layout, run, small, train
 
 COCO = REPOSITORY / 'configs' / 'coco_maskrcnn_vitb.py'
@@ -264,12 +265,13 @@ def test_missing_pretrained_weights(config, tmp_path):
                     'pretrained=FILE, or none for random weights')
 
 
-@pytest.mark.parametrize('config', [COCO, ADE], ids=['detector', 'segmentor'])
-def test_pretrained_weights_of_another_size(config, tmp_path, trained):
+@pytest.mark.parametrize('config, write, classes', [(COCO, write_coco, CLASSES), (ADE, write_scenes, ('road', 'field'))],
+                         ids=['detector', 'segmentor'])
+def test_pretrained_weights_of_another_size(config, write, classes, tmp_path, trained):
     deeper = ["model.backbone.arch={'embed_dim':32,'depth':4,'num_heads':2}", 'model.backbone.out_indices=(0,1,2,3)',
               'model.neck.embed_dim=32']
-    line = error_line(call('train', config, '--work-dir', tmp_path, '--cfg-options', f'data_root={fake_data(tmp_path)}',
-                           f'pretrained={trained}', *deeper))
+    line = error_line(call('train', config, '--work-dir', tmp_path, '--cfg-options', f'data_root={write(tmp_path / "data")}',
+                           f'classes={",".join(classes)}', f'pretrained={trained}', 'train_dataloader.batch_size=2', *deeper))
     assert 'checkpoint is of embed_dim 32, depth 2; the model of 32, depth 4: choose arch' in line
 
 

@@ -1,0 +1,178 @@
+"""Average precision by either library: the same numbers, of the right classes."""
+import json
+import sys
+
+import faster_coco_eval
+import numpy as np
+import pycocotools.cocoeval
+import pytest
+import torch
+from mmdet.evaluation.metrics import CocoMetric
+from pycocotools import mask as coco_mask
+from tests.own_data import annotation, coco_content, write_coco
+
+from mae_transfer.errors import UserError
+from mae_transfer.evaluation.coco_ap import CocoAP
+
+NAMES = ('a', 'b', 'c', 'd')
+SIDE = 160
+
+
+@pytest.fixture
+def fast_or_not(request, monkeypatch):
+    """Whether faster-coco-eval can be imported."""
+    if not request.param:
+        monkeypatch.setitem(sys.modules, 'faster_coco_eval', None)
+    return request.param
+
+
+def disc(x, y, width, height):
+    rows, columns = np.mgrid[:SIDE, :SIDE] + .5
+    return (((columns - x - width / 2) / (width / 2)) ** 2 + ((rows - y - height / 2) / (height / 2)) ** 2 <= 1).astype(np.uint8)
+
+
+def rle(mask):
+    encoded = coco_mask.encode(np.asfortranarray(mask))
+    return dict(encoded, counts=encoded['counts'].decode())
+
+
+@pytest.fixture(scope='module')
+def made_up(tmp_path_factory):
+    """(ground truth file, predictions): crowds, images without objects, without predictions, tied scores, three sizes of objects, a
+    class without objects, masks as polygons and RLE, more predictions than are counted."""
+    rng = np.random.default_rng(3)
+    images, annotations, predictions = [], [], []
+    for i in range(14):
+        images.append(dict(id=100 - i, file_name=f'{i}.jpg', width=SIDE, height=SIDE))
+        boxes, scores, labels, masks = [], [], [], []
+        for j in range(0 if i == 3 else int(rng.integers(1, 7))):
+            side = rng.choice([14, 50, 120], 2) + rng.integers(0, 12, 2)
+            x, y = (rng.random(2) * (SIDE - side)).round(2)
+            label, crowd = int(rng.integers(3)), int(rng.random() < .2)
+            box = [float(x), float(y), float(side[0]), float(side[1])]
+            mask = rle(disc(*box))
+            entry = annotation(len(annotations) + 1, 100 - i, label + 1, tuple(box), iscrowd=crowd, area=float(coco_mask.area(mask)))
+            annotations.append(entry if j % 2 and not crowd else dict(entry, segmentation=mask))
+            for _ in range(int(rng.integers(0, 4))):
+                shift = rng.normal(0, .06, 4) * np.array([*side, *side])
+                left, top = np.clip(box[:2] + shift[:2], 0, SIDE - 6)
+                width, height = np.clip(side + shift[2:], 5, [SIDE - left, SIDE - top])
+                boxes.append([left, top, left + width, top + height])
+                scores.append(round(float(rng.random()), 1))  # ties
+                labels.append(label if rng.random() < .8 else int(rng.integers(4)))
+                masks.append(disc(left, top, width, height))
+        if i in (5, 3):  # none, and many on an empty image
+            count = 0 if i == 5 else 130
+            boxes, scores, labels = (rng.random((count, 2)) * 120).repeat(2, 1).tolist(), rng.random(count).tolist(), [1] * count
+            boxes = [[x, y, x + 30, y + 40] for x, _, y, _ in boxes]
+            masks = [disc(x, y, 30, 40) for x, y, *_ in boxes]
+        predictions.append((100 - i, boxes, scores, labels, masks))
+    content = dict(images=images, annotations=annotations, categories=[dict(id=k + 1, name=name) for k, name in enumerate(NAMES)])
+    file = tmp_path_factory.mktemp('coco_ap') / 'truth.json'
+    file.write_text(json.dumps(content))
+    return str(file), predictions
+
+
+def samples(predictions):
+    for image, boxes, scores, labels, masks in predictions:
+        yield dict(img_id=image, ori_shape=(SIDE, SIDE), pred_instances=dict(
+            bboxes=torch.tensor(boxes).reshape(-1, 4), scores=torch.tensor(scores), labels=torch.tensor(labels, dtype=torch.long),
+            masks=torch.from_numpy(np.array(masks, dtype=bool).reshape(-1, SIDE, SIDE))))
+
+
+def judge(metric, predictions, classes=NAMES):
+    metric.dataset_meta = dict(classes=classes)
+    metric.process({}, list(samples(predictions)))
+    return metric.evaluate(len(predictions))
+
+
+def watch(monkeypatch):
+    """Has each evaluation leave whether it is the fast one, and its arrays, in the list that is returned."""
+    seen = []
+    original = pycocotools.cocoeval.COCOeval.summarize
+
+    def summarize(self):
+        original(self)
+        seen.append((isinstance(self, faster_coco_eval.COCOeval_faster), self.stats, self.eval['precision'], self.eval['recall']))
+    monkeypatch.setattr(pycocotools.cocoeval.COCOeval, 'summarize', summarize)
+    return seen
+
+
+@pytest.mark.parametrize('settings', [
+    dict(), dict(proposal_nums=(1, 100, 20)), dict(iou_thrs=np.array([.3, .75])), dict(metric_items=['mAP', 'AR@1000'])])
+def test_both_libraries_give_the_same_numbers(settings, made_up, monkeypatch):
+    """All twelve statistics, and precision and recall of each class, size, threshold and number of predictions, to 1e-12."""
+    file, predictions = made_up
+    seen = watch(monkeypatch)
+    kinds = dict(metric=['bbox', 'segm'], classwise='iou_thrs' not in settings)
+    fast = judge(CocoAP(file, **kinds, **settings), predictions)
+    monkeypatch.setitem(sys.modules, 'faster_coco_eval', None)
+    slow = judge(CocoAP(file, **kinds, **settings), predictions)
+    theirs = judge(CocoMetric(file, **kinds, **settings), predictions)
+    assert [fast for fast, *_ in seen] == [True] * 2 + [False] * 4
+    for (_, *of_fast), (_, *of_slow) in zip(seen[:2], seen[2:4]):
+        for one, other in zip(of_fast, of_slow):
+            assert one.shape == np.shape(other) and abs(one - other).max() < 1e-12
+    np.testing.assert_equal(dict(fast), dict(theirs))
+    np.testing.assert_equal(dict(slow), dict(theirs))
+    if not settings:
+        assert 0.1 < fast['coco/bbox_mAP'] < .9 and fast['coco/bbox_mAP'] != fast['coco/segm_mAP']
+        assert all(fast[f'coco/{kind}_mAP_{size}'] > 0 for kind in ('bbox', 'segm') for size in 'sml')
+        assert np.isnan(fast['coco/d_precision']) and fast['coco/a_precision'] > 0
+
+
+@pytest.mark.parametrize('fast_or_not', [True, False], indirect=True)
+def test_which_library_computes_is_logged(fast_or_not, made_up, monkeypatch):
+    said = []
+    monkeypatch.setattr('mae_transfer.evaluation.coco_ap.print_log', lambda text, **settings: said.append(text))
+    judge(CocoAP(made_up[0]), made_up[1])
+    assert said == [f'average precision by {"faster-coco-eval" if fast_or_not else "pycocotools"}']
+
+
+@pytest.fixture
+def own(tmp_path):
+    """(file, perfect predictions for the dogs alone, label 0 of ('dog', 'traffic light')); the file lists its categories unsorted."""
+    write_coco(tmp_path)
+    content = coco_content(2)
+    dogs = {a['image_id']: a['bbox'] for a in content['annotations'] if a['category_id'] == 3}
+    perfect = [(image, [[x, y, x + w, y + h]], [.9], [0], [disc(x, y, w, h)]) for image, (x, y, w, h) in dogs.items()]
+    return str(tmp_path / 'annotations/instances_val2017.json'), perfect
+
+
+@pytest.mark.parametrize('fast_or_not', [True, False], indirect=True)
+@pytest.mark.parametrize('classes, label', [(('dog', 'traffic light'), 0), (('traffic light', 'dog'), 1)])
+def test_a_label_is_the_class_of_its_name(fast_or_not, classes, label, own):
+    """In whatever order file and config have the classes; MMDetection's metric takes the file's order."""
+    file, perfect = own
+    predictions = [(image, boxes, scores, [label], masks) for image, boxes, scores, _, masks in perfect]
+    metric = CocoAP(file, classwise=True)
+    judge(metric, predictions, classes)
+    found = judge(metric, predictions, classes)  # as after a second epoch
+    assert (found['coco/dog_precision'], found['coco/traffic light_precision'], found['coco/bbox_mAP']) == (1, 0, .5)
+
+
+@pytest.mark.parametrize('fast_or_not', [True, False], indirect=True)
+def test_nothing_detected_is_an_ap_of_zero(fast_or_not, own):
+    file, perfect = own
+    none = [(image, [], [], [], []) for image, *_ in perfect]
+    found = judge(CocoAP(file, metric=['bbox', 'segm']), none, ('dog', 'traffic light'))
+    assert [found[f'coco/{kind}_mAP{size}'] for kind in ('bbox', 'segm') for size in ('', '_s', '_l')] == [0, 0, -1] * 2
+
+
+def test_annotations_of_other_images(own):
+    file, perfect = own
+    with pytest.raises(UserError, match="lists no image of id 99, which the data set has: set the evaluator's ann_file"):
+        judge(CocoAP(file), [(99, *perfect[0][1:])], ('dog',))
+    with pytest.raises(UserError, match="has no category 'horse'"):
+        judge(CocoAP(file), perfect, ('horse',))
+
+
+def test_masks_cannot_be_judged_without_any(tmp_path):
+    content = coco_content()
+    for entry in content['annotations']:
+        del entry['segmentation']
+    file = tmp_path / 'boxes.json'
+    file.write_text(json.dumps(content))
+    CocoAP(str(file), metric='bbox')
+    with pytest.raises(UserError, match='7 of 7 annotations have no segmentation, which learning or judging masks needs'):
+        CocoAP(str(file), metric=['bbox', 'segm'])
