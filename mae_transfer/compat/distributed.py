@@ -65,7 +65,7 @@ def end_group() -> None:
     """Leave the group of processes, where there is one.
 
     Left to the interpreter's end, gloo's threads meet a Python that is gone, and now and then abort the process after all
-    its work is done (``terminate called without an active exception``; 3 of 250 pairs of processes).
+    its work is done (``terminate called without an active exception``; about 1 of 100 pairs of processes).
     """
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
