@@ -23,14 +23,15 @@ class MAEDecoder(nn.Module):
         depth: blocks.
         num_heads: attention heads.
         mlp_ratio: hidden width of the MLPs over Dd.
+        mask_token: whether masked patches are stood in for here; False where the encoder has done it (Table 1c).
     """
 
     def __init__(self, in_dim: int, grid: tuple[int, int], out_dim: int, embed_dim: int = 512, depth: int = 8,
-                 num_heads: int = 16, mlp_ratio: float = 4.):
+                 num_heads: int = 16, mlp_ratio: float = 4., mask_token: bool = True):
         super().__init__()
         self.grid = grid
         self.embed = nn.Linear(in_dim, embed_dim)
-        self.mask_token = nn.Parameter(torch.zeros(1, 1, embed_dim))
+        self.mask_token = nn.Parameter(torch.zeros(1, 1, embed_dim)) if mask_token else None
         self.pos_embed = nn.Parameter(sincos_table(embed_dim, grid), requires_grad=False)
         self.blocks = nn.ModuleList(Block(embed_dim, num_heads, mlp_ratio) for _ in range(depth))
         self.norm = nn.LayerNorm(embed_dim, eps=LAYER_NORM_EPS)
@@ -44,7 +45,8 @@ class MAEDecoder(nn.Module):
         position, and nothing is shuffled back.
 
         Args:
-            tokens: (B, 1 + K, D) from the encoder, class token first, patches in the order of ``mask.keep``.
+            tokens: (B, 1 + K, D) from the encoder, class token first, patches in the order of ``mask.keep``; without a mask
+                token here (B, 1 + K + M, D), those of ``mask.masked`` after them.
             mask: the K kept and M masked patches.
             grid: (rows, columns) of this batch's patches.
             everywhere: predict the kept patches too, for pictures and comparisons.
@@ -53,15 +55,15 @@ class MAEDecoder(nn.Module):
             (B, M, P) in the order of ``mask.masked``; with ``everywhere`` (B, K + M, P) in row-major order.
         """
         positions = resize_pos_embed(self.pos_embed, self.grid, grid)[0]
-        visible = self.embed(tokens)
-        num_visible = visible.shape[1]
-        visible = visible + torch.cat([positions[:1].expand(len(visible), 1, -1), positions[1:][mask.keep]], dim=1)
-        hidden = (self.mask_token + positions[1:][mask.masked]).to(visible.dtype)
-        x = torch.cat([visible, hidden], dim=1)
+        patches = mask.keep if self.mask_token is not None else torch.cat(mask, dim=1)
+        x = self.embed(tokens)
+        x = x + torch.cat([positions[:1].expand(len(x), 1, -1), positions[1:][patches]], dim=1)
+        if self.mask_token is not None:
+            x = torch.cat([x, (self.mask_token + positions[1:][mask.masked]).to(x.dtype)], dim=1)
         for block in self.blocks:
             x = block(x)
         if not everywhere:
-            return self.pred(self.norm(x[:, num_visible:]))
+            return self.pred(self.norm(x[:, 1 + mask.keep.shape[1]:]))
         prediction = self.pred(self.norm(x[:, 1:]))
         restore = torch.cat([mask.keep, mask.masked], dim=1).argsort(dim=1)
         return prediction.gather(1, restore[..., None].expand_as(prediction))

@@ -173,24 +173,31 @@ class ViT(BaseModule):
             block.eval()
         return self
 
-    def tokens(self, images: Tensor, keep: Tensor | None = None) -> Tensor:
+    def tokens(self, images: Tensor, keep: Tensor | None = None, beside: Tensor | None = None) -> Tensor:
         """Encode whole images, or only the kept patches: nothing is computed for the others.
 
         Args:
             images: (B, C, H, W), H and W multiples of the patch.
             keep: (B, K) patch numbers, row-major; None for all patches in order.
+            beside: (B, M, D) tokens that are encoded beside the kept patches, with :meth:`positions` already in them.
 
         Returns:
-            (B, 1 + K, D) after the final norm, class token first (where there is one).
+            (B, 1 + K, D), or (B, 1 + K + M, D), after the final norm, class token first (where there is one).
         """
         if keep is not None and self.window_size:
             raise UserError(f'a ViT with windows of {self.window_size} sees whole images only: pre-train with window_size=0')
         if keep is not None and self.rel_pos:
             raise UserError(f"a ViT with rel_pos='{self.rel_pos}' sees whole images only: pre-train with rel_pos=None")
         x, grid = self._embed(images, keep)
+        if beside is not None:
+            x = torch.cat([x, beside.to(x.dtype)], dim=1)
         for block in self.blocks:
             x = self._run(block, x, grid)
         return self.norm(x)
+
+    def positions(self, grid: tuple[int, int]) -> Tensor:
+        """The position embedding for a (rows, columns) grid: (1, 1 + N, D), the class token's first (where there is one)."""
+        return resize_pos_embed(self.pos_embed, self.grid, grid, self.num_prefix)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Maps for dense tasks, from images of any size.
@@ -220,7 +227,7 @@ class ViT(BaseModule):
         if height % self.patch_size or width % self.patch_size:
             raise ValueError(f'an image of {height} x {width} does not divide into patches of {self.patch_size}')
         grid = (height // self.patch_size, width // self.patch_size)
-        positions = resize_pos_embed(self.pos_embed, self.grid, grid, self.num_prefix)
+        positions = self.positions(grid)
         prefix, positions = positions[:, :self.num_prefix], positions[0, self.num_prefix:]
         if keep is None:
             x = self.patch_embed(images) + positions

@@ -16,7 +16,7 @@ def small_decoder(**changes) -> MAEDecoder:
 
 
 def random_mask(batch: int = 2, grid: tuple[int, int] = (4, 4)):
-    return RandomMasking(.75)(batch, grid, torch.rand(batch, grid[0] * grid[1]))
+    return RandomMasking(.75)(grid, torch.rand(batch, grid[0] * grid[1]))
 
 
 def by_the_papers_words(decoder: MAEDecoder, tokens, mask):

@@ -7,6 +7,8 @@ from tests.official import GOLDEN, noise, official_name, parameter, value
 
 from mae_transfer.errors import UserError
 from mae_transfer.pretrain import MAE
+from mae_transfer.vit import ViT
+from mae_transfer.vit.checkpoint import load_vit
 
 
 def small_mae(**changes) -> MAE:
@@ -16,7 +18,7 @@ def small_mae(**changes) -> MAE:
         decoder=dict(type='MAEDecoder', embed_dim=24, depth=1, num_heads=2),
         target=dict(type='NormalizedPixelTarget'))
     for key, change in changes.items():
-        config[key] = dict(config[key], **change)
+        config[key] = dict(config[key], **change) if isinstance(change, dict) else change
     return MAE(**config)
 
 
@@ -130,7 +132,93 @@ def test_overfits_four_images(target):
     assert loss.item() < .05 * first
 
 
+# --- what the paper varies --------------------------------------------------------------------------------------------
+VARIANTS = [dict(masking=dict(type=kind, ratio=.5)) for kind in ('BlockMasking', 'GridMasking')] + [
+    dict(encoder_mask_tokens=True), dict(loss_on='all'), dict(encoder_mask_tokens=True, loss_on='all')]
+WORDS = [' '.join(map(str, variant)) + str(i) for i, variant in enumerate(VARIANTS)]
+
+
+@pytest.mark.parametrize('variant', VARIANTS, ids=WORDS)
+@pytest.mark.parametrize('img_size', [(32, 32), (16, 48)])
+def test_every_variant_learns_with_all_its_parameters(variant, img_size):
+    model = small_mae(**variant, vit=dict(img_size=img_size))
+    images, seeds = torch.randn(2, 3, *img_size), torch.arange(2)
+    model(images, seeds)['loss'].backward()
+    for name, tensor in model.named_parameters():
+        assert tensor.grad is not None or not tensor.requires_grad, f'{name} got no gradient'
+    assert model.reconstruct(images, model.mask(images, seeds)).shape == images.shape
+
+
+def test_mask_tokens_in_the_encoder_stand_where_patches_are_hidden():
+    """As the paper says it: all patches embedded, the masked ones replaced, positions added, everything encoded."""
+    torch.manual_seed(0)
+    model = small_mae(encoder_mask_tokens=True)
+    with torch.no_grad():
+        model.vit.cls_token.normal_()
+        model.mask_token.normal_()
+    images, seeds = torch.randn(2, 3, 32, 32), torch.arange(2)
+    mask = model.mask(images, seeds)
+    vit, decoder = model.vit, model.decoder
+    hidden = mask.as_image_order()[..., None]
+    x = vit.patch_embed(images) * (1 - hidden) + model.mask_token * hidden + vit.pos_embed[:, 1:]
+    x = torch.cat([(vit.cls_token + vit.pos_embed[:, :1]).expand(2, -1, -1), x], dim=1)
+    for block in vit.blocks:
+        x = block(x)
+    x = decoder.embed(vit.norm(x)) + decoder.pos_embed
+    for block in decoder.blocks:
+        x = block(x)
+    expected = decoder.pred(decoder.norm(x))[:, 1:]
+    torch.testing.assert_close(model.predict(images, mask, everywhere=True), expected, rtol=1e-4, atol=1e-5)
+    masked = expected.gather(1, mask.masked[..., None].expand(-1, -1, expected.shape[-1]))
+    torch.testing.assert_close(model.predict(images, mask), masked, rtol=1e-4, atol=1e-5)
+
+
+def test_hidden_pixels_cannot_reach_an_encoder_with_mask_tokens():
+    model, images = small_mae(encoder_mask_tokens=True), torch.randn(2, 3, 32, 32)
+    mask = model.mask(images)
+    hidden = mask.as_image_order().reshape(2, 1, 4, 4).repeat_interleave(8, 2).repeat_interleave(8, 3)
+    changed = images + hidden * torch.randn_like(images)
+    torch.testing.assert_close(model.predict(images, mask), model.predict(changed, mask), rtol=0, atol=0)
+
+
+def test_mask_tokens_start_like_the_decoder_s_and_are_there_once():
+    torch.manual_seed(0)
+    model = small_mae(encoder_mask_tokens=True, vit=dict(arch=dict(embed_dim=256, depth=1, num_heads=2)))
+    assert model.decoder.mask_token is None and model.mask_token.shape == (1, 1, 256)
+    assert model.mask_token.std().item() == pytest.approx(.02, rel=.15)
+    assert small_mae().mask_token is None
+
+
+@pytest.mark.parametrize('target', ['PixelTarget', 'NormalizedPixelTarget'])
+def test_a_loss_on_all_patches_is_that_of_kept_and_masked_ones(target):
+    model = small_mae(target=dict(type=target), loss_on='all')
+    images, seeds = torch.randn(2, 3, 32, 32), torch.arange(2)
+    mask = model.mask(images, seeds)
+    prediction, wanted = model.predict(images, mask, everywhere=True), model.target(images, 8)
+    assert model(images, seeds)['loss'].item() == pytest.approx((prediction - wanted).square().mean().item(), rel=1e-5)
+    model.loss_on = 'masked'
+    assert model(images, seeds)['loss'].item() == pytest.approx(
+        sum(sample['loss'] for sample in model(images, seeds, mode='predict')) / 2, rel=1e-5)
+
+
+def test_evaluation_judges_masked_patches_whatever_the_loss_counts():
+    model, images, seeds = small_mae(loss_on='all'), torch.randn(2, 3, 32, 32), torch.arange(2)
+    judged = model(images, seeds, mode='predict')
+    model.loss_on = 'masked'
+    assert model(images, seeds, mode='predict') == judged
+
+
+def test_the_vit_of_an_mae_with_mask_tokens_loads_like_any_other(tmp_path):
+    model = small_mae(encoder_mask_tokens=True)
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'mae.pth')
+    vit = ViT(arch=dict(embed_dim=32, depth=2, num_heads=2), img_size=32, patch_size=8)
+    load_vit(vit, str(tmp_path / 'mae.pth'))
+    for name, tensor in vit.state_dict().items():
+        assert torch.equal(tensor, model.vit.state_dict()[name]), name
+
+
 @pytest.mark.parametrize('changes, words', [
+    (dict(loss_on='visible'), "'masked' or 'all'; found 'visible'"),
     (dict(vit=dict(img_size=33)), 'not divisible by patch_size 8'),
     (dict(vit=dict(arch='gigantic')), "unknown arch 'gigantic'"),
     (dict(masking=dict(ratio=0.)), 'strictly between 0 and 1'),

@@ -6,38 +6,66 @@ from hypothesis import strategies as st
 from tests.official import GOLDEN, noise
 
 from mae_transfer.errors import UserError
-from mae_transfer.pretrain import Mask, RandomMasking, seeded_noise
+from mae_transfer.pretrain import BlockMasking, GridMasking, Mask, RandomMasking, seeded_noise
+
+MASKINGS = (RandomMasking, BlockMasking, GridMasking)
 
 TRAPS = [((10, 10), .8, 19), ((10, 10), .9, 9), ((20, 20), .8, 79), ((20, 20), .9, 39), ((14, 14), .75, 49), ((16, 16), .75, 64)]
 
 
-# --- masking ----------------------------------------------------------------------------------------------------------
+# --- every masking ----------------------------------------------------------------------------------------------------
+def draw(masking, grid, batch: int = 1, seed: int = 0) -> Mask:
+    return masking(grid, seeded_noise(torch.arange(seed, seed + batch), masking.noise_length(grid)))
+
+
+def pictures(masking, grid, batch: int = 1, seed: int = 0) -> torch.Tensor:
+    """(batch, rows, columns) bool: what is hidden."""
+    return draw(masking, grid, batch, seed).as_image_order().reshape(batch, *grid).bool()
+
+
+@pytest.mark.parametrize('kind', MASKINGS)
 @pytest.mark.parametrize('grid, ratio, kept', TRAPS)
-def test_the_number_kept_follows_the_official_rounding(grid, ratio, kept):
-    assert RandomMasking(ratio).num_kept(grid) == kept
-    mask = RandomMasking(ratio)(1, grid, torch.rand(1, grid[0] * grid[1]))
+def test_the_number_kept_follows_the_official_rounding(kind, grid, ratio, kept):
+    assert kind(ratio).num_kept(grid) == kept
+    mask = draw(kind(ratio), grid)
     assert mask.keep.shape == (1, kept) and mask.masked.shape == (1, grid[0] * grid[1] - kept)
 
 
-@settings(deadline=None, max_examples=30)
-@given(rows=st.integers(1, 20), columns=st.integers(1, 20), ratio=st.floats(.01, .99), batch=st.integers(1, 3))
-def test_every_image_keeps_the_truncated_share_and_each_patch_is_in_one_part(rows, columns, ratio, batch):
+@pytest.mark.parametrize('kind', MASKINGS)
+@settings(deadline=None, max_examples=200, derandomize=True)
+@given(rows=st.integers(1, 20), columns=st.integers(1, 20), ratio=st.floats(.01, .99), batch=st.integers(1, 3), seed=st.integers(0, 2 ** 60))
+def test_every_image_keeps_the_truncated_share_and_each_patch_is_in_one_part(kind, rows, columns, ratio, batch, seed):
     total = rows * columns
     kept = int(total * (1 - ratio))
-    masking = RandomMasking(ratio)
+    masking = kind(ratio)
     if not 0 < kept < total:
         with pytest.raises(UserError, match=f'keeps {kept} of {rows} x {columns}'):
             masking.num_kept((rows, columns))
         return
-    mask = masking(batch, (rows, columns), torch.rand(batch, total))
+    mask = draw(masking, (rows, columns), batch, seed)
     assert mask.keep.shape == (batch, kept)
     assert mask.keep.dtype == mask.masked.dtype == torch.int64
     parts = torch.cat([mask.keep, mask.masked], dim=1).sort(dim=1).values
     assert torch.equal(parts, torch.arange(total).expand(batch, -1))
 
 
+@pytest.mark.parametrize('kind', MASKINGS)
+def test_an_image_s_mask_does_not_depend_on_its_batch(kind):
+    together = draw(kind(.6), (9, 12), batch=5, seed=40)
+    for i in range(5):
+        assert torch.equal(draw(kind(.6), (9, 12), seed=40 + i).keep[0], together.keep[i])
+
+
+@pytest.mark.parametrize('kind', MASKINGS)
+@pytest.mark.parametrize('ratio', [0, 1, -.1, 1.5, float('nan')])
+def test_a_ratio_outside_zero_and_one_is_refused(kind, ratio):
+    with pytest.raises(UserError, match='strictly between 0 and 1'):
+        kind(ratio)
+
+
+# --- at random --------------------------------------------------------------------------------------------------------
 def test_the_patches_of_lowest_noise_are_kept():
-    mask = RandomMasking(.5)(2, (2, 2), torch.tensor([[.9, .1, .8, .2], [.3, .4, .1, .2]]))
+    mask = RandomMasking(.5)((2, 2), torch.tensor([[.9, .1, .8, .2], [.3, .4, .1, .2]]))
     assert mask.keep.tolist() == [[1, 3], [2, 3]]
     assert mask.masked.tolist() == [[2, 0], [0, 1]]
 
@@ -45,12 +73,12 @@ def test_the_patches_of_lowest_noise_are_kept():
 @pytest.mark.parametrize('case', GOLDEN['masked_autoencoder'], ids=lambda case: case['name'])
 def test_given_noise_gives_the_official_mask(case):
     side = case['image_size'] // case['patch_size']
-    mask = RandomMasking(case['mask_ratio'])(2, (side, side), noise((2, side * side)))
+    mask = RandomMasking(case['mask_ratio'])((side, side), noise((2, side * side)))
     assert mask.as_image_order()[0].int().tolist() == case['masked_first_image']
 
 
 def test_equal_noise_is_decided_by_the_place():
-    mask = RandomMasking(.75)(1, (20, 20), torch.zeros(1, 400))
+    mask = RandomMasking(.75)((20, 20), torch.zeros(1, 400))
     assert torch.equal(mask.keep[0], torch.arange(100))
 
 
@@ -60,10 +88,83 @@ def test_image_order_is_zero_for_kept_and_one_for_masked():
     assert mask.as_image_order().dtype == torch.float32
 
 
-@pytest.mark.parametrize('ratio', [0, 1, -.1, 1.5, float('nan')])
-def test_a_ratio_outside_zero_and_one_is_refused(ratio):
-    with pytest.raises(UserError, match='strictly between 0 and 1'):
-        RandomMasking(ratio)
+# --- blocks -----------------------------------------------------------------------------------------------------------
+def jagged(hidden: torch.Tensor) -> torch.Tensor:
+    """How many neighbours in a row or column are of two kinds: (batch,)."""
+    return (hidden[:, 1:] != hidden[:, :-1]).sum((1, 2)) + (hidden[:, :, 1:] != hidden[:, :, :-1]).sum((1, 2))
+
+
+@pytest.mark.parametrize('ratio', [.3, .5, .75])
+def test_blocks_hang_together(ratio):
+    """Hidden and visible meet along few edges; in random masks along many."""
+    blocks, random = (jagged(pictures(kind(ratio), (14, 14), 200)).double() for kind in (BlockMasking, RandomMasking))
+    assert blocks.max() < random.min() and blocks.mean() < .5 * random.mean()
+
+
+def is_rectangle(hidden: torch.Tensor) -> bool:
+    return bool(hidden.any(1).sum() * hidden.any(0).sum() == hidden.sum())
+
+
+def test_as_many_patches_as_the_least_area_are_one_block():
+    """16 patches, the first rectangle's whole area, where its rounded sides make 16 and not 15 or 18."""
+    share = sum(map(is_rectangle, pictures(BlockMasking(16 / 196, least_area=16), (14, 14), 200))) / 200
+    assert share > .1
+    assert not any(map(is_rectangle, pictures(RandomMasking(16 / 196), (14, 14), 200)))
+
+
+def test_a_larger_least_area_makes_fewer_blocks():
+    small, large = (jagged(pictures(BlockMasking(.5, least_area=area), (14, 14), 300)).double().mean() for area in (1, 60))
+    assert large < .8 * small
+
+
+@pytest.mark.parametrize('area, aspect, expected', [(16, 1., {(4, 4)}), (12, .6, {(3, 4), (4, 3)}), (12, .3, {(3, 4), (4, 3), (2, 6), (6, 2)})])
+def test_the_aspect_bounds_the_shape_of_blocks(area, aspect, expected):
+    masking = BlockMasking(1 - (196.5 - area) / 196, least_area=area, aspect=aspect)
+    shapes = {(hidden.any(1).sum().item(), hidden.any(0).sum().item()) for hidden in pictures(masking, (14, 14), 300) if is_rectangle(hidden)}
+    assert shapes == expected
+
+
+def test_every_patch_is_hidden_by_some_block_and_shown_beside_another():
+    frequency = pictures(BlockMasking(.5), (14, 14), 2000).float().mean(0)
+    assert .05 < frequency.min() and frequency.max() < .85
+    # No side is preferred: a mask and its mirror image are equally likely, but for the cut of the last rectangle.
+    assert (frequency - frequency.flip(1)).abs().max() < 5.5 * (2 * .25 / 2000) ** .5
+
+
+@pytest.mark.parametrize('settings', [dict(least_area=0), dict(aspect=0), dict(aspect=1.5)])
+def test_blocks_without_an_area_or_a_shape_are_refused(settings):
+    with pytest.raises(UserError, match='at least 1 patch and an aspect above 0'):
+        BlockMasking(.5, **settings)
+
+
+# --- grids ------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize('grid', [(14, 14), (16, 16), (8, 12), (2, 2), (4, 30)])
+def test_three_quarters_hidden_leave_one_of_every_four(grid):
+    hidden = pictures(GridMasking(.75), grid)[0]
+    assert not hidden[::2, ::2].any() and hidden.sum() == .75 * hidden.numel()
+
+
+def test_half_hidden_is_a_chessboard():
+    hidden = pictures(GridMasking(.5), (6, 10))[0]
+    assert (hidden[1:] != hidden[:-1]).all() and (hidden[:, 1:] != hidden[:, :-1]).all()
+
+
+@settings(deadline=None, max_examples=50, derandomize=True)
+@given(power=st.integers(1, 4), ratio=st.floats(.05, .95))
+def test_every_part_of_a_grid_is_masked_alike(power, ratio):
+    """Of a square of a power of two, each quarter keeps the same number, but for one patch."""
+    side = 2 ** power
+    if not 0 < int(side * side * (1 - ratio)) < side * side:
+        return
+    visible = ~pictures(GridMasking(ratio), (side, side))[0]
+    quarters = [part.sum().item() for half in visible.chunk(2, 0) for part in half.chunk(2, 1)]
+    assert max(quarters) - min(quarters) <= 1
+
+
+def test_a_grid_is_the_same_in_every_image_and_needs_no_noise():
+    assert GridMasking(.75).noise_length((14, 14)) == 0
+    masks = pictures(GridMasking(.75), (7, 9), 3)
+    assert torch.equal(masks[0], masks[1]) and torch.equal(masks[0], masks[2])
 
 
 # --- noise ------------------------------------------------------------------------------------------------------------
@@ -135,7 +236,7 @@ def test_noise_is_the_documented_function_of_seed_and_place():
 
 def test_every_patch_is_masked_equally_often():
     batch = 4000
-    mask = RandomMasking(.75)(batch, (7, 7), seeded_noise(torch.arange(batch), 49)).as_image_order()
+    mask = RandomMasking(.75)((7, 7), seeded_noise(torch.arange(batch), 49)).as_image_order()
     share = 1 - 12 / 49
     frequency = mask.mean(dim=0)
     assert (frequency - share).abs().max().item() < 4.5 * (share * (1 - share) / batch) ** .5
@@ -143,7 +244,7 @@ def test_every_patch_is_masked_equally_often():
 
 def test_pairs_of_patches_are_kept_equally_often():
     batch = 4000
-    kept = 1 - RandomMasking(.75)(batch, (7, 7), seeded_noise(torch.arange(batch), 49)).as_image_order()
+    kept = 1 - RandomMasking(.75)((7, 7), seeded_noise(torch.arange(batch), 49)).as_image_order()
     together = (kept.T @ kept / batch)[torch.triu_indices(49, 49, 1).unbind()]
     share = 12 * 11 / (49 * 48)
     assert (together - share).abs().max().item() < 5.5 * (share * (1 - share) / batch) ** .5
