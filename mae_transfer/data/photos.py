@@ -7,6 +7,7 @@ from zlib import crc32
 
 import torch
 from PIL import Image
+from timm.layers import to_2tuple
 from torch.utils.data import Dataset
 from torchvision.transforms import InterpolationMode, v2
 
@@ -14,6 +15,7 @@ from ..errors import UserError
 from ..registry import DATASETS, FUNCTIONS
 from .crops import seeded
 
+_BICUBIC = InterpolationMode.BICUBIC
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm')
 
 #: What Pillow raises on a file that is missing, cut short or no image.
@@ -30,7 +32,10 @@ class Photos(Dataset):
             behind the path, after a space, is ignored.
         split: 'train': random crops; 'val': centre crops of photos that 'train' leaves out.
         img_size: side, or (height, width), of the crops.
-        scale: least and greatest share of the photo's area that a random crop shows (MAE: .2 to 1).
+        augment: how 'train' varies a photo (MAE Table 1e): 'random_size', crops of random place, size and shape, flipped or not;
+            'fixed_size', crops of random place, flipped or not; 'none', the centre as for 'val'.
+        scale: least and greatest share of the photo's area that a crop of random size shows (MAE: .2 to 1).
+        color_jitter: strengths of random brightness, contrast, saturation and hue in 'train'; None for none.
         hold_out: share of the photos kept for 'val' where the source has no parts of its own; chosen by the photo's path, so
             it is the same in every run. 1 gives all to 'val', 0 all to 'train'.
         mode: 'RGB' (3 channels) or 'L' (1).
@@ -39,25 +44,19 @@ class Photos(Dataset):
     the way to this item: an unreadable photo is skipped for the next one.
 
     Raises:
-        UserError: no such folder, no image in it.
+        UserError: no such folder, no image in it; an ``augment`` or ``color_jitter`` that is not of these.
     """
 
-    def __init__(self, data_root: str, split: str = 'train', img_size: int | tuple[int, int] = 224,
-                 scale: tuple[float, float] = (.2, 1.), hold_out: float = .02, mode: str = 'RGB'):
+    def __init__(self, data_root: str, split: str = 'train', img_size: int | tuple[int, int] = 224, augment: str = 'random_size',
+                 scale: tuple[float, float] = (.2, 1.), color_jitter: tuple[float, float, float, float] | None = None,
+                 hold_out: float = .02, mode: str = 'RGB'):
         if split not in ('train', 'val'):
             raise UserError(f"split is 'train' or 'val'; found '{split}'")
         self.root, self.names = find_photos(data_root, split, hold_out)
         self.split, self.mode = split, mode
-        height, width = (img_size, img_size) if isinstance(img_size, int) else img_size
-        if split == 'train':
-            self.transform = v2.Compose([
-                v2.RandomResizedCrop((height, width), scale=scale, interpolation=InterpolationMode.BICUBIC),
-                v2.RandomHorizontalFlip(), v2.PILToTensor()])
-        else:
-            # As ImageNet is evaluated: the shorter side to 256 / 224 of the crop.
-            self.transform = v2.Compose([
-                v2.Resize(round(max(height, width) * 256 / 224), interpolation=InterpolationMode.BICUBIC),
-                v2.CenterCrop((height, width)), v2.PILToTensor()])
+        self.transform = _train_crop(to_2tuple(img_size), augment, scale, color_jitter)
+        if split == 'val':
+            self.transform = _centre_crop(to_2tuple(img_size))
 
     def __len__(self) -> int:
         return len(self.names)
@@ -84,6 +83,28 @@ class Photos(Dataset):
             raise UserError(f'none of the {len(self.names)} photos in {self.root} can be read as an image')
         with seeded(seed):
             return dict(inputs=self.transform(image), seeds=seed, skipped=skipped)
+
+
+def _centre_crop(size: tuple[int, int]) -> v2.Compose:
+    """As ImageNet is evaluated: the shorter side to 256 / 224 of the crop, then its centre."""
+    return v2.Compose([v2.Resize(round(max(size) * 256 / 224), interpolation=_BICUBIC), v2.CenterCrop(size), v2.PILToTensor()])
+
+
+def _train_crop(size: tuple[int, int], augment: str, scale: tuple[float, float], color_jitter: tuple[float, ...] | None) -> v2.Compose:
+    """The crops of training; see :class:`Photos`."""
+    if augment == 'none' and color_jitter is None:
+        return _centre_crop(size)
+    if color_jitter is not None and (len(color_jitter) != 4 or augment == 'none'):
+        raise UserError(f"color_jitter is four strengths, brightness, contrast, saturation and hue, e.g. (.4, .4, .2, .1), beside random crops; "
+                        f"found {color_jitter} beside augment='{augment}'")
+    if augment == 'random_size':
+        crop = [v2.RandomResizedCrop(size, scale=scale, interpolation=_BICUBIC)]
+    elif augment == 'fixed_size':
+        crop = [v2.Resize(round(max(size) * 256 / 224), interpolation=_BICUBIC), v2.RandomCrop(size)]
+    else:
+        raise UserError(f"augment is 'random_size', 'fixed_size' or 'none'; found '{augment}'")
+    jitter = [] if color_jitter is None else [v2.ColorJitter(*color_jitter)]
+    return v2.Compose([*crop, v2.RandomHorizontalFlip(), *jitter, v2.PILToTensor()])
 
 
 def find_photos(data_root: str, split: str, hold_out: float) -> tuple[Path, list[str]]:

@@ -235,6 +235,64 @@ def test_a_training_crop_shows_the_asked_share_of_the_photo(tmp_path, scale):
     assert 8 < flipped < 32
 
 
+# --- how training varies a photo (Table 1e) ---------------------------------------------------------------------------
+def test_no_augmentation_shows_the_centre_unflipped(tmp_path):
+    source = str(photo_folder(tmp_path, 2))
+    train, val = (Photos(source, split, img_size=16, augment='none', hold_out=.5) for split in ('train', 'val'))
+    train.names = val.names
+    for seed in range(8):
+        assert torch.equal(train[0, seed]['inputs'], val[0]['inputs'])
+
+
+@pytest.mark.parametrize('img_size', [224, (224, 112)])
+def test_crops_of_fixed_size_move_and_flip_and_keep_their_scale(tmp_path, img_size):
+    for name in ('a.png', 'b.png'):
+        gradient(tmp_path / name, (256, 256))
+    photos, lefts, tops = Photos(str(tmp_path), img_size=img_size, augment='fixed_size'), set(), set()
+    height, width = np.broadcast_to(img_size, 2)
+    for seed in range(30):
+        image = photos[0, seed]['inputs'].float()
+        left, right = image[0, :, 0].mean().item(), image[0, :, -1].mean().item()
+        assert abs(right - left) == pytest.approx(width - 1, abs=1)  # a pixel more is one level more of red
+        assert (image[1, -1] - image[1, 0]).mean().item() == pytest.approx(height - 1, abs=1)
+        lefts.add((round(min(left, right)), left > right))
+        tops.add(round(image[1, 0].mean().item()))
+    assert {flipped for _, flipped in lefts} == {True, False}
+    assert len(lefts) > 8 and len(tops) > 8
+
+
+@pytest.mark.parametrize('augment', ['fixed_size', 'random_size'])
+def test_colour_jitter_changes_colours_and_nothing_else(tmp_path, augment):
+    for name in ('a.png', 'b.png'):
+        Image.new('RGB', (40, 40), COLOUR).save(tmp_path / name)
+    plain, jittered = (Photos(str(tmp_path), img_size=8, augment=augment, color_jitter=jitter) for jitter in (None, (.4, .4, .2, .1)))
+    colours = set()
+    for seed in range(8):
+        image = jittered[0, seed]['inputs']
+        assert (image.flatten(1) == image[:, :1, 0]).all()  # of one colour still
+        colours.add(tuple(image[:, 0, 0].tolist()))
+        assert (plain[0, seed]['inputs'][:, 0, 0].int() - torch.tensor(COLOUR)).abs().max() <= 1
+    assert len(colours) == 8
+
+
+def test_colour_jitter_leaves_the_place_of_a_crop(tmp_path):
+    for name in ('a.png', 'b.png'):
+        gradient(tmp_path / name, (64, 64))
+    plain, jittered = (Photos(str(tmp_path), img_size=16, color_jitter=jitter) for jitter in (None, (0., 0., 0., 0.)))
+    for seed in range(4):
+        assert torch.equal(plain[0, seed]['inputs'], jittered[0, seed]['inputs'])
+
+
+@pytest.mark.parametrize('settings, words', [
+    (dict(augment='crop'), "'random_size', 'fixed_size' or 'none'; found 'crop'"),
+    (dict(color_jitter=(.4, .4)), r'four strengths.*found \(0.4, 0.4\)'),
+    (dict(augment='none', color_jitter=(.4, .4, .2, .1)), "beside random crops.*augment='none'")])
+def test_an_augmentation_that_is_not_one_is_refused_in_one_line(tmp_path, settings, words):
+    with pytest.raises(UserError, match=words) as caught:
+        Photos(str(photo_folder(tmp_path, 2)), **settings)
+    assert '\n' not in str(caught.value)
+
+
 def test_training_crops_differ_and_val_crops_do_not(tmp_path):
     source = str(photo_folder(tmp_path, 4))
     train, val = Photos(source, 'train', img_size=16), Photos(source, 'val', img_size=16)
