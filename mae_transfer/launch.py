@@ -17,7 +17,7 @@ from .data.own_classes import apply_classes
 from .dense.checks import check_pooled_batch, check_windows
 from .errors import UserError
 from .optim.batch_plan import BatchPlan, apply_batch_plan
-from .options import change_setting
+from .options import change_setting, read_config
 from .runner import LoudRunner
 from .vit.checkpoint import CheckpointError, find_checkpoint
 
@@ -46,15 +46,13 @@ def load_config(args: argparse.Namespace) -> Config:
     """Read the config of the command line, with its changes and work_dir.
 
     Raises:
-        UserError: no such config file; a change that :func:`change_setting` refuses; classes that :func:`apply_classes` refuses.
+        UserError: no such config file; a change that :func:`read_config` refuses; classes that :func:`apply_classes` refuses.
     """
     path = Path(args.config)
     if not path.is_file():
         raise UserError(f'config {path} does not exist; the configs lie in configs/')
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    cfg = Config.fromfile(path)
-    for option in args.cfg_options:
-        cfg = change_setting(cfg, option)
+    cfg = read_config(path, args.cfg_options)
     apply_classes(cfg)
     share_img_size(cfg)
     cfg.launcher = args.launcher

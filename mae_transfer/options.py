@@ -1,9 +1,11 @@
-"""``--cfg-options KEY=VALUE``: one setting of a config changed, wherever it stands; a misspelt one refused."""
+"""``--cfg-options KEY=VALUE``: settings of a config changed, wherever they stand; a misspelt one refused."""
 from __future__ import annotations
 
 import argparse
 import ast
 import inspect
+import os
+import tempfile
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,56 @@ from .errors import UserError
 #: Settings that a config may leave out at its top level: the Runner's, those it asks the config for, the batch plan's.
 OPTIONAL = (*inspect.signature(Runner.__init__).parameters, 'activation_checkpointing', 'base_lr', 'compile', 'find_unused_parameters',
             'model_wrapper_cfg', 'sync_bn', 'total_batch_size')
+
+
+def read_config(path: Path, options: list[str]) -> Config:
+    """A config file, changed by the ``KEY=VALUE`` of ``--cfg-options``, one after the other (:func:`change_setting`).
+
+    A variable of the file or of its bases (``image_size = (256, 256)``) is changed where it is set, before anything is worked
+    out from it: what follows from it follows.
+
+    Raises:
+        UserError: as :func:`change_setting`.
+    """
+    cfg = Config.fromfile(path)
+    variables = {}
+    for option in options:
+        name, equals, text = option.partition('=')
+        if equals and name in cfg and name not in OPTIONAL and not isinstance(cfg[name], str):
+            variables[name] = _parse_value(name, text)
+    if variables:
+        with tempfile.TemporaryDirectory() as folder:
+            copy = _copy_with(path.resolve(), variables, Path(folder))
+            cfg = Config(Config.fromfile(copy).to_dict(), filename=str(path))
+    for option in options:
+        if option.partition('=')[0] not in variables:
+            cfg = change_setting(cfg, option)
+    return cfg
+
+
+def _copy_with(config: Path, variables: dict[str, Any], folder: Path) -> Path:
+    """Copy a config and the bases that are files, as they lie to each other, into a folder, with these values for its variables."""
+    texts, left = {}, [config]
+    while left:
+        path = left.pop()
+        if path in texts:
+            continue
+        lines = path.read_text().splitlines(keepends=True)
+        assignments = [node for node in ast.parse(''.join(lines)).body if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)]
+        for node in reversed(assignments):  # from the end, so that the lines before keep their numbers
+            name = node.targets[0].id
+            if name == '_base_':
+                bases = ast.literal_eval(node.value)
+                left += [(path.parent / base).resolve() for base in ([bases] if isinstance(bases, str) else bases) if '::' not in base]
+            elif name in variables:
+                lines[node.lineno - 1:node.end_lineno] = [f'{name} = {variables[name]!r}\n']
+        texts[path] = ''.join(lines)
+    root = os.path.commonpath([path.parent for path in texts])
+    for path, text in texts.items():
+        copy = folder / path.relative_to(root)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text(text)
+    return folder / config.relative_to(root)
 
 
 def change_setting(cfg: Config, option: str) -> Config:
