@@ -56,9 +56,10 @@ class LoudRunner(Runner):
             self.call_hook('after_load_checkpoint', checkpoint=dict(state_dict=model.state_dict()))  # an average of the weights
             self._has_loaded = True
             return checkpoint
-        if self.complete and not isinstance(model, ViTClassifier):
+        if not isinstance(model, ViTClassifier):
             loops = (self._test_loop, self._train_loop)
-            check_class_names(checkpoint, filename, next((loop.dataloader.dataset for loop in loops if hasattr(loop, 'dataloader')), None))
+            dataset = next((loop.dataloader.dataset for loop in loops if hasattr(loop, 'dataloader')), None)
+            check_class_names(checkpoint, filename, dataset, self.complete)
         check_whole_model(model, checkpoint, filename, self.complete)
         return super().load_checkpoint(filename, map_location, strict, list(revise_keys))
 
@@ -101,17 +102,24 @@ def check_whole_model(model: nn.Module, checkpoint: dict, filename: str, complet
     return state
 
 
-def check_class_names(checkpoint: dict, filename: str, dataset: object) -> None:
+def check_class_names(checkpoint: dict, filename: str, dataset: object, complete: bool = True) -> None:
     """Compare the classes that a detector or segmentor was trained on with those of the data it is to judge or to go on with.
 
+    Where it only lends its weights (``complete`` is False), as many other classes are a warning: their heads are taken over.
+
     Raises:
-        UserError: other classes, or another order: each prediction would bear another's name.
+        UserError: other classes, or another order, though ``complete``: each prediction would bear another's name.
     """
     trained = (checkpoint.get('meta') or {}).get('dataset_meta') or {}
     trained, own = trained.get('classes'), getattr(dataset, 'metainfo', {}).get('classes')
-    if trained and own and list(trained) != list(own):
-        there, here = (f'{len(names)} classes ({", ".join([*names[:3], *["..."] * (len(names) > 3)])})' for names in (trained, own))
-        raise UserError(f'{filename} was trained on {there}, the config has {here}: give the same classes in the same order')
+    if not trained or not own or list(trained) == list(own):
+        return
+    there, here = (f'{len(names)} classes ({", ".join([*names[:3], *["..."] * (len(names) > 3)])})' for names in (trained, own))
+    found = f'{filename} was trained on {there}, the config has {here}'
+    if complete:
+        raise UserError(f'{found}: give the same classes in the same order')
+    if len(trained) == len(own):
+        print_log(f'{found}: the heads start as those of the other classes', logger='current', level=logging.WARNING)
 
 
 def _is_block(name: str) -> bool:

@@ -83,6 +83,14 @@ def test_load_from_a_detector_of_other_classes(trained, tmp_path):
     assert re.search(r'tensors fit; not loaded: roi_head.bbox_head.fc_cls.weight, ', ended.out)
 
 
+def test_load_from_a_detector_of_as_many_other_classes(trained, tmp_path):
+    """The heads are taken over, and that is said."""
+    root, work_dir = trained['coco']
+    classes = CLASSES['coco'].split(',')[::-1]
+    ended = train(CONFIGS['coco'], '--load-from', work_dir, '--work-dir', tmp_path, *options('coco', root, ','.join(classes)))
+    assert re.search(rf'the config has 2 classes \({", ".join(classes)}\): the heads start as those of the other classes', ended.out)
+
+
 def change_coco(split, change):
     def spoil(root):
         file = root / f'annotations/instances_{split}2017.json'
