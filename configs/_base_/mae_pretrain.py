@@ -51,6 +51,7 @@ param_scheduler = [
 ]
 
 custom_hooks = [
+    dict(type='FitTargetHook'),  # for targets that follow from the photos; nothing for pixels
     dict(type='GlobalLossHook'),
     dict(type='NonFiniteLossHook', interval=50),
     dict(type='SkippedPhotosHook'),

@@ -14,7 +14,6 @@ data_root = 'data/coco_mini/'
 pretrained = 'none'
 image_size = (256, 256)
 indices = [2, 8, 12, 16]
-base_lr = 6.4e-2  # 1e-3 at a batch of 4
 max_iters = 160
 
 model = dict(backbone=dict(drop_path_rate=0., init_cfg=dict(type='Pretrained', checkpoint=pretrained)))

@@ -1,9 +1,13 @@
 """What happens around a run: pictures, honest losses, a count of what was skipped."""
+from .annealing import AnnealingHook
 from .confusion import ConfusionHook
+from .fit_target import FitTargetHook
 from .global_loss import GlobalLossHook
 from .main_process_logger import MainProcessLoggerHook
 from .non_finite_loss import NonFiniteLossHook
 from .reconstructions import ReconstructionHook
 from .skipped_photos import SkippedPhotosHook
 
-__all__ = ['ConfusionHook', 'GlobalLossHook', 'MainProcessLoggerHook', 'NonFiniteLossHook', 'ReconstructionHook', 'SkippedPhotosHook']
+__all__ = [
+    'AnnealingHook', 'ConfusionHook', 'FitTargetHook', 'GlobalLossHook', 'MainProcessLoggerHook',
+    'NonFiniteLossHook', 'ReconstructionHook', 'SkippedPhotosHook']

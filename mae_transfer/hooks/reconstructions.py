@@ -17,6 +17,8 @@ from ..visualization.reconstruction import reconstruction_sheet
 class ReconstructionHook(Hook):
     """Draw some photos masked, reconstructed and whole, into ``<work_dir>/reconstructions/`` and the visualizer.
 
+    A target whose predictions cannot be turned into pixels (tokens of an encoder alone) is said so once, and nothing is drawn.
+
     Args:
         dataset: config of the photos; default the config's validation data set.
         count: number of photos, the first of the data set; their masks stay the same through the run.
@@ -28,6 +30,7 @@ class ReconstructionHook(Hook):
     def __init__(self, dataset: dict | None = None, count: int = 8, interval: int = 20, by_epoch: bool = True):
         self.dataset, self.count, self.interval, self.by_epoch = dataset, count, interval, by_epoch
         self.batch: dict | None = None
+        self.is_told = False
 
     def after_train_epoch(self, runner) -> None:
         """Draw at every ``interval``-th epoch."""
@@ -47,6 +50,11 @@ class ReconstructionHook(Hook):
     def draw(self, runner, name: str) -> None:
         """Write ``reconstructions/<name>.png``."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        if not getattr(model.target, 'invertible', True):
+            if not self.is_told:
+                runner.logger.info(f'no reconstructions are drawn: what {type(model.target).__name__} predicts has no picture')
+            self.is_told = True
+            return
         if self.batch is None:
             dataset = DATASETS.build(self.dataset or runner.cfg.val_dataloader.dataset)
             items = [dataset[i] for i in range(min(self.count, len(dataset)))]

@@ -17,6 +17,9 @@ def reconstruction_sheet(model, batch: dict, margin: int = 2) -> np.ndarray:
 
     Returns:
         (height, width, 3) uint8.
+
+    Raises:
+        UserError: the model's target has no inverse.
     """
     images = model.data_preprocessor(batch)
     inputs, seeds = images['inputs'], images['seeds']

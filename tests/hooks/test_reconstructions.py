@@ -1,10 +1,13 @@
 """Pictures of held-out photos while an MAE learns."""
+from unittest import mock
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from tests.helpers import photo_folder, pretraining
 
+from mae_transfer.registry import MODELS
 from mae_transfer.runner import LoudRunner
 
 SIDE, MARGIN = 16, 2
@@ -70,3 +73,16 @@ def test_the_model_is_put_back_into_its_mode(run):
         [own] = [hook for hook in run[1].hooks if type(hook).__name__ == 'ReconstructionHook']
         own.draw(run[1], 'again')
         assert run[1].model.training == training == run[1].model.vit.blocks[0].training
+
+
+def test_a_target_without_pictures_is_said_so_once_and_none_is_drawn(photos, tmp_path):
+    cfg = pretraining(photos, tmp_path)
+    encoder = dict(type='DALLEEncoder', hidden=8, group_blocks=1, vocab_size=20)
+    torch.save(MODELS.build(encoder).state_dict(), tmp_path / 'encoder.pth')
+    model = dict(cfg.model, target=dict(type='TokenTarget', tokenizer=dict(encoder, checkpoint=str(tmp_path / 'encoder.pth'))))
+    runner = LoudRunner.from_cfg(pretraining(photos, tmp_path / 'run', hook(photos, interval=1), model=model))
+    with mock.patch.object(runner.logger, 'info', wraps=runner.logger.info) as info:
+        runner.train()
+    assert [call.args[0] for call in info.call_args_list if 'no reconstructions' in call.args[0]] == [
+        'no reconstructions are drawn: what TokenTarget predicts has no picture']
+    assert not (tmp_path / 'run' / 'reconstructions').exists()

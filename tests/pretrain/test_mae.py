@@ -117,21 +117,6 @@ def test_reconstruction_keeps_what_was_seen(target):
     assert not torch.allclose(picture.masked_select(hidden), images.masked_select(hidden))
 
 
-@pytest.mark.parametrize('target', ['PixelTarget', 'NormalizedPixelTarget'])
-def test_overfits_four_images(target):
-    torch.manual_seed(0)
-    model = small_mae(target=dict(type=target))
-    images, seeds = torch.randn(4, 3, 8, 8).repeat_interleave(4, 2).repeat_interleave(4, 3), torch.arange(4)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
-    first = model(images, seeds)['loss'].item()
-    for _ in range(300):
-        optimizer.zero_grad()
-        loss = model(images, seeds)['loss']
-        loss.backward()
-        optimizer.step()
-    assert loss.item() < .05 * first
-
-
 # --- what the paper varies --------------------------------------------------------------------------------------------
 VARIANTS = [dict(masking=dict(type=kind, ratio=.5)) for kind in ('BlockMasking', 'GridMasking')] + [
     dict(encoder_mask_tokens=True), dict(loss_on='all'), dict(encoder_mask_tokens=True, loss_on='all')]

@@ -1,0 +1,28 @@
+"""How good a tokenizer is."""
+from __future__ import annotations
+
+import pytest
+import torch
+
+from mae_transfer.evaluation import TokenizerQuality
+
+
+def judged(samples: list[dict]) -> dict:
+    metric = TokenizerQuality()
+    for sample in samples:  # batches of one
+        metric.process({}, [sample])
+    return metric.evaluate(len(samples))
+
+
+def test_errors_are_averaged_and_tokens_counted_over_all_images():
+    found = judged([dict(error=.01, tokens=torch.tensor([[3, 3], [3, 7]])), dict(error=.03, tokens=torch.tensor([[3, 7], [7, 7]]))])
+    assert found['tokenizer/error'] == pytest.approx(.02)
+    assert found['tokenizer/psnr'] == pytest.approx(16.9897, abs=1e-4)
+    assert found['tokenizer/tokens_used'] == 2 and found['tokenizer/perplexity'] == pytest.approx(2.)
+
+
+@pytest.mark.parametrize('tokens, used, perplexity', [([5] * 8, 1, 1.), (range(8), 8, 8.), ([0] * 6 + [1, 2], 3, 2.1)])
+def test_a_collapsed_codebook_shows(tokens, used, perplexity):
+    found = judged([dict(error=0., tokens=torch.tensor(list(tokens)).view(2, 4))])
+    assert found['tokenizer/tokens_used'] == used
+    assert found['tokenizer/perplexity'] == pytest.approx(perplexity, rel=.02)

@@ -1,0 +1,147 @@
+"""PCA coefficients as a target: the basis against a singular value decomposition of all patches."""
+from __future__ import annotations
+
+import pytest
+import torch
+from tests.helpers import pretraining
+from torch.testing import assert_close
+
+from mae_transfer.errors import UserError
+from mae_transfer.pretrain import MAE, PCATarget
+from mae_transfer.registry import MODELS
+from mae_transfer.runner import load_whole_model
+from mae_transfer.vit.patches import flatten_patches, join_patches, take_patches
+
+PATCH = 4
+
+
+def photos(count: int = 40, size: tuple[int, int] = (16, 12)) -> torch.Tensor:
+    """Images whose patches vary much more in some directions than in others."""
+    generator = torch.Generator().manual_seed(3)
+    coarse = torch.randn(count, 3, size[0] // 4, size[1] // 4, generator=generator).repeat_interleave(4, 2).repeat_interleave(4, 3)
+    return coarse + .4 * torch.randn(count, 3, *size, generator=generator) * torch.linspace(.2, 1., size[1]) + .7
+
+
+def fitted(images: torch.Tensor, components: int, batches: list[int] | None = None) -> tuple[PCATarget, float]:
+    target = PCATarget(components)
+    target.dim(PATCH, images.shape[1])
+    total = sum(target.statistics(part, PATCH) for part in images.split(batches or len(images)))
+    return target, target.fit(total)
+
+
+@pytest.fixture(scope='module')
+def decomposed() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Mean, components (rows, by falling variance) and variances of all patches of :func:`photos`, all at once."""
+    patches = flatten_patches(take_patches(photos(), PATCH)).flatten(0, 1).double()
+    mean = patches.mean(dim=0)
+    _, values, components = torch.linalg.svd(patches - mean, full_matrices=False)
+    return mean, components, values.square() / len(patches)
+
+
+@pytest.mark.parametrize('components', [1, 7, 48])
+def test_the_basis_is_that_of_the_decomposition_of_all_patches(decomposed, components):
+    mean, rows, variances = decomposed
+    target, share = fitted(photos(), components)
+    basis = target.basis.double()
+    assert_close(target.mean.double(), mean, rtol=0, atol=1e-6)
+    assert_close(basis.T @ basis, torch.eye(components, dtype=torch.float64), rtol=0, atol=1e-5)
+    # Each component is one of the decomposition's, but for its sign.
+    assert_close((basis.T @ rows[:components].T).abs(), torch.eye(components, dtype=torch.float64), rtol=0, atol=1e-4)
+    assert share == pytest.approx((variances[:components].sum() / variances.sum()).item(), rel=1e-9)
+
+
+def test_coefficients_have_the_components_variances_they_are_not_whitened(decomposed):
+    target, _ = fitted(photos(), 7)
+    found = target(photos(), PATCH).flatten(0, 1).double()
+    assert_close(found.mean(dim=0), torch.zeros(7, dtype=torch.float64), rtol=0, atol=1e-5)
+    assert_close(found.var(dim=0, correction=0), decomposed[2][:7], rtol=1e-4, atol=1e-6)
+    assert decomposed[2][0] > 3 * decomposed[2][6]
+
+
+@pytest.mark.parametrize('batches', [[1] * 40, [7, 33], [13, 13, 13, 1]], ids=['one by one', 'two processes', 'in four batches'])
+def test_however_the_photos_are_split_the_basis_is_the_same(batches):
+    whole, share = fitted(photos(), 9)
+    parts, share_of_parts = fitted(photos(), 9, batches)
+    assert_close(parts.basis, whole.basis, rtol=0, atol=1e-6)
+    assert_close(parts.mean, whole.mean, rtol=0, atol=1e-6)
+    assert share == pytest.approx(share_of_parts, rel=1e-12)
+
+
+def test_the_largest_entry_of_each_component_is_positive():
+    target, _ = fitted(photos(), 48)
+    assert (target.basis.gather(0, target.basis.abs().argmax(dim=0, keepdim=True)) > 0).all()
+
+
+@pytest.mark.parametrize('channels', [1, 3])
+def test_with_all_components_nothing_is_lost(channels):
+    images = photos()[:, :channels]
+    target, share = fitted(images, 16 * channels)
+    assert share == pytest.approx(1.)
+    assert_close(join_patches(target.to_pixels(target(images, PATCH), images, PATCH), (4, 3)), images, rtol=1e-4, atol=1e-4)
+
+
+def test_with_some_components_what_is_lost_is_the_rest_of_the_variance(decomposed):
+    images = photos()
+    target, _ = fitted(images, 7)
+    lost = target.to_pixels(target(images, PATCH), images, PATCH) - take_patches(images, PATCH)
+    assert lost.square().mean().item() == pytest.approx(decomposed[2][7:].sum().item() / 48, rel=1e-4)
+
+
+def test_the_target_of_chosen_patches_is_that_part_of_all():
+    target, _ = fitted(photos(), 7)
+    images, index = photos()[:2], torch.tensor([[5, 0, 11], [1, 1, 3]])
+    everything = target(images, PATCH)
+    assert everything.shape == (2, 12, 7)
+    assert_close(target(images, PATCH, index), everything.gather(1, index[..., None].expand(-1, -1, 7)))
+
+
+def test_target_loss_and_pixels_are_float32_under_autocast():
+    images = photos()[:2]
+    target, _ = fitted(photos(), 7)
+    plain, prediction = target(images, PATCH), torch.randn(2, 12, 7).bfloat16()
+    with torch.autocast('cpu', torch.bfloat16):
+        found, losses, pixels = target(images, PATCH), target.loss(prediction, plain), target.to_pixels(prediction, images, PATCH)
+    assert found.dtype == losses.dtype == pixels.dtype == torch.float32
+    assert_close(found, plain, rtol=0, atol=0)
+    assert_close(losses, (prediction.float() - plain).square().mean(dim=(1, 2)))
+
+
+@pytest.mark.parametrize('settings, words', [
+    (dict(components=49), 'components 49 is more than the 48 values of a patch of 4 x 4 x 3: choose 48 or fewer'),
+    (dict(components=0), 'components and max_images of 1 or more; found 0'),
+    (dict(max_images=0), 'components and max_images of 1 or more; found .* 0')])
+def test_impossible_settings_are_refused(settings, words):
+    with pytest.raises(UserError, match=words):
+        PCATarget(**settings).dim(PATCH, 3)
+
+
+def test_a_basis_is_demanded_before_anything_is_predicted():
+    target = PCATarget(7)
+    target.dim(PATCH, 3)
+    for use in (lambda: target(photos(), PATCH), lambda: target.to_pixels(torch.zeros(1, 12, 7), photos(1), PATCH)):
+        with pytest.raises(UserError, match="has no basis yet: add dict\\(type='FitTargetHook'\\) to custom_hooks"):
+            use()
+
+
+@pytest.mark.parametrize('images, words', [
+    (photos(1, (4, 8)), 'needs more patches than it has components; found 2'),
+    (torch.full((9, 3, 16, 12), .5), 'found no variance in 108 patches')], ids=['few', 'flat'])
+def test_too_little_to_fit_to_is_refused(images, words):
+    with pytest.raises(UserError, match=words):
+        fitted(images, 7)
+
+
+def test_a_checkpoint_has_the_basis(tmp_path):
+    cfg = pretraining(tmp_path, tmp_path)
+    settings = dict(cfg.model, target=dict(type='PCATarget', components=7))
+    model, other = (MODELS.build(dict(settings)) for _ in range(2))
+    assert isinstance(model, MAE) and model.decoder.pred.out_features == 7
+    model.target.fit(model.target.statistics(photos(size=(16, 16)), PATCH))
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'model.pth')
+    load_whole_model(other, str(tmp_path / 'model.pth'))
+    images = photos(3, (16, 16))
+    assert other.target.fitted and torch.equal(other.target(images, PATCH), model.target(images, PATCH))
+    unfitted = MODELS.build(dict(settings))
+    torch.save(dict(state_dict=unfitted.state_dict()), tmp_path / 'unfitted.pth')
+    load_whole_model(other, str(tmp_path / 'unfitted.pth'))
+    assert not other.target.fitted
