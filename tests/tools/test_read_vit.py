@@ -5,7 +5,14 @@ import re
 
 import pytest
 from tests.tools.commands import ARCH, REPOSITORY, call, error_line
+from tests.tools.in_process import start_tools_here
 from tests.tools.test_classification import data  # noqa: F401
+
+@pytest.fixture(autouse=True)
+def tools_folder(monkeypatch):
+    """In front of the search path, as it is for a script that lies there."""
+    monkeypatch.syspath_prepend(str(REPOSITORY / 'tools'))
+
 
 OPTIONS = ['--cfg-options', f'model.vit.arch={ARCH}', 'model.vit.img_size=32', 'model.vit.patch_size=8']
 
@@ -39,7 +46,8 @@ def test_every_cell_is_filled_once(configs, tmp_path):
     assert '...' in first.out and '...' not in again.out and again.out.strip() == '\n'.join(rows)
 
 
-def test_a_run_that_fails_is_told_in_one_line(configs, tmp_path):
+def test_a_run_that_fails_is_told_in_one_line(configs, tmp_path, monkeypatch):
+    start_tools_here(monkeypatch)
     line = error_line(call('read_vit', 'none', '--configs', configs, '--work-dir', tmp_path, '--readings', '7', *OPTIONS))
     assert 'none_tuned_7_seed0 ended with exit code 2: tuned_blocks is .5 or a whole number from 0 to 2' in line
 
