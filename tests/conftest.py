@@ -1,5 +1,6 @@
 """What holds for every test."""
 import pytest
+from tests.helpers import forget_instances
 from yapf.yapflib import yapf_api
 
 
@@ -9,3 +10,10 @@ def configs_are_written_unformatted():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(yapf_api, 'FormatCode', lambda text, **_: (text, False))
         yield
+
+
+@pytest.fixture(autouse=True, scope='module')
+def every_file_begins_without_a_run():
+    """MMEngine keeps the default scope, log and visualizer of the last run for the next one."""
+    yield
+    forget_instances()

@@ -7,6 +7,9 @@ from zlib import crc32
 import numpy as np
 import torch
 from mmengine.config import Config
+from mmengine.logging import MessageHub, MMLogger
+from mmengine.registry import DefaultScope
+from mmengine.visualization import Visualizer
 from PIL import Image
 
 from mae_transfer.vit import ViT
@@ -70,3 +73,10 @@ def pretraining(photos: Path, work_dir: Path, *hooks: dict, **changes) -> Config
         experiment_name=str(work_dir).replace('/', '_'),  # MMEngine keeps its loggers by this name
         log_level='WARNING',
         randomness=dict(seed=0)), **changes))
+
+
+def forget_instances(owners=(MMLogger, MessageHub, Visualizer, DefaultScope)) -> None:
+    """MMEngine keeps one instance of each name; each class, and so each library's visualizer, keeps its own."""
+    for owner in owners:
+        owner._instance_dict.clear()
+        forget_instances(owner.__subclasses__())

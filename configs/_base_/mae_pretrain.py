@@ -51,9 +51,9 @@ param_scheduler = [
 ]
 
 custom_hooks = [
-    dict(type='FitTargetHook'),  # for targets that follow from the photos; nothing for pixels
     dict(type='GlobalLossHook'),
     dict(type='NonFiniteLossHook', interval=50),
     dict(type='SkippedPhotosHook'),
     dict(type='ReconstructionHook', interval=100),
+    dict(type='FitTargetHook'),  # for targets that follow from the photos; nothing for pixels
 ]

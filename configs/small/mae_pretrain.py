@@ -30,9 +30,9 @@ param_scheduler = [
 log_processor = dict(window_size=5)
 default_hooks = dict(logger=dict(interval=5), checkpoint=dict(interval=7))
 custom_hooks = [
-    dict(type='FitTargetHook'),  # for targets that follow from the photos; nothing for pixels
     dict(type='GlobalLossHook'),
     dict(type='NonFiniteLossHook', interval=50),
     dict(type='SkippedPhotosHook'),
     dict(type='ReconstructionHook', interval=7),
+    dict(type='FitTargetHook'),  # for targets that follow from the photos; nothing for pixels
 ]

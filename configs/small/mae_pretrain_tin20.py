@@ -28,9 +28,9 @@ param_scheduler = [
 ]
 default_hooks = dict(logger=dict(interval=50), checkpoint=dict(interval=5))
 custom_hooks = [
-    dict(type='FitTargetHook'),  # for targets that follow from the photos; nothing for pixels
     dict(type='GlobalLossHook'),
     dict(type='NonFiniteLossHook', interval=50),
     dict(type='SkippedPhotosHook'),
     dict(type='ReconstructionHook', interval=15),
+    dict(type='FitTargetHook'),  # for targets that follow from the photos; nothing for pixels
 ]

@@ -15,10 +15,8 @@ from unittest import mock
 
 import numpy as np
 import torch
-from mmengine.logging import MessageHub, MMLogger
-from mmengine.registry import DefaultScope
-from mmengine.visualization import Visualizer
 from PIL import Image
+from tests.helpers import forget_instances
 
 import mae_transfer
 from mae_transfer.vit.checkpoint import find_checkpoint, read_checkpoint
@@ -68,13 +66,6 @@ def small(data_root: Path, batch: int = 8, epochs: int = 1, **changes) -> list[s
     for loader in ('train', 'val', 'test'):
         settings.update({f'{loader}_dataloader__num_workers': 0, f'{loader}_dataloader__persistent_workers': False})
     return ['--cfg-options', *(f'{name.replace("__", ".")}={value}' for name, value in {**settings, **changes}.items())]
-
-
-def forget_instances(owners=(MMLogger, MessageHub, Visualizer, DefaultScope)) -> None:
-    """MMEngine keeps one instance of each name; each class, and so each library's visualizer, keeps its own."""
-    for owner in owners:
-        owner._instance_dict.clear()
-        forget_instances(owner.__subclasses__())
 
 
 def call(tool: str, *arguments) -> Ended:

@@ -201,7 +201,7 @@ def test_a_dictionary_replaces_what_was_there(before):
 
 def test_a_dictionary_replaces_an_item_of_a_list():
     cfg = changed("custom_hooks.1={'type':'NonFiniteLossHook','interval':7}")
-    assert cfg.custom_hooks[1] == dict(type='NonFiniteLossHook', interval=7) and len(cfg.custom_hooks) == 4
+    assert cfg.custom_hooks[1] == dict(type='NonFiniteLossHook', interval=7) and len(cfg.custom_hooks) == 5
 
 
 @pytest.mark.parametrize('option, find, value', [
@@ -224,7 +224,7 @@ def test_a_setting_is_changed(option, find, value):
     ('model.vti.arch=tiny', "the config has no 'model.vti'; did you mean 'model.vit'?"),
     ('pretrained=x', "--cfg-options pretrained: the config has no 'pretrained'"),
     ('model.vit.arch.depth=2', "'model.vit.arch' is 'large', which holds no settings; set it as a whole (model.vit.arch=...)"),
-    ('custom_hooks.4.count=2', "'custom_hooks' is a list of 4: give a number below that instead of '4'"),
+    ('custom_hooks.5.count=2', "'custom_hooks' is a list of 5: give a number below that instead of '5'"),
     ('optim_wrapper.optimizer.betas.0=.8', 'is set as a whole, e.g. optim_wrapper.optimizer.betas=(0.9,0.95)'),
     ('model.vit.arch={embed_dim:32}', "{embed_dim:32} is no dictionary in Python's notation"),
     ('model.vit.img_size=(32,48', 'the brackets of (32,48 do not match'),
