@@ -207,6 +207,7 @@ def import_peer(peer: str) -> None:
 
 
 def parse_args() -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--peers', nargs='+', default=list(PACKAGES), metavar='PEER', help=f'of {", ".join(PACKAGES)}; default all')
     parser.add_argument('--attention', action='store_true', help='compare attention alone with its definition, instead of backbones')
@@ -264,6 +265,7 @@ def line(row: dict, args: argparse.Namespace) -> str:
 
 
 def main() -> None:
+    """Compare numbers, then measure time and memory, and print the table."""
     args = parse_args()
     torch.set_num_threads(args.threads)
     run = partial(in_new_process, guarded) if args.device == 'cpu' else guarded

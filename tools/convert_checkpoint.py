@@ -68,6 +68,7 @@ def convert(src: str, dst: str, layout: str, force: bool = False, half: bool = F
 
 
 def parse_args() -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('src', help='checkpoint file, or a work_dir of MMEngine')
     parser.add_argument('dst', help='file to write, .pth or .safetensors')
@@ -78,6 +79,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
+    """Read, rename and write the weights."""
     args = parse_args()
     weights, state, dropped = convert(args.src, args.dst, args.to, args.force, args.half)
     parts = [f'encoder ({len(weights.encoder)})']

@@ -139,6 +139,7 @@ class Walk:
 
 
 def parse_args() -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/quickstart'))
     parser.add_argument('--seed', type=int, default=0, help='of the fine-tuning runs (and of the pre-training here)')
@@ -148,6 +149,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
+    """Make scenes, pre-train, fine-tune twice, judge, and write table and pictures."""
     args = parse_args()
     work, seed = args.work_dir, f'randomness.seed={args.seed}'
     scenes = work / 'scenes'

@@ -15,6 +15,7 @@ from mae_transfer.vit.checkpoint import find_checkpoint
 
 
 def parse_args() -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     launch.common_arguments(parser)
     parser.add_argument('checkpoint', help='checkpoint of the MAE with its decoder, or the work_dir of its run')
@@ -25,6 +26,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
+    """Draw and write the picture."""
     args = parse_args()
     cfg: Config = launch.load_config(args)
     checks.check_sizes(cfg, 'test')

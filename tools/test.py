@@ -9,6 +9,7 @@ from mae_transfer.dense.test_time import average_views
 
 
 def parse_args() -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     launch.common_arguments(parser)
     parser.add_argument('checkpoint', help='checkpoint of the whole model, or work_dir of its run; of the ViT for k-NN and the fast probe')
@@ -20,6 +21,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
+    """Judge a checkpoint."""
     args = parse_args()
     cfg = launch.load_config(args)
     if args.shift:

@@ -8,6 +8,7 @@ from mae_transfer.vit.checkpoint import find_checkpoint
 
 
 def parse_args() -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     launch.common_arguments(parser)
     parser.add_argument('--resume', nargs='?', const='auto', metavar='auto|FILE',
@@ -18,6 +19,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
+    """Train what the config says."""
     args = parse_args()
     cfg = launch.load_config(args)
     launch.set_amp(cfg, args.amp)
