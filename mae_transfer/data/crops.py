@@ -118,11 +118,18 @@ def seeded(seed: int) -> Iterator[None]:
     """Let Python's, NumPy's and torch's (CPU) generators start at ``seed`` within, and go on as before after it."""
     python, numpy = random.getstate(), np.random.get_state()
     try:
-        with torch.random.fork_rng(devices=[]):
+        with torch_seeded(seed):
             random.seed(seed)
             np.random.seed(seed % 2 ** 32)
-            torch.default_generator.manual_seed(seed)  # torch.manual_seed would set the GPU's generator too
             yield
     finally:
         random.setstate(python)
         np.random.set_state(numpy)
+
+
+@contextmanager
+def torch_seeded(seed: int) -> Iterator[None]:
+    """As :func:`seeded`, for torchvision's transforms, which draw from torch's generator alone: no states of others to copy."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would set the GPU's generator too
+        yield

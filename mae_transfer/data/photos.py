@@ -13,7 +13,7 @@ from torchvision.transforms import InterpolationMode, v2
 
 from ..errors import UserError
 from ..registry import DATASETS, FUNCTIONS
-from .crops import seeded
+from .crops import torch_seeded
 
 _BICUBIC = InterpolationMode.BICUBIC
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm')
@@ -81,7 +81,7 @@ class Photos(Dataset):
                 skipped.append(name)
         else:
             raise UserError(f'none of the {len(self.names)} photos in {self.root} can be read as an image')
-        with seeded(seed):
+        with torch_seeded(seed):
             return dict(inputs=self.transform(image), seeds=seed, skipped=skipped)
 
 
