@@ -11,9 +11,11 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import nn
 from torch.testing import assert_close
+from torch.utils.flop_counter import FlopCounterMode
 
 from mae_transfer.errors import UserError
 from mae_transfer.pretrain import DALLEEncoder
+from mae_transfer.registry import MODELS
 from mae_transfer.vit.checkpoint_files import read_checkpoint
 
 SMALL = dict(hidden=8, group_blocks=1, vocab_size=20)
@@ -39,6 +41,18 @@ def test_names_and_shapes_are_the_published_ones():
         found = DALLEEncoder().state_dict()
     assert {name: tuple(value.shape) for name, value in found.items()} == published()
     assert len(found) == 74 and sum(value.numel() for value in found.values()) == 53_786_240
+
+
+def test_it_costs_what_the_paper_says():
+    """"40% FLOPs of ViT-L" (MAE section 4.1): at 112 pixels, where its 14 x 14 tokens are one for each patch."""
+    with torch.device('meta'):
+        encoder, vit = DALLEEncoder(), MODELS.build(dict(type='ViT', arch='large')).to('meta')
+        counts = []
+        for forward, side in ((encoder.logits, 112), (vit, 224)):
+            with FlopCounterMode(display=False) as counter:
+                forward(torch.empty(1, 3, side, side))
+            counts.append(counter.get_total_flops())
+    assert round(counts[0] / counts[1], 1) == .4
 
 
 @pytest.mark.parametrize('size', [(16, 16), (8, 40), (112, 56)])
