@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Run rows of MAE Table 1, Fig. 5 and Table 2 at a scale that the machine can do, and set the results beside the published ones.
+"""Run rows of MAE Table 1, Fig. 5, Fig. 7 and Table 2 at a scale that the machine can do, and set the results beside the published ones.
 
     tools/ablate.py --data ../shared/data/tinyimagenet20 --work-dir work_dirs/small/ablations --jobs 2
     tools/ablate.py table1a fig5 --data ../shared/data/tinyimagenet20 --work-dir work_dirs/small/ablations --seeds 0 1 2

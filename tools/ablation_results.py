@@ -80,7 +80,7 @@ def markdown(results: Sequence[Result], readings: Sequence[str], words: str) -> 
         for row in rows:
             label = str(row.published['row'])
             cells = [f'**{label}**' if row.is_baseline else label]
-            cells += [_published(row.published, key) for key in published]
+            cells += [str(row.published.get(key, '')) for key in published]
             cells += [cell(row.of(key)) for key in readings]
             cells += [f'{row.flops / 1e6:.0f}', f'{row.flops_ratio:.2f}']
             cells.append(f'{mean(row.seconds.values()) / 60:.1f}' if row.seconds else '')
@@ -92,30 +92,19 @@ def markdown(results: Sequence[Result], readings: Sequence[str], words: str) -> 
     return '\n\n'.join(parts)
 
 
-def _legend(rows: Sequence[Result], key: str) -> str:
-    doubtful = any(key in row.published.get('unverified', ()) for row in rows)
-    return MEASURED.get(key, key) + (' (partly unverified)' if doubtful else '')
-
-
-def _published(published: dict, key: str) -> str:
-    if key not in published:
-        return ''
-    return f"{published[key]}{' (unverified)' if key in published.get('unverified', ()) else ''}"
-
-
 def write_csv(file: Path, results: Sequence[Result], readings: Sequence[str]) -> None:
     """A line for each row and seed; empty where nothing is known."""
     with open(file, 'w', newline='', encoding='utf-8') as out:
         writer = csv.writer(out)
-        writer.writerow(['table', 'axis', 'row', 'config', 'baseline', *(f'paper_{key}' for key in PUBLISHED), 'unverified', 'seed',
-                         *readings, 'flops', 'flops_ratio', 'seconds'])
+        writer.writerow(['table', 'axis', 'row', 'config', 'baseline', *(f'paper_{key}' for key in PUBLISHED), 'seed', *readings,
+                         'flops', 'flops_ratio', 'seconds'])
         for result in results:
             published = result.published
             for seed, top1 in result.top1.items():
                 writer.writerow([
                     published['table'], published['axis'], published['row'], result.name, int(result.is_baseline),
-                    *(published.get(key, '') for key in PUBLISHED), ' '.join(published.get('unverified', ())), seed,
-                    *(top1.get(key, '') for key in readings), result.flops, f'{result.flops_ratio:.4f}',
+                    *(published.get(key, '') for key in PUBLISHED), seed, *(top1.get(key, '') for key in readings),
+                    result.flops, f'{result.flops_ratio:.4f}',
                     f'{result.seconds[seed]:.1f}' if seed in result.seconds else ''])
 
 
@@ -125,7 +114,7 @@ def write_plots(folder: Path, results: Sequence[Result], readings: Sequence[str]
     for name, rows in tables(results).items():
         figure = ablation_figure(
             name, rows[0].published['axis'], [row.published['row'] for row in rows],
-            {_legend(rows, key): [row.published.get(key) for row in rows] for key in ('finetune', 'linear')},
+            {key.replace('finetune', 'fine-tune'): [row.published.get(key) for row in rows] for key in ('finetune', 'linear')},
             {MEASURED[key]: [row.of(key) for row in rows] for key in readings}, words)
         files.append(folder / f"{name.lower().replace(' ', '').replace('.', '')}.png")
         figure.savefig(files[-1], dpi=120)

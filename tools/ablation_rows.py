@@ -16,7 +16,7 @@ from mae_transfer.vit.sizes import Size, resolve_size
 ABLATIONS = Path(__file__).resolve().parent.parent / 'configs' / 'ablations'
 #: Settings of a row's training photos that are the scale's, not the row's.
 OF_THE_SCALE = ('type', 'data_root', 'split', 'img_size', 'hold_out', 'mode')
-PATCH_LENGTH, ENCODER_WIDTH, HEAD_WIDTH = 16 * 16 * 3, 1024, 32
+PATCH_LENGTH, ENCODER_WIDTH, HEAD_WIDTH, BASELINE_EPOCHS = 16 * 16 * 3, 1024, 32, 800
 
 
 class Row(NamedTuple):
@@ -90,13 +90,18 @@ def make_scale(cfg: Config, arch: str | dict | None = None, img_size: int | None
     vit.patch_size = patch_size or vit.get('patch_size') or resolve_size(vit.arch).patch_size
     if epochs:
         schedule = cfg.param_scheduler[0]
-        schedule.warmup, schedule.end = schedule.warmup * epochs / schedule.end, epochs
-        cfg.train_cfg.max_epochs = epochs
-        cfg.train_cfg.val_interval = min(cfg.train_cfg.val_interval, epochs)
+        schedule.warmup = schedule.warmup * epochs / schedule.end
+        set_epochs(cfg, epochs)
     if batch:
         cfg.total_batch_size = cfg.train_dataloader.batch_size = batch
     cfg.base_lr = base_lr or cfg.base_lr
     return cfg
+
+
+def set_epochs(cfg: Config, epochs: int) -> None:
+    """Let a pre-training last ``epochs``; the warm-up stays as long as it is."""
+    cfg.param_scheduler[0].end = cfg.train_cfg.max_epochs = epochs
+    cfg.train_cfg.val_interval = min(cfg.train_cfg.val_interval, epochs)
 
 
 def scale_row(row: Config, scale: Config, tokenizer: dict | None = None) -> Config:
@@ -105,7 +110,8 @@ def scale_row(row: Config, scale: Config, tokenizer: dict | None = None) -> Conf
     From ``scale``: ViT, image and patch size, batch, learning rate, epochs, precision, data, loaders, hooks. From ``row``: all else
     that makes the model (masking, target, the decoder's depth, mask tokens in the encoder, what the loss counts) and the
     augmentation. Scaled, because it has to fit: the decoder's width, by the ViT's width over ViT-L's 1024, with heads of about 32
-    channels; the principal components, by the length of a patch over 768, the paper's.
+    channels; the principal components, by the length of a patch over 768, the paper's; the epochs, by the row's over 800, the
+    baseline's, under a warm-up of the same length.
 
     Args:
         row: a pre-training of the paper's size.
@@ -116,6 +122,7 @@ def scale_row(row: Config, scale: Config, tokenizer: dict | None = None) -> Conf
         A config for tools/train.py, without ``published``.
     """
     cfg = Config(scale.to_dict())
+    set_epochs(cfg, max(1, round(cfg.train_cfg.max_epochs * row.train_cfg.max_epochs / BASELINE_EPOCHS)))
     vit = cfg.model.vit
     model = {**row.model.to_dict(), 'vit': vit.to_dict(), 'data_preprocessor': scale.model.data_preprocessor.to_dict()}
     model['decoder'].update(scale_decoder(model['decoder']['embed_dim'], resolve_size(vit.arch)))

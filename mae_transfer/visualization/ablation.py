@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 
 def ablation_figure(title: str, axis: str, rows: Sequence[float | str], published: Mapping[str, Sequence[float | None]],
                     measured: Mapping[str, Sequence[Sequence[float]]], words: str = '') -> Figure:
-    """Two plots: what the paper reports, and what was measured here. Lines where the rows are numbers, else bars.
+    """Two plots: what the paper reports, and what was measured here. Lines where the rows are numbers, over a logarithmic
+    axis where they reach from one to sixteen or more, else bars.
 
     Args:
         title: of the figure.
@@ -45,7 +46,10 @@ def _draw(plot, axis: str, rows: Sequence[float | str], series: Mapping[str, Seq
             bars = plot.bar(places, means, width, yerr=spread, capsize=3, label=name)
             plot.bar_label(bars, fmt='%.1f', fontsize=7, padding=2)
     if numeric:
-        plot.set_xticks(rows)
+        if max(rows) >= 16 * min(rows) > 0:
+            plot.set_xscale('log')
+            plot.minorticks_off()
+        plot.set_xticks(rows, [str(row) for row in rows])
     else:
         plot.set_xticks(range(len(rows)), [str(row).replace(', ', ',\n') for row in rows], fontsize=8)
         # Bars that begin at zero would hide differences of a point.
