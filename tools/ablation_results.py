@@ -103,7 +103,8 @@ def write_csv(file: Path, results: Sequence[Result], readings: Sequence[str]) ->
             for seed, top1 in result.top1.items():
                 writer.writerow([
                     published['table'], published['axis'], published['row'], result.name, int(result.is_baseline),
-                    *(published.get(key, '') for key in PUBLISHED), seed, *(top1.get(key, '') for key in readings),
+                    *(published.get(key, '') for key in PUBLISHED), seed,
+                    *(round(top1[key], 4) if key in top1 else '' for key in readings),
                     result.flops, f'{result.flops_ratio:.4f}',
                     f'{result.seconds[seed]:.1f}' if seed in result.seconds else ''])
 
