@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 
 from matplotlib.figure import Figure
 
@@ -25,7 +26,7 @@ def ablation_figure(title: str, axis: str, rows: Sequence[float | str], publishe
     _draw(left, axis, rows, {name: [[] if value is None else [value] for value in values] for name, values in published.items()})
     _draw(right, axis, rows, measured)
     left.set_title('published (ImageNet-1k)')
-    right.set_title(words or 'measured')
+    right.set_title(fill(words, 50) or 'measured')
     figure.suptitle(title)
     return figure
 
