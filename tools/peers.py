@@ -92,6 +92,7 @@ def mmseg(arch: Size, size: int, batch: int) -> Case:
         return our_vit(arch=arch, rel_pos='table', img_size=size, out_indices=taps)
 
     def theirs() -> nn.Module:
+        """MMSegmentation's, with our weights and a layer scale of one."""
         from mmseg.models.backbones.mae import MAE
         warnings.filterwarnings('ignore', message='torch.meshgrid')  # of theirs
         model = MAE(img_size=size, patch_size=PATCH, embed_dims=arch.embed_dim, num_layers=arch.depth, num_heads=arch.num_heads,
@@ -123,6 +124,7 @@ class PlainAttention(PackageAttention):
     """The same by its definition."""
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, grid: tuple[int, int]) -> Tensor:
+        """As :meth:`DecomposedAttention.attend`, with the whole bias stored."""
         places = torch.arange(self.side, device=q.device)
         offsets = places[:, None] - places + self.side - 1
         squares = q.unflatten(2, grid)

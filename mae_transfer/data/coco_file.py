@@ -149,6 +149,7 @@ def _check_boxes(path: str, content: dict) -> None:
     limits = np.array([sizes[annotation['image_id']] for annotation in annotations], dtype=float)
 
     def tell(which: np.ndarray, what: str, right: str, tolerated: float) -> None:
+        """Refuse the annotations where ``which`` is true, or warn of them where they are no more than a share ``tolerated``."""
         found = np.flatnonzero(which)
         if not len(found):
             return
