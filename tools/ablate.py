@@ -50,7 +50,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--arch', help='ViT: a name such as small, or width x depth x heads, e.g. 128x6x4')
     parser.add_argument('--img-size', type=int, help='side of the crops in pixels')
     parser.add_argument('--patch-size', type=int, help='side of the patches in pixels')
-    parser.add_argument('--epochs', type=int, help='of each pre-training; a row that the paper trains for more or less than 800 keeps its share')
+    parser.add_argument('--epochs', type=int,
+                        help='of each pre-training; a row that the paper trains for more or less than 800 keeps its share')
     parser.add_argument('--batch', type=int, help='images a step')
     parser.add_argument('--base-lr', type=float, help='learning rate per 256 images')
     parser.add_argument('--seeds', nargs='+', type=int, default=[0])
