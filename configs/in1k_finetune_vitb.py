@@ -1,9 +1,11 @@
 """Fine-tuning of ViT-B/16 on ImageNet-1k, 100 epochs at 224.
 
-Recipe: official FINETUNE.md. The paper's Table 9 has learning rate 1e-3 (here 5e-4), layer decay .75 (.65), no random erasing.
-Known to reach: 83.6 top-1 from 1600 epochs of MAE (quoted: MAE Table 3; official repository 83.664, four seeds 83.57 +- .08).
-Cost: 7 h 11 on 32 V100 (quoted: FINETUNE.md).
+Recipe: official FINETUNE.md. The paper's Table 9 has learning rate 1e-3 (here 5e-4), layer decay .75 (.65), no random
+erasing. Known to reach: 83.6 top-1 from 1600 epochs of MAE (quoted: MAE Table 3; official repository 83.664, four seeds
+83.57 +- .08). Cost: 7 h 11 on 32 V100 (quoted: FINETUNE.md).
 Command: tools/dist_train.sh configs/in1k_finetune_vitb.py 8
-Judge:   tools/test.py configs/in1k_finetune_vitb.py work_dirs/in1k_finetune_vitb  (or a fine-tuned file of the official code or timm)
+Judge:   tools/test.py configs/in1k_finetune_vitb.py work_dirs/in1k_finetune_vitb  (or a fine-tuned file of the official
+code or timm)
 """
+
 _base_ = ['_base_/in1k_finetune.py']

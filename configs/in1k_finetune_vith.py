@@ -5,8 +5,9 @@ Known to reach: 86.9 top-1 from 1600 epochs of MAE (quoted: MAE Table 3; officia
 Cost: 13 h 09 on 64 V100 (quoted: FINETUNE.md).
 Command: tools/dist_train.sh configs/in1k_finetune_vith.py 8
 """
+
 _base_ = ['in1k_finetune_vitl.py']
 
 pretrained = 'work_dirs/mae_pretrain_vith'
-model = dict(vit=dict(arch='huge', drop_path_rate=.3, init_cfg=dict(checkpoint=pretrained)))
+model = dict(vit=dict(arch='huge', drop_path_rate=0.3, init_cfg=dict(checkpoint=pretrained)))
 train_dataloader = dict(batch_size=32)

@@ -1,9 +1,10 @@
 """k-NN with the frozen ViT-H/14 on ImageNet-1k: nothing is trained.
 
-Protocol: Wu et al. 2018, as DINO has it. MAE's paper gives no number for it; MAE's features are known to be poor for it compared
-with their fine-tuning.
+Protocol: Wu et al. 2018, as DINO has it. MAE's paper gives no number for it; MAE's features are known to be poor for it
+compared with their fine-tuning.
 Command: tools/test.py configs/in1k_knn_vith.py work_dirs/mae_pretrain_vith
 """
+
 _base_ = ['_base_/in1k_knn.py']
 
 pretrained = 'work_dirs/mae_pretrain_vith'

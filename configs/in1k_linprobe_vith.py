@@ -5,6 +5,7 @@ Known to reach top-1: 76.6 (quoted: the same; PyTorch code 77.2). 50 epochs are 
 Command: tools/dist_train.sh configs/in1k_linprobe_vith.py 8
 In minutes, on features that are computed once: configs/in1k_fastprobe_vith.py
 """
+
 _base_ = ['_base_/in1k_linprobe.py']
 
 pretrained = 'work_dirs/mae_pretrain_vith'

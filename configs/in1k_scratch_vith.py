@@ -4,11 +4,10 @@ Recipe: MAE Table 11 (App. A.2). What is not published stands in configs/_base_/
 Known to reach: 83.1 (without the average 80.9) top-1 (quoted: MAE Table 3 and App. A.2).
 Command: tools/dist_train.sh configs/in1k_scratch_vith.py 8
 """
+
 _base_ = ['_base_/in1k_scratch.py']
 
-model = dict(vit=dict(arch='huge', drop_path_rate=.2))
+model = dict(vit=dict(arch='huge', drop_path_rate=0.2))
 train_dataloader = dict(batch_size=64)
 train_cfg = dict(max_epochs=200)
-param_scheduler = [
-    dict(type='WarmupCosineLR', warmup=20, end=200, by_epoch=True, convert_to_iter_based=True),
-]
+param_scheduler = [dict(type='WarmupCosineLR', warmup=20, end=200, by_epoch=True, convert_to_iter_based=True)]

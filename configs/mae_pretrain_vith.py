@@ -4,6 +4,7 @@ Recipe: MAE Table 8; official PRETRAIN.md.
 Known to reach: 86.9 top-1 after fine-tuning at 224, 87.8 at 448 (quoted: MAE Table 3).
 Command: tools/dist_train.sh configs/mae_pretrain_vith.py 8
 """
+
 _base_ = ['_base_/mae_pretrain.py']
 
 model = dict(vit=dict(arch='huge'))

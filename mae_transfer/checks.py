@@ -1,4 +1,5 @@
 """What can be found wrong in a config before anything is built from it."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -13,7 +14,9 @@ from .vit.sizes import resolve_size
 def data_loaders(cfg: Config) -> dict[str, dict]:
     """The configs of all data loaders, by the names that the command line has for them."""
     loaders = {name: cfg.get(name) for name in ('train_dataloader', 'val_dataloader', 'test_dataloader')}
-    loaders['test_cfg.train_dataloader'] = (cfg.get('test_cfg') or {}).get('train_dataloader')  # of k-NN and the fast probe
+    loaders['test_cfg.train_dataloader'] = (cfg.get('test_cfg') or {}).get(
+        'train_dataloader'
+    )  # of k-NN and the fast probe
     return {name: loader for name, loader in loaders.items() if loader}
 
 
@@ -45,12 +48,16 @@ def check_data(cfg: Config, *purposes: str) -> None:
         folders = [root / prefix for prefix in prefixes if isinstance(prefix, str)]
         for path in [root, *folders]:
             if not path.exists():
-                raise UserError(f'{loader}: {path} does not exist: set the data root, e.g. --cfg-options data_root=path/to/data')
+                raise UserError(
+                    f'{loader}: {path} does not exist: set the data root, e.g. --cfg-options data_root=path/to/data'
+                )
             if path.is_dir() and not any(path.iterdir()):
                 raise UserError(f'{loader}: folder {path} is empty')
         if dataset.get('ann_file') and not (root / dataset['ann_file']).is_file():
-            raise UserError(f'{loader}: annotation file {root / dataset["ann_file"]} does not exist: set the data root, '
-                            'e.g. --cfg-options data_root=path/to/data')
+            raise UserError(
+                f'{loader}: annotation file {root / dataset["ann_file"]} does not exist: set the data root, '
+                'e.g. --cfg-options data_root=path/to/data'
+            )
         _check_judged_by(cfg, loader, dataset)
 
 
@@ -60,7 +67,7 @@ def _check_judged_by(cfg: Config, loader: str, dataset: dict) -> None:
     for metric in [evaluator] if isinstance(evaluator, dict) else evaluator:
         own, judged = metric.get('ann_file'), Path(dataset.get('data_root') or '', dataset.get('ann_file') or '')
         if metric.get('type', '').rpartition('.')[2] in ('CocoAP', 'CocoMetric') and own and Path(own) != judged:
-            raise UserError(f"{name}.ann_file is {own}, but the images are those of {judged}: set both")
+            raise UserError(f'{name}.ann_file is {own}, but the images are those of {judged}: set both')
 
 
 def check_sizes(cfg: Config, *purposes: str) -> None:
@@ -75,7 +82,9 @@ def check_sizes(cfg: Config, *purposes: str) -> None:
         if not isinstance(size, int) or size < 1:
             raise UserError(f'{name}.batch_size is a whole number of images, 1 or more; found {size}')
         if name == 'train_dataloader' and size % 2 and (cfg.model.get('data_preprocessor') or {}).get('mixup'):
-            raise UserError(f'mixup and cutmix pair the images of a batch: choose an even train_dataloader.batch_size; found {size}')
+            raise UserError(
+                f'mixup and cutmix pair the images of a batch: choose an even train_dataloader.batch_size; found {size}'
+            )
     vit = cfg.model.get('vit')
     if not isinstance(vit, dict):
         return
@@ -84,8 +93,10 @@ def check_sizes(cfg: Config, *purposes: str) -> None:
         sides = dataset_of(loader).get('img_size') or patch
         for side in sides if isinstance(sides, (list, tuple)) else [sides]:
             if side % patch:
-                raise UserError(f'{name}.dataset.img_size {side} is not divisible by patch_size {patch}: choose a multiple, '
-                                f'e.g. {max(1, side // patch) * patch}')
+                raise UserError(
+                    f'{name}.dataset.img_size {side} is not divisible by patch_size {patch}: choose a multiple, '
+                    f'e.g. {max(1, side // patch) * patch}'
+                )
 
 
 def check_classes(cfg: Config) -> None:

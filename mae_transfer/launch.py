@@ -1,4 +1,5 @@
 """What tools/train.py and tools/test.py do between the command line and MMEngine's runner."""
+
 from __future__ import annotations
 
 import argparse
@@ -22,7 +23,9 @@ from .runner import LoudRunner
 from .vit.checkpoint import CheckpointError, find_checkpoint
 
 READINGS = ('KNNLoop', 'FastProbeLoop')
-_OF_IMAGENET = dict(dataset=dict(type='LabelledPhotos', split=None, classes='imagenet'), evaluator=dict(type='Accuracy', topk=(1, 5)))
+_OF_IMAGENET = dict(
+    dataset=dict(type='LabelledPhotos', split=None, classes='imagenet'), evaluator=dict(type='Accuracy', topk=(1, 5))
+)
 #: Other images of ImageNet's classes (MAE Table 13), by the names that ``--shift`` has for them.
 SHIFTS = {
     **{name: _OF_IMAGENET for name in ('imagenet-a', 'imagenet-r', 'imagenet-sketch', 'imagenet-v2')},
@@ -34,11 +37,21 @@ AMP_DTYPES = {'bf16': 'bfloat16', 'fp16': 'float16', 'off': 'float32'}
 def common_arguments(parser: argparse.ArgumentParser) -> None:
     """The options that training and testing share."""
     parser.add_argument('config', help='config file')
-    parser.add_argument('--work-dir', help='where logs and checkpoints go; default work_dirs/<the config below configs/>')
-    parser.add_argument('--cfg-options', nargs='+', action='extend', metavar='KEY=VALUE', default=[],
-                        help="change settings of the config, e.g. data_root=my/photos train_cfg.max_epochs=100 "
-                             "model.vit.arch=\"{'embed_dim': 192, 'depth': 5, 'num_heads': 3}\" (a dictionary replaces what was there)")
-    parser.add_argument('--launcher', choices=('none', 'pytorch', 'slurm'), default='none', help='how the processes were started')
+    parser.add_argument(
+        '--work-dir', help='where logs and checkpoints go; default work_dirs/<the config below configs/>'
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action='extend',
+        metavar='KEY=VALUE',
+        default=[],
+        help='change settings of the config, e.g. data_root=my/photos train_cfg.max_epochs=100 '
+        "model.vit.arch=\"{'embed_dim': 192, 'depth': 5, 'num_heads': 3}\" (a dictionary replaces what was there)",
+    )
+    parser.add_argument(
+        '--launcher', choices=('none', 'pytorch', 'slurm'), default='none', help='how the processes were started'
+    )
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
 
 
@@ -46,7 +59,8 @@ def load_config(args: argparse.Namespace) -> Config:
     """Read the config of the command line, with its changes and work_dir.
 
     Raises:
-        UserError: no such config file; a change that :func:`read_config` refuses; classes that :func:`apply_classes` refuses.
+        UserError: no such config file; a change that :func:`read_config` refuses; classes that :func:`apply_classes`
+            refuses.
     """
     path = Path(args.config)
     if not path.is_file():
@@ -70,10 +84,11 @@ def share_img_size(cfg: Config) -> None:
 
 
 def default_work_dir(config: Path) -> Path:
-    """``work_dirs/`` and the config's path below ``configs/``: ``configs/small/mae_pretrain.py`` -> ``work_dirs/small/mae_pretrain``."""
+    """``work_dirs/`` and the config's path below ``configs/``: ``configs/small/mae_pretrain.py`` ->
+    ``work_dirs/small/mae_pretrain``."""
     parts = config.with_suffix('').parts
     below = parts[::-1].index('configs') if 'configs' in parts else 1
-    return Path('work_dirs', *parts[-max(1, below):])
+    return Path('work_dirs', *parts[-max(1, below) :])
 
 
 def world_size(launcher: str) -> int:
@@ -92,7 +107,10 @@ def set_amp(cfg: Config, amp: str | None) -> None:
         return
     wrapper = cfg.optim_wrapper
     if wrapper.get('type', '').rpartition('.')[2] != 'AutocastOptimWrapper':
-        raise UserError(f"--amp needs optim_wrapper.type='mae_transfer.AutocastOptimWrapper'; the config has '{wrapper.get('type')}'")
+        raise UserError(
+            "--amp needs optim_wrapper.type='mae_transfer.AutocastOptimWrapper'; the config has "
+            f"'{wrapper.get('type')}'"
+        )
     wrapper.dtype = AMP_DTYPES[amp]
 
 
@@ -123,13 +141,16 @@ def prepare_training(cfg: Config, launcher: str) -> BatchPlan | None:
         try:
             find_checkpoint(source)
         except CheckpointError as error:
-            raise UserError(f'pretrained: {error}: pre-train first, or choose --cfg-options pretrained=FILE, or none for random '
-                            'weights') from error
+            raise UserError(
+                f'pretrained: {error}: pre-train first, or choose --cfg-options pretrained=FILE, or none for random '
+                'weights'
+            ) from error
     return plan
 
 
 def judge(cfg: Config, checkpoint: str) -> Config:
-    """The config with the checkpoint that it is to judge: a whole model, or the ViT alone for a protocol without training.
+    """The config with the checkpoint that it is to judge: a whole model, or the ViT alone for a protocol without
+    training.
 
     Args:
         checkpoint: file or work_dir; 'none' for a ViT of random weights.
@@ -157,9 +178,11 @@ def judge_under_shift(cfg: Config, shift: str) -> None:
     """
     name, equals, folder = shift.partition('=')
     if name not in SHIFTS or not equals:
-        raise UserError(f'--shift {shift}: give SET=FOLDER with one of {", ".join(SHIFTS)}, e.g. imagenet-a=data/imagenet-a')
+        raise UserError(
+            f'--shift {shift}: give SET=FOLDER with one of {", ".join(SHIFTS)}, e.g. imagenet-a=data/imagenet-a'
+        )
     if cfg.model.get('num_classes') != 1000:
-        raise UserError(f"--shift needs a config with model.num_classes=1000; found {cfg.model.get('num_classes')}")
+        raise UserError(f'--shift needs a config with model.num_classes=1000; found {cfg.model.get("num_classes")}')
     dataset = cfg.test_dataloader.dataset
     kept = {key: dataset[key] for key in ('img_size', 'transform', 'mode', 'corruptions') if key in dataset}
     cfg.test_dataloader.dataset = ConfigDict(SHIFTS[name]['dataset'], data_root=folder, **kept)
@@ -186,7 +209,10 @@ def draw_predictions(cfg: Config, folder: str) -> None:
     """
     hook = cfg.get('default_hooks', {}).get('visualization')
     if hook is None:
-        raise UserError('--show-dir needs a config with default_hooks.visualization; a pre-training draws its reconstructions by itself')
+        raise UserError(
+            '--show-dir needs a config with default_hooks.visualization; a pre-training draws its reconstructions by '
+            'itself'
+        )
     hook.update(draw=True, interval=1)
     if hook.type.endswith('DetVisualizationHook'):
         hook.test_out_dir = str(Path(folder).absolute())
@@ -198,7 +224,6 @@ def run_main(main: Callable[[], None]) -> None:
     """Run a tool; a mistake of the user's ends it with one line and exit code 2."""
     try:
         main()
-        distributed.end_group()
     except UserError as error:
         # A data loader's worker puts its traceback before the line.
         line = re.sub(r'^[\w.]+Error: ', '', str(error).strip().splitlines()[-1])
@@ -206,9 +231,9 @@ def run_main(main: Callable[[], None]) -> None:
         if (line := _option_at_fault(error)) is None:
             raise
     else:
-        return
+        distributed.end_process()
     print(f'error: {line}', file=sys.stderr)
-    sys.exit(2)
+    distributed.end_process(2)
 
 
 def _option_at_fault(error: Exception) -> str | None:

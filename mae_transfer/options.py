@@ -1,4 +1,5 @@
 """``--cfg-options KEY=VALUE``: settings of a config changed, wherever they stand; a misspelt one refused."""
+
 from __future__ import annotations
 
 import argparse
@@ -16,15 +17,23 @@ from mmengine.runner import Runner
 from .errors import UserError
 
 #: Settings that a config may leave out at its top level: the Runner's, those it asks the config for, the batch plan's.
-OPTIONAL = (*inspect.signature(Runner.__init__).parameters, 'activation_checkpointing', 'base_lr', 'compile', 'find_unused_parameters',
-            'model_wrapper_cfg', 'sync_bn', 'total_batch_size')
+OPTIONAL = (
+    *inspect.signature(Runner.__init__).parameters,
+    'activation_checkpointing',
+    'base_lr',
+    'compile',
+    'find_unused_parameters',
+    'model_wrapper_cfg',
+    'sync_bn',
+    'total_batch_size',
+)
 
 
 def read_config(path: Path, options: list[str]) -> Config:
     """A config file, changed by the ``KEY=VALUE`` of ``--cfg-options``, one after the other (:func:`change_setting`).
 
-    A variable of the file or of its bases (``image_size = (256, 256)``) is changed where it is set, before anything is worked
-    out from it: what follows from it follows.
+    A variable of the file or of its bases (``image_size = (256, 256)``) is changed where it is set, before anything is
+    worked out from it: what follows from it follows.
 
     Raises:
         UserError: as :func:`change_setting`.
@@ -46,21 +55,30 @@ def read_config(path: Path, options: list[str]) -> Config:
 
 
 def _copy_with(config: Path, variables: dict[str, Any], folder: Path) -> Path:
-    """Copy a config and the bases that are files, as they lie to each other, into a folder, with these values for its variables."""
+    """Copy a config and the bases that are files, as they lie to each other, into a folder, with these values for its
+    variables."""
     texts, left = {}, [config]
     while left:
         path = left.pop()
         if path in texts:
             continue
         lines = path.read_text().splitlines(keepends=True)
-        assignments = [node for node in ast.parse(''.join(lines)).body if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)]
+        assignments = [
+            node
+            for node in ast.parse(''.join(lines)).body
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+        ]
         for node in reversed(assignments):  # from the end, so that the lines before keep their numbers
             name = node.targets[0].id
             if name == '_base_':
                 bases = ast.literal_eval(node.value)
-                left += [(path.parent / base).resolve() for base in ([bases] if isinstance(bases, str) else bases) if '::' not in base]
+                left += [
+                    (path.parent / base).resolve()
+                    for base in ([bases] if isinstance(bases, str) else bases)
+                    if '::' not in base
+                ]
             elif name in variables:
-                lines[node.lineno - 1:node.end_lineno] = [f'{name} = {variables[name]!r}\n']
+                lines[node.lineno - 1 : node.end_lineno] = [f'{name} = {variables[name]!r}\n']
         texts[path] = ''.join(lines)
     root = os.path.commonpath([path.parent for path in texts])
     for path, text in texts.items():
@@ -77,7 +95,8 @@ def change_setting(cfg: Config, option: str) -> Config:
     string that equals it or is a path below it. A dictionary, in Python's notation, replaces what was there.
 
     Raises:
-        UserError: no ``=``, or a path that leaves the config: a misspelt name would otherwise change nothing, in silence.
+        UserError: no ``=``, or a path that leaves the config: a misspelt name would otherwise change nothing, in
+            silence.
     """
     key, equals, text = option.partition('=')
     if not equals or not key:
@@ -101,7 +120,7 @@ def _replace_path(node, old: str, new: str):
     if isinstance(node, (list, tuple)):
         return type(node)(_replace_path(value, old, new) for value in node)
     if isinstance(node, str) and (node == old or node.startswith(old if old.endswith('/') else old + '/')):
-        return new + node[len(old):]
+        return new + node[len(old) :]
     return node
 
 
@@ -112,16 +131,26 @@ def _find_setting(cfg: Config, key: str) -> tuple[Config | ConfigDict | list, st
         last, walked = depth == len(parts) - 1, '.'.join(parts[:depth])
         if isinstance(node, (list, tuple)):
             if not part.isdigit() or int(part) >= len(node):
-                raise UserError(f"--cfg-options {key}: '{walked}' is a list of {len(node)}: give a number below that instead of '{part}'")
+                raise UserError(
+                    f"--cfg-options {key}: '{walked}' is a list of {len(node)}: give a number below that instead of "
+                    f"'{part}'"
+                )
             if last and isinstance(node, tuple):
-                raise UserError(f"--cfg-options {key}: '{walked}' is set as a whole, e.g. {walked}={str(node).replace(' ', '')}")
+                raise UserError(
+                    f"--cfg-options {key}: '{walked}' is set as a whole, e.g. {walked}={str(node).replace(' ', '')}"
+                )
             part = int(part)
         elif not isinstance(node, (dict, Config)):
-            raise UserError(f"--cfg-options {key}: '{walked}' is {node!r}, which holds no settings; set it as a whole ({walked}=...)")
+            raise UserError(
+                f"--cfg-options {key}: '{walked}' is {node!r}, which holds no settings; set it as a whole "
+                f'({walked}=...)'
+            )
         elif part not in node and not (last and (depth or part in OPTIONAL)):
             close = get_close_matches(part, list(node) + list(OPTIONAL if depth == 0 else ()), 1)
-            raise UserError(f"--cfg-options {key}: the config has no '{'.'.join(parts[:depth + 1])}'" +
-                            (f"; did you mean '{'.'.join(parts[:depth] + close)}'?" if close else ''))
+            raise UserError(
+                f"--cfg-options {key}: the config has no '{'.'.join(parts[: depth + 1])}'"
+                + (f"; did you mean '{'.'.join(parts[:depth] + close)}'?" if close else '')
+            )
         if last:
             return node, part
         node = node[part]
@@ -132,8 +161,10 @@ def _parse_value(key: str, text: str) -> Any:
         try:
             return ast.literal_eval(text.strip())
         except (ValueError, SyntaxError):
-            raise UserError(f"--cfg-options {key}: {text} is no dictionary in Python's notation; quote it for the shell, "
-                            f"e.g. {key}=\"{{'name': 1, 'other': 'text'}}\"") from None
+            raise UserError(
+                f"--cfg-options {key}: {text} is no dictionary in Python's notation; quote it for the shell, "
+                f"e.g. {key}=\"{{'name': 1, 'other': 'text'}}\""
+            ) from None
     if not set(text) & set(',()[]'):
         text = text.strip('\'"')
         if ' ' in text:

@@ -1,9 +1,10 @@
 """The names that configs use: children of MMEngine's registries, scope ``mae_transfer``.
 
-A config of ours sets ``default_scope = 'mae_transfer'``; a config of MMDetection or MMSegmentation keeps its own scope and
-writes ``type='mae_transfer.ViT'``. Every registry names the modules that fill it, so a name resolves without an import
-in the config.
+A config of ours sets ``default_scope = 'mae_transfer'``; a config of MMDetection or MMSegmentation keeps its own scope
+and writes ``type='mae_transfer.ViT'``. Every registry names the modules that fill it, so a name resolves without an
+import in the config.
 """
+
 from importlib import import_module
 
 from mmengine import registry as root
@@ -33,12 +34,25 @@ class LateRegistry(root.Registry):
 
 
 def _child(parent: root.Registry, *modules: str, **late: str) -> LateRegistry:
-    return LateRegistry(parent.name, parent=parent, scope=SCOPE, locations=[f'{SCOPE}.{module}' for module in modules],
-                        late={name: f'{SCOPE}.{module}' for name, module in late.items()})
+    return LateRegistry(
+        parent.name,
+        parent=parent,
+        scope=SCOPE,
+        locations=[f'{SCOPE}.{module}' for module in modules],
+        late={name: f'{SCOPE}.{module}' for name, module in late.items()},
+    )
 
 
-MODELS = _child(root.MODELS, 'vit', 'pretrain', 'classify', 'dense', AnySizeSegmentor='dense.segmentor', AveragedViews='dense.test_time',
-                CascadeBoxRoIHead='dense.cascade_box_roi_head')
+MODELS = _child(
+    root.MODELS,
+    'vit',
+    'pretrain',
+    'classify',
+    'dense',
+    AnySizeSegmentor='dense.segmentor',
+    AveragedViews='dense.test_time',
+    CascadeBoxRoIHead='dense.cascade_box_roi_head',
+)
 FUNCTIONS = _child(root.FUNCTIONS, 'data')
 DATASETS = _child(root.DATASETS, 'data', CocoImages='data.coco_images', LabelledScenes='data.labelled_scenes')
 DATA_SAMPLERS = _child(root.DATA_SAMPLERS, 'data')
@@ -52,6 +66,17 @@ OPTIM_WRAPPER_CONSTRUCTORS = _child(root.OPTIM_WRAPPER_CONSTRUCTORS, 'optim')
 PARAM_SCHEDULERS = _child(root.PARAM_SCHEDULERS, 'optim')
 
 # Nothing of ours lives in these; without a child MMEngine warns at every look-up from this scope.
-for _parent in (root.EVALUATOR, root.INFERENCERS, root.LOG_PROCESSORS, root.MODEL_WRAPPERS, root.RUNNER_CONSTRUCTORS,
-                root.RUNNERS, root.STRATEGIES, root.TASK_UTILS, root.VISBACKENDS, root.VISUALIZERS, root.WEIGHT_INITIALIZERS):
+for _parent in (
+    root.EVALUATOR,
+    root.INFERENCERS,
+    root.LOG_PROCESSORS,
+    root.MODEL_WRAPPERS,
+    root.RUNNER_CONSTRUCTORS,
+    root.RUNNERS,
+    root.STRATEGIES,
+    root.TASK_UTILS,
+    root.VISBACKENDS,
+    root.VISUALIZERS,
+    root.WEIGHT_INITIALIZERS,
+):
     _child(_parent)

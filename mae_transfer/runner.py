@@ -1,4 +1,5 @@
 """MMEngine's runner, loud about weights that do not fit."""
+
 from __future__ import annotations
 
 import logging
@@ -19,9 +20,11 @@ from .vit.checkpoint import read_weights
 
 
 class LoudRunner(Runner):
-    """MMEngine's runner, except that what cannot work is an error: weights that do not fit, an epoch without a batch."""
+    """MMEngine's runner, except that what cannot work is an error: weights that do not fit, an epoch without a
+    batch."""
 
-    #: whether each parameter of the model must come from the file (testing, resuming), or some of them (``--load-from``)
+    #: whether each parameter of the model must come from the file (testing, resuming), or some of them
+    #: (``--load-from``)
     complete = True
 
     def resume(self, filename: str, *args, **kwargs) -> None:
@@ -37,13 +40,26 @@ class LoudRunner(Runner):
             UserError: fewer images than one batch, where what is left over is dropped.
         """
         loader = Runner.build_dataloader(dataloader, *args, **kwargs)
-        if isinstance(loader.dataset, Sized) and loader.batch_size and len(loader.sampler) < loader.batch_size and loader.drop_last:
-            raise UserError(f'{len(loader.dataset)} images, {len(loader.sampler)} for each process, make no batch of {loader.batch_size}: '
-                            'give more, or lower train_dataloader.batch_size and total_batch_size')
+        if (
+            isinstance(loader.dataset, Sized)
+            and loader.batch_size
+            and len(loader.sampler) < loader.batch_size
+            and loader.drop_last
+        ):
+            raise UserError(
+                f'{len(loader.dataset)} images, {len(loader.sampler)} for each process, make no batch of '
+                f'{loader.batch_size}: '
+                'give more, or lower train_dataloader.batch_size and total_batch_size'
+            )
         return loader
 
-    def load_checkpoint(self, filename: str, map_location: str | Callable = 'cpu', strict: bool = False,
-                        revise_keys: list = ((r'^module.', ''), )) -> dict:
+    def load_checkpoint(
+        self,
+        filename: str,
+        map_location: str | Callable = 'cpu',
+        strict: bool = False,
+        revise_keys: list = ((r'^module.', ''),),
+    ) -> dict:
         """Load weights for the whole model; raises as :func:`check_whole_model`.
 
         A classifier takes other projects' layouts too, by its ``load_weights``.
@@ -53,7 +69,9 @@ class LoudRunner(Runner):
         checkpoint = CheckpointLoader.load_checkpoint(filename, map_location='cpu')
         if isinstance(model, ViTClassifier) and read_weights(checkpoint).layout != 'mae_transfer':
             model.load_weights(filename, need_head=self.complete)
-            self.call_hook('after_load_checkpoint', checkpoint=dict(state_dict=model.state_dict()))  # an average of the weights
+            self.call_hook(
+                'after_load_checkpoint', checkpoint=dict(state_dict=model.state_dict())
+            )  # an average of the weights
             self._has_loaded = True
             return checkpoint
         if not isinstance(model, ViTClassifier):
@@ -87,25 +105,38 @@ def check_whole_model(model: nn.Module, checkpoint: dict, filename: str, complet
     reshaped = [name for name in wanted if name in state and state[name].shape != wanted[name].shape]
     advice = 'use the config that it was trained with'
     if blocks := [name for name in state if name not in wanted and _is_block(name) and missing != list(wanted)]:
-        raise UserError(f'{filename} is of another model: {blocks[0]} has no place here ({len(blocks)} such tensors); {advice}')
+        raise UserError(
+            f'{filename} is of another model: {blocks[0]} has no place here ({len(blocks)} such tensors); {advice}'
+        )
     if reshaped and (complete or any(map(_is_block, reshaped))):
         name = next(filter(_is_block, reshaped), reshaped[0])
-        raise UserError(f'{filename} is of another model: {name} is {tuple(state[name].shape)} there and {tuple(wanted[name].shape)} '
-                        f'here ({len(reshaped)} such tensors); {advice}')
+        raise UserError(
+            f'{filename} is of another model: {name} is {tuple(state[name].shape)} there and '
+            f'{tuple(wanted[name].shape)} '
+            f'here ({len(reshaped)} such tensors); {advice}'
+        )
     if missing and (complete or len(missing) + len(reshaped) == len(wanted) or any(map(_is_block, missing))):
         name = next(filter(_is_block, missing), missing[0])
-        raise UserError(f'{filename} is of another model: {len(missing)} of {len(wanted)} tensors are not in it, e.g. {name} '
-                        f'(it has e.g. {next(iter(state), "none")}); {advice}')
+        raise UserError(
+            f'{filename} is of another model: {len(missing)} of {len(wanted)} tensors are not in it, e.g. {name} '
+            f'(it has e.g. {next(iter(state), "none")}); {advice}'
+        )
     if missing or reshaped:
-        print_log(f'{filename}: {len(wanted) - len(missing) - len(reshaped)} of {len(wanted)} tensors fit; not loaded: '
-                  f'{", ".join((missing + reshaped)[:10])}', logger='current', level=logging.WARNING)
+        print_log(
+            f'{filename}: {len(wanted) - len(missing) - len(reshaped)} of {len(wanted)} tensors fit; not loaded: '
+            f'{", ".join((missing + reshaped)[:10])}',
+            logger='current',
+            level=logging.WARNING,
+        )
     return state
 
 
 def check_class_names(checkpoint: dict, filename: str, dataset: object, complete: bool = True) -> None:
-    """Compare the classes that a detector or segmentor was trained on with those of the data it is to judge or to go on with.
+    """Compare the classes that a detector or segmentor was trained on with those of the data it is to judge or to go on
+    with.
 
-    Where it only lends its weights (``complete`` is False), as many other classes are a warning: their heads are taken over.
+    Where it only lends its weights (``complete`` is False), as many other classes are a warning: their heads are taken
+    over.
 
     Raises:
         UserError: other classes, or another order, though ``complete``: each prediction would bear another's name.
@@ -114,7 +145,9 @@ def check_class_names(checkpoint: dict, filename: str, dataset: object, complete
     trained, own = trained.get('classes'), getattr(dataset, 'metainfo', {}).get('classes')
     if not trained or not own or list(trained) == list(own):
         return
-    there, here = (f'{len(names)} classes ({", ".join([*names[:3], *["..."] * (len(names) > 3)])})' for names in (trained, own))
+    there, here = (
+        f'{len(names)} classes ({", ".join([*names[:3], *["..."] * (len(names) > 3)])})' for names in (trained, own)
+    )
     found = f'{filename} was trained on {there}, the config has {here}'
     if complete:
         raise UserError(f'{found}: give the same classes in the same order')

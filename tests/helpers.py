@@ -1,4 +1,5 @@
 """Small models, photos and runs that several tests share."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -25,7 +26,7 @@ def enlarge(model: torch.nn.Module) -> torch.nn.Module:
     """Give every parameter values that have an effect, zeros and ones included; the same for each parameter's name."""
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            values = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(crc32(name.encode()))) * .3
+            values = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(crc32(name.encode()))) * 0.3
             parameter.copy_(values + 1 if name.endswith('weight') and parameter.ndim == 1 else values)
     return model
 
@@ -47,32 +48,48 @@ def photo_folder(folder: Path, count: int = 8) -> Path:
 
 def pretraining(photos: Path, work_dir: Path, *hooks: dict, **changes) -> Config:
     """The config of a pre-training that takes a moment: with eight photos, three epochs of two batches of two."""
-    dataset = dict(type='Photos', data_root=str(photos), img_size=16, hold_out=.5)
+    dataset = dict(type='Photos', data_root=str(photos), img_size=16, hold_out=0.5)
     loader = dict(batch_size=2, num_workers=0, collate_fn=dict(type='mae_transfer.collate_photos'))
-    return Config(dict(dict(
-        default_scope='mae_transfer',
-        work_dir=str(work_dir),
-        model=dict(
-            type='MAE',
-            data_preprocessor=dict(type='PhotoPreprocessor'),
-            vit=dict(type='ViT', arch=dict(embed_dim=16, depth=1, num_heads=2), img_size=16, patch_size=4),
-            masking=dict(type='RandomMasking', ratio=.75),
-            decoder=dict(type='MAEDecoder', embed_dim=16, depth=1, num_heads=2),
-            target=dict(type='NormalizedPixelTarget')),
-        train_dataloader=dict(loader, sampler=dict(type='SeededSampler', shuffle=True), dataset=dict(dataset, split='train')),
-        val_dataloader=dict(loader, sampler=dict(type='DefaultSampler', shuffle=False), dataset=dict(dataset, split='val')),
-        val_evaluator=dict(type='ReconstructionLoss'),
-        optim_wrapper=dict(
-            type='AutocastOptimWrapper', dtype='float32', constructor='LayerDecayOptimWrapperConstructor',
-            optimizer=dict(type='AdamW', lr=1e-3, weight_decay=.05)),
-        train_cfg=dict(type='EpochBasedTrainLoop', max_epochs=3, val_interval=3),
-        val_cfg=dict(),
-        default_hooks=dict(logger=dict(type='LoggerHook', interval=1), checkpoint=dict(type='CheckpointHook', interval=1)),
-        custom_hooks=list(hooks),
-        visualizer=dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')]),
-        experiment_name=str(work_dir).replace('/', '_'),  # MMEngine keeps its loggers by this name
-        log_level='WARNING',
-        randomness=dict(seed=0)), **changes))
+    return Config(
+        dict(
+            dict(
+                default_scope='mae_transfer',
+                work_dir=str(work_dir),
+                model=dict(
+                    type='MAE',
+                    data_preprocessor=dict(type='PhotoPreprocessor'),
+                    vit=dict(type='ViT', arch=dict(embed_dim=16, depth=1, num_heads=2), img_size=16, patch_size=4),
+                    masking=dict(type='RandomMasking', ratio=0.75),
+                    decoder=dict(type='MAEDecoder', embed_dim=16, depth=1, num_heads=2),
+                    target=dict(type='NormalizedPixelTarget'),
+                ),
+                train_dataloader=dict(
+                    loader, sampler=dict(type='SeededSampler', shuffle=True), dataset=dict(dataset, split='train')
+                ),
+                val_dataloader=dict(
+                    loader, sampler=dict(type='DefaultSampler', shuffle=False), dataset=dict(dataset, split='val')
+                ),
+                val_evaluator=dict(type='ReconstructionLoss'),
+                optim_wrapper=dict(
+                    type='AutocastOptimWrapper',
+                    dtype='float32',
+                    constructor='LayerDecayOptimWrapperConstructor',
+                    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+                ),
+                train_cfg=dict(type='EpochBasedTrainLoop', max_epochs=3, val_interval=3),
+                val_cfg=dict(),
+                default_hooks=dict(
+                    logger=dict(type='LoggerHook', interval=1), checkpoint=dict(type='CheckpointHook', interval=1)
+                ),
+                custom_hooks=list(hooks),
+                visualizer=dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')]),
+                experiment_name=str(work_dir).replace('/', '_'),  # MMEngine keeps its loggers by this name
+                log_level='WARNING',
+                randomness=dict(seed=0),
+            ),
+            **changes,
+        )
+    )
 
 
 def forget_instances(owners=(MMLogger, MessageHub, Visualizer, DefaultScope)) -> None:

@@ -1,4 +1,5 @@
 """Numbers of the official MAE code, and the rule by which their inputs are made."""
+
 from __future__ import annotations
 
 import json
@@ -19,7 +20,7 @@ def value(name: str, shape: tuple[int, ...], seed: int = 0) -> torch.Tensor:
 
 def parameter(name: str, shape: tuple[int, ...]) -> torch.Tensor:
     """A trainable parameter by the rule: x 0.02, plus 1 for one-dimensional weights."""
-    scaled = value(name, shape) * .02
+    scaled = value(name, shape) * 0.02
     return scaled + 1 if len(shape) == 1 and name.endswith('weight') else scaled
 
 
@@ -32,6 +33,6 @@ def noise(shape: tuple[int, ...], seed: int = 0) -> torch.Tensor:
 def official_name(name: str) -> str:
     """Our parameter's name in the official MAE model."""
     if name.startswith('vit.'):
-        return name[len('vit.'):]
-    rest = name[len('decoder.'):]
+        return name[len('vit.') :]
+    rest = name[len('decoder.') :]
     return rest if rest == 'mask_token' else f'decoder_{rest}'

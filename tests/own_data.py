@@ -1,4 +1,5 @@
 """Tiny data of a user's own classes, right in everything; tests put one thing wrong."""
+
 import json
 from pathlib import Path
 
@@ -22,8 +23,18 @@ def photo(path: Path, size: tuple[int, int], seed: int = 0) -> None:
 def annotation(number: int, image: int, category: int, box: tuple, **changes) -> dict:
     """An annotation in COCO's format: a box and its lower left half as the mask."""
     x, y, width, height = box
-    return {**dict(id=number, image_id=image, category_id=category, bbox=list(box), area=width * height / 2, iscrowd=0,
-                   segmentation=[[x, y, x, y + height, x + width, y + height]]), **changes}
+    return {
+        **dict(
+            id=number,
+            image_id=image,
+            category_id=category,
+            bbox=list(box),
+            area=width * height / 2,
+            iscrowd=0,
+            segmentation=[[x, y, x, y + height, x + width, y + height]],
+        ),
+        **changes,
+    }
 
 
 def coco_content(count: int = 3) -> dict:
@@ -37,8 +48,11 @@ def coco_content(count: int = 3) -> dict:
     return dict(images=images, annotations=annotations, categories=[dict(category) for category in CATEGORIES])
 
 
-def write_coco(root: Path, folders: tuple[str, str] = ('train2017', 'val2017'),
-               files: tuple[str, str] = ('annotations/instances_train2017.json', 'annotations/instances_val2017.json')) -> Path:
+def write_coco(
+    root: Path,
+    folders: tuple[str, str] = ('train2017', 'val2017'),
+    files: tuple[str, str] = ('annotations/instances_train2017.json', 'annotations/instances_val2017.json'),
+) -> Path:
     """Three images to train and two to judge, in COCO 2017's layout or another."""
     for folder, file, count in zip(folders, files, (3, 2)):
         content = coco_content(count)
@@ -57,8 +71,13 @@ def label_map(path: Path, size: tuple[int, int], high: int = 2, seed: int = 0) -
     Image.fromarray(np.kron(squares, np.ones((16, 16)))[:height, :width].astype(np.uint8)).save(path)
 
 
-def write_scenes(root: Path, images: str = 'images/{}', labels: str = 'annotations/{}',
-                 splits: tuple[str, str] = ('training', 'validation'), suffix: str = '.jpg') -> Path:
+def write_scenes(
+    root: Path,
+    images: str = 'images/{}',
+    labels: str = 'annotations/{}',
+    splits: tuple[str, str] = ('training', 'validation'),
+    suffix: str = '.jpg',
+) -> Path:
     """Three images to train and two to judge with their label maps of two classes, in ADE20K's layout or another."""
     for split, count in zip(splits, (3, 2)):
         for i, size in enumerate(SIZES[:count]):

@@ -1,24 +1,37 @@
-"""What the tools do before MMEngine's runner: options, precision, data, whole checkpoints. The tools themselves: tests/tools."""
+"""What the tools do before MMEngine's runner: options, precision, data, whole checkpoints. The tools themselves:
+tests/tools."""
+
 import argparse
 from pathlib import Path
 
 import pytest
 import torch
 from mmengine.config import Config
-from tests.helpers import enlarge, photo_folder, pretraining, small_vit
 from torch import nn
 
 from mae_transfer import launch, runner
 from mae_transfer.errors import UserError
+from tests.helpers import enlarge, photo_folder, pretraining, small_vit
 
 
 def config() -> Config:
-    return Config(dict(
-        data_root='data/coco/', pretrained='none', log_level='INFO', total_batch_size=64, lengths=[1, 2],
-        model=dict(type='MAE', vit=dict(arch=dict(embed_dim=32, depth=2), img_size=(32, 48)), loss=dict(reduction='mean')),
-        train_dataloader=dict(dataset=dict(data_root='data/coco/', ann_file='data/coco/annotations/train.json', note='data/coconut/x')),
-        param_scheduler=[dict(type='LinearLR', end=10), dict(type='PolyLR', end=100)],
-        hooks=(dict(interval=1), )))
+    return Config(
+        dict(
+            data_root='data/coco/',
+            pretrained='none',
+            log_level='INFO',
+            total_batch_size=64,
+            lengths=[1, 2],
+            model=dict(
+                type='MAE', vit=dict(arch=dict(embed_dim=32, depth=2), img_size=(32, 48)), loss=dict(reduction='mean')
+            ),
+            train_dataloader=dict(
+                dataset=dict(data_root='data/coco/', ann_file='data/coco/annotations/train.json', note='data/coconut/x')
+            ),
+            param_scheduler=[dict(type='LinearLR', end=10), dict(type='PolyLR', end=100)],
+            hooks=(dict(interval=1),),
+        )
+    )
 
 
 def changed(*options: str) -> Config:
@@ -29,7 +42,9 @@ def changed(*options: str) -> Config:
 
 
 # --- options ----------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize('new, written', [('my/photos', 'my/photos/'), ('my/photos/', 'my/photos/'), ("'my photos'", 'my photos/')])
+@pytest.mark.parametrize(
+    'new, written', [('my/photos', 'my/photos/'), ('my/photos/', 'my/photos/'), ("'my photos'", 'my photos/')]
+)
 def test_a_changed_root_is_changed_in_every_path_below_it(new, written):
     cfg = changed(f'data_root={new}')
     dataset = cfg.train_dataloader.dataset
@@ -49,17 +64,20 @@ def test_other_settings_of_an_option_s_key_are_left_alone():
     assert before == after
 
 
-@pytest.mark.parametrize('option, find, value', [
-    ('total_batch_size=8', lambda cfg: cfg.total_batch_size, 8),
-    ('model.loss.weight=.5', lambda cfg: cfg.model.loss.weight, .5),
-    ('model.vit.img_size=(16,24)', lambda cfg: cfg.model.vit.img_size, (16, 24)),
-    ('lengths=[3,4]', lambda cfg: cfg.lengths, [3, 4]),
-    ('param_scheduler.1.end=7', lambda cfg: cfg.param_scheduler[1].end, 7),
-    ('hooks.0.interval=9', lambda cfg: cfg.hooks[0].interval, 9),
-    ("model.vit.arch={'depth': 3}", lambda cfg: cfg.model.vit.arch.to_dict(), {'depth': 3}),
-    ('resume=True', lambda cfg: cfg.resume, True),
-    ('pretrained=x.pth', lambda cfg: cfg.pretrained, 'x.pth'),
-])
+@pytest.mark.parametrize(
+    'option, find, value',
+    [
+        ('total_batch_size=8', lambda cfg: cfg.total_batch_size, 8),
+        ('model.loss.weight=.5', lambda cfg: cfg.model.loss.weight, 0.5),
+        ('model.vit.img_size=(16,24)', lambda cfg: cfg.model.vit.img_size, (16, 24)),
+        ('lengths=[3,4]', lambda cfg: cfg.lengths, [3, 4]),
+        ('param_scheduler.1.end=7', lambda cfg: cfg.param_scheduler[1].end, 7),
+        ('hooks.0.interval=9', lambda cfg: cfg.hooks[0].interval, 9),
+        ("model.vit.arch={'depth': 3}", lambda cfg: cfg.model.vit.arch.to_dict(), {'depth': 3}),
+        ('resume=True', lambda cfg: cfg.resume, True),
+        ('pretrained=x.pth', lambda cfg: cfg.pretrained, 'x.pth'),
+    ],
+)
 def test_a_setting_gets_its_value(option, find, value):
     assert find(changed(option)) == value
 
@@ -68,19 +86,22 @@ def test_options_are_applied_one_after_the_other():
     assert changed('data_root=a', 'train_dataloader.dataset.data_root=b').train_dataloader.dataset.data_root == 'b'
 
 
-@pytest.mark.parametrize('option, words', [
-    ('data_rot=x', "the config has no 'data_rot'; did you mean 'data_root'"),
-    ('model.vit.arhc.depth=3', "the config has no 'model.vit.arhc'; did you mean 'model.vit.arch'"),
-    ('model.loss.reduction.kind=1', "'model.loss.reduction' is 'mean', which holds no settings"),
-    ('param_scheduler.2.end=7', 'is a list of 2'),
-    ('param_scheduler.-3.end=7', 'is a list of 2'),
-    ('param_scheduler.first.end=7', 'is a list of 2'),
-    ('total_batch_size', 'give KEY=VALUE'),
-    ('=3', 'give KEY=VALUE'),
-    ('data_root=', 'the value is empty'),
-    ("model.vit.arch={'depth'", 'no dictionary'),
-    ('lengths=[1,2', 'brackets'),
-])
+@pytest.mark.parametrize(
+    'option, words',
+    [
+        ('data_rot=x', "the config has no 'data_rot'; did you mean 'data_root'"),
+        ('model.vit.arhc.depth=3', "the config has no 'model.vit.arhc'; did you mean 'model.vit.arch'"),
+        ('model.loss.reduction.kind=1', "'model.loss.reduction' is 'mean', which holds no settings"),
+        ('param_scheduler.2.end=7', 'is a list of 2'),
+        ('param_scheduler.-3.end=7', 'is a list of 2'),
+        ('param_scheduler.first.end=7', 'is a list of 2'),
+        ('total_batch_size', 'give KEY=VALUE'),
+        ('=3', 'give KEY=VALUE'),
+        ('data_root=', 'the value is empty'),
+        ("model.vit.arch={'depth'", 'no dictionary'),
+        ('lengths=[1,2', 'brackets'),
+    ],
+)
 def test_an_option_that_cannot_be_is_refused_in_one_line(option, words):
     with pytest.raises(UserError) as caught:
         changed(option)
@@ -93,8 +114,14 @@ def arguments(*words: str) -> argparse.Namespace:
     return parser.parse_args(list(words))
 
 
-@pytest.mark.parametrize('own, option, expected', [
-    ('', (), 'work_dirs/tiny'), ("work_dir = 'mine'", (), 'mine'), ("work_dir = 'mine'", ('--work-dir', 'given'), 'given')])
+@pytest.mark.parametrize(
+    'own, option, expected',
+    [
+        ('', (), 'work_dirs/tiny'),
+        ("work_dir = 'mine'", (), 'mine'),
+        ("work_dir = 'mine'", ('--work-dir', 'given'), 'given'),
+    ],
+)
 def test_the_work_dir_is_the_commands_the_configs_or_named_after_it(tmp_path, own, option, expected):
     (tmp_path / 'tiny.py').write_text(f'model = dict()\n{own}\n')
     cfg = launch.load_config(arguments(str(tmp_path / 'tiny.py'), *option))
@@ -107,21 +134,30 @@ def test_a_missing_config_is_refused():
 
 
 def test_data_sets_of_photos_have_the_vit_s_size_unless_they_state_one():
-    cfg = Config(dict(
-        model=dict(vit=dict(img_size=96)),
-        train_dataloader=dict(dataset=dict(type='mae_transfer.Photos')),
-        val_dataloader=dict(dataset=dict(type='RepeatDataset', dataset=dict(type='LabelledPhotos', img_size=64))),
-        test_dataloader=dict(dataset=dict(type='CocoDataset')),
-        test_cfg=dict(train_dataloader=dict(dataset=dict(type='LabelledPhotos')))))
+    cfg = Config(
+        dict(
+            model=dict(vit=dict(img_size=96)),
+            train_dataloader=dict(dataset=dict(type='mae_transfer.Photos')),
+            val_dataloader=dict(dataset=dict(type='RepeatDataset', dataset=dict(type='LabelledPhotos', img_size=64))),
+            test_dataloader=dict(dataset=dict(type='CocoDataset')),
+            test_cfg=dict(train_dataloader=dict(dataset=dict(type='LabelledPhotos'))),
+        )
+    )
     launch.share_img_size(cfg)
     assert cfg.train_dataloader.dataset.img_size == cfg.test_cfg.train_dataloader.dataset.img_size == 96
     assert cfg.val_dataloader.dataset.dataset.img_size == 64 and 'img_size' not in cfg.test_dataloader.dataset
 
 
 # --- processes and precision ------------------------------------------------------------------------------------------
-@pytest.mark.parametrize('launcher, environment, expected', [
-    ('none', {'WORLD_SIZE': '8'}, 1), ('pytorch', {'WORLD_SIZE': '8'}, 8), ('slurm', {'SLURM_NTASKS': '16', 'WORLD_SIZE': '2'}, 16),
-    ('pytorch', {}, 1)])
+@pytest.mark.parametrize(
+    'launcher, environment, expected',
+    [
+        ('none', {'WORLD_SIZE': '8'}, 1),
+        ('pytorch', {'WORLD_SIZE': '8'}, 8),
+        ('slurm', {'SLURM_NTASKS': '16', 'WORLD_SIZE': '2'}, 16),
+        ('pytorch', {}, 1),
+    ],
+)
 def test_the_launcher_s_environment_tells_how_many_processes_there_are(monkeypatch, launcher, environment, expected):
     for name in ('WORLD_SIZE', 'SLURM_NTASKS'):
         monkeypatch.delenv(name, raising=False)
@@ -130,7 +166,9 @@ def test_the_launcher_s_environment_tells_how_many_processes_there_are(monkeypat
     assert launch.world_size(launcher) == expected
 
 
-@pytest.mark.parametrize('amp, dtype', [('bf16', 'bfloat16'), ('fp16', 'float16'), ('off', 'float32'), (None, 'untouched')])
+@pytest.mark.parametrize(
+    'amp, dtype', [('bf16', 'bfloat16'), ('fp16', 'float16'), ('off', 'float32'), (None, 'untouched')]
+)
 @pytest.mark.parametrize('scope', ['', 'mae_transfer.'])
 def test_amp_sets_the_wrapper_s_type(amp, dtype, scope):
     cfg = Config(dict(optim_wrapper=dict(type=f'{scope}AutocastOptimWrapper', dtype='untouched')))
@@ -144,14 +182,15 @@ def test_amp_of_a_wrapper_without_precision_is_refused(wrapper):
         launch.set_amp(Config(dict(optim_wrapper=wrapper)), 'bf16')
 
 
-# --- before training ---------------------------------------------------------------------------------------------------
+# --- before training
+# ---------------------------------------------------------------------------------------------------
 def test_training_is_prepared_with_the_plan_for_the_launched_processes(tmp_path, monkeypatch):
     monkeypatch.setenv('WORLD_SIZE', '2')
     cfg = pretraining(photo_folder(tmp_path / 'photos'), tmp_path / 'run')
-    cfg.merge_from_dict(dict(total_batch_size=16, base_lr=.16))
+    cfg.merge_from_dict(dict(total_batch_size=16, base_lr=0.16))
     plan = launch.prepare_training(cfg, 'pytorch')
     assert cfg.optim_wrapper.accumulative_counts == plan.accumulation == 4
-    assert cfg.optim_wrapper.optimizer.lr == pytest.approx(.01)
+    assert cfg.optim_wrapper.optimizer.lr == pytest.approx(0.01)
 
 
 def test_weights_to_start_from_must_be_there(tmp_path):
@@ -171,9 +210,14 @@ class Model(nn.Module):
 
 
 @pytest.mark.parametrize('complete', [True, False])
-@pytest.mark.parametrize('wrap', [
-    lambda state: dict(state_dict=state), lambda state: state,
-    lambda state: dict(state_dict={f'module.{name}': value for name, value in state.items()}, meta=dict(epoch=3))])
+@pytest.mark.parametrize(
+    'wrap',
+    [
+        lambda state: dict(state_dict=state),
+        lambda state: state,
+        lambda state: dict(state_dict={f'module.{name}': value for name, value in state.items()}, meta=dict(epoch=3)),
+    ],
+)
 def test_the_checkpoint_of_the_same_model_passes(wrap, complete):
     state = Model().state_dict()
     assert set(runner.check_whole_model(Model(), wrap(state), 'file', complete)) == set(state)
@@ -184,22 +228,35 @@ def without(state: dict, *prefixes: str) -> dict:
 
 
 @pytest.mark.parametrize('complete', [True, False])
-@pytest.mark.parametrize('state, words', [
-    (lambda: {}, r'\d+ of \d+ tensors are not in it.*it has e.g. none'),
-    (lambda: dict(other=torch.zeros(1)), 'it has e.g. other'),
-    (lambda: dict(model=Model().state_dict()), 'are not in it'),
-    (lambda: {name.removeprefix('backbone.'): value for name, value in without(Model().state_dict(), 'head').items()}, 'are not in it'),
-    (lambda: Model(depth=3).state_dict(), r'blocks\.2\..* has no place here'),
-    (lambda: Model(depth=1).state_dict(), r'blocks\.1\..* \(it has'),
-    (lambda: {name: torch.zeros(7) for name in Model().state_dict()}, r'blocks\.0\.norm1\.weight is \(7,\) there and \(16,\) here'),
-])
+@pytest.mark.parametrize(
+    'state, words',
+    [
+        (lambda: {}, r'\d+ of \d+ tensors are not in it.*it has e.g. none'),
+        (lambda: dict(other=torch.zeros(1)), 'it has e.g. other'),
+        (lambda: dict(model=Model().state_dict()), 'are not in it'),
+        (
+            lambda: {
+                name.removeprefix('backbone.'): value for name, value in without(Model().state_dict(), 'head').items()
+            },
+            'are not in it',
+        ),
+        (lambda: Model(depth=3).state_dict(), r'blocks\.2\..* has no place here'),
+        (lambda: Model(depth=1).state_dict(), r'blocks\.1\..* \(it has'),
+        (
+            lambda: {name: torch.zeros(7) for name in Model().state_dict()},
+            r'blocks\.0\.norm1\.weight is \(7,\) there and \(16,\) here',
+        ),
+    ],
+)
 def test_the_checkpoint_of_another_model_is_refused(state, words, complete):
     with pytest.raises(UserError, match=words) as caught:
         runner.check_whole_model(Model(), state(), 'file', complete)
     assert str(caught.value).startswith('file is of another model') and '\n' not in str(caught.value)
 
 
-@pytest.mark.parametrize('state', [lambda: without(Model().state_dict(), 'head'), lambda: Model(classes=5).state_dict()])
+@pytest.mark.parametrize(
+    'state', [lambda: without(Model().state_dict(), 'head'), lambda: Model(classes=5).state_dict()]
+)
 def test_another_head_passes_only_where_the_checkpoint_need_not_be_complete(state):
     runner.check_whole_model(Model(), state(), 'file', complete=False)
     with pytest.raises(UserError, match='head.weight'):
@@ -300,10 +357,14 @@ def test_a_config_without_visualization_cannot_draw():
         launch.draw_predictions(Config(dict(default_hooks=dict())), 'x')
 
 
-@pytest.mark.parametrize('config_file, expected', [
-    ('configs/mae_pretrain_vitl.py', 'work_dirs/mae_pretrain_vitl'),
-    ('/somewhere/configs/small/mae_pretrain.py', 'work_dirs/small/mae_pretrain'),
-    ('mine.py', 'work_dirs/mine'),
-    ('/home/me/mine.py', 'work_dirs/mine')])
+@pytest.mark.parametrize(
+    'config_file, expected',
+    [
+        ('configs/mae_pretrain_vitl.py', 'work_dirs/mae_pretrain_vitl'),
+        ('/somewhere/configs/small/mae_pretrain.py', 'work_dirs/small/mae_pretrain'),
+        ('mine.py', 'work_dirs/mine'),
+        ('/home/me/mine.py', 'work_dirs/mine'),
+    ],
+)
 def test_the_default_work_dir_is_the_config_s_path_below_configs(config_file, expected):
     assert launch.default_work_dir(Path(config_file)) == Path(expected)

@@ -1,4 +1,5 @@
 """Variables of a config that options change before anything is worked out from them."""
+
 from pathlib import Path
 
 import pytest
@@ -49,14 +50,17 @@ def test_a_variable_is_changed_in_the_bases_too(config):
     assert (cfg.model.size, cfg.model.head.size, cfg.test.area) == (4, 4, 16)
 
 
-@pytest.mark.parametrize('option, found', [
-    ('strides=(4,8)', (4, 8)), ('strides=[4,8]', [4, 8]), ('strides=4,8', [4, 8])])
+@pytest.mark.parametrize(
+    'option, found', [('strides=(4,8)', (4, 8)), ('strides=[4,8]', [4, 8]), ('strides=4,8', [4, 8])]
+)
 def test_a_value_of_several_lines_is_replaced_whole(config, option, found):
     assert read_config(config, [option]).model.strides == found
 
 
 def test_a_dictionary_and_the_settings_below_it(config):
-    cfg = read_config(config, ['model.depth=5', "norm={'type': 'LN', 'eps': 1e-6}", 'norm.type=GN', 'side=2', 'model.depth=6'])
+    cfg = read_config(
+        config, ['model.depth=5', "norm={'type': 'LN', 'eps': 1e-6}", 'norm.type=GN', 'side=2', 'model.depth=6']
+    )
     assert cfg.model.norm == dict(type='LN', eps=1e-6)  # below a variable only the variable is set
     assert (cfg.norm.type, cfg.model.depth, cfg.model.size) == ('GN', 6, 2)
 
@@ -80,5 +84,10 @@ def test_the_real_configs_follow_their_variables(options):
     if options == ['max_epochs=5']:
         assert cfg.train_cfg.max_epochs == cfg.param_scheduler[0].end == cfg.default_hooks.checkpoint.interval == 5
     else:
-        resize = [step['scale'] for loader in (cfg.train_dataloader, cfg.test_dataloader) for step in loader.dataset.pipeline if step['type'] == 'Resize']
+        resize = [
+            step['scale']
+            for loader in (cfg.train_dataloader, cfg.test_dataloader)
+            for step in loader.dataset.pipeline
+            if step['type'] == 'Resize'
+        ]
         assert resize == [(128, 128)] * 2 and cfg.model.data_preprocessor.pad_size_divisor == 128

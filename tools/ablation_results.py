@@ -1,4 +1,6 @@
-"""What tools/ablate.py writes: Markdown, CSV and a plot for each axis, of the paper's numbers beside the measured ones."""
+"""What tools/ablate.py writes: Markdown, CSV and a plot for each axis, of the paper's numbers beside the measured
+ones."""
+
 from __future__ import annotations
 
 import csv
@@ -30,6 +32,7 @@ class Result(NamedTuple):
         top1: {seed: {reading: per cent}}, as far as it was measured.
         seconds: {seed: of the pre-training}, likewise.
     """
+
     name: str
     published: dict
     is_baseline: bool
@@ -44,11 +47,14 @@ class Result(NamedTuple):
 
 
 def pretraining_seconds(work_dir: Path) -> float | None:
-    """How long a pre-training's iterations took, by its log; starts and validations are not counted, nor what was done twice.
+    """How long a pre-training's iterations took, by its log; starts and validations are not counted, nor what was done
+    twice.
 
     None where there is no log yet.
     """
-    lines = [json.loads(line) for file in work_dir.glob('*/vis_data/scalars.json') for line in file.read_text().splitlines()]
+    lines = [
+        json.loads(line) for file in work_dir.glob('*/vis_data/scalars.json') for line in file.read_text().splitlines()
+    ]
     lines = [line for line in lines if {'iter', 'time', 'loss'} <= set(line)]
     return median(line['time'] for line in lines) * max(line['iter'] for line in lines) if lines else None
 
@@ -74,8 +80,14 @@ def markdown(results: Sequence[Result], readings: Sequence[str], words: str) -> 
     parts = [words]
     for name, rows in tables(results).items():
         published = [key for key in PUBLISHED if any(key in row.published for row in rows)]
-        head = [rows[0].published['axis'], *(PUBLISHED[key] for key in published), *(MEASURED[key] for key in readings),
-                'MFLOPs', 'of the baseline', 'minutes']
+        head = [
+            rows[0].published['axis'],
+            *(PUBLISHED[key] for key in published),
+            *(MEASURED[key] for key in readings),
+            'MFLOPs',
+            'of the baseline',
+            'minutes',
+        ]
         lines = [f'**{name}: {head[0]}**', '', f'| {" | ".join(head)} |', '|---' * len(head) + '|']
         for row in rows:
             label = str(row.published['row'])
@@ -86,9 +98,13 @@ def markdown(results: Sequence[Result], readings: Sequence[str], words: str) -> 
             cells.append(f'{mean(row.seconds.values()) / 60:.1f}' if row.seconds else '')
             lines.append(f'| {" | ".join(cells)} |')
         parts.append('\n'.join(lines))
-    parts.append('Paper: ImageNet-1k, ViT-L where a row does not say otherwise. Measured: every row with the ViT above; top-1 in per cent, '
-                 'mean of the seeds and each of them. Bold: the baseline. MFLOPs: forward pass of a training step for one image, a '
-                 'multiply-add as two. Minutes: iterations of one pre-training.')
+    parts.append(
+        'Paper: ImageNet-1k, ViT-L where a row does not say otherwise. Measured: every row with the ViT above; top-1 '
+        'in per cent, '
+        'mean of the seeds and each of them. Bold: the baseline. MFLOPs: forward pass of a training step for one '
+        'image, a '
+        'multiply-add as two. Minutes: iterations of one pre-training.'
+    )
     return '\n\n'.join(parts)
 
 
@@ -96,17 +112,39 @@ def write_csv(file: Path, results: Sequence[Result], readings: Sequence[str]) ->
     """A line for each row and seed; empty where nothing is known."""
     with open(file, 'w', newline='', encoding='utf-8') as out:
         writer = csv.writer(out)
-        writer.writerow(['table', 'axis', 'row', 'config', 'baseline', *(f'paper_{key}' for key in PUBLISHED), 'seed', *readings,
-                         'flops', 'flops_ratio', 'seconds'])
+        writer.writerow(
+            [
+                'table',
+                'axis',
+                'row',
+                'config',
+                'baseline',
+                *(f'paper_{key}' for key in PUBLISHED),
+                'seed',
+                *readings,
+                'flops',
+                'flops_ratio',
+                'seconds',
+            ]
+        )
         for result in results:
             published = result.published
             for seed, top1 in result.top1.items():
-                writer.writerow([
-                    published['table'], published['axis'], published['row'], result.name, int(result.is_baseline),
-                    *(published.get(key, '') for key in PUBLISHED), seed,
-                    *(round(top1[key], 4) if key in top1 else '' for key in readings),
-                    result.flops, f'{result.flops_ratio:.4f}',
-                    f'{result.seconds[seed]:.1f}' if seed in result.seconds else ''])
+                writer.writerow(
+                    [
+                        published['table'],
+                        published['axis'],
+                        published['row'],
+                        result.name,
+                        int(result.is_baseline),
+                        *(published.get(key, '') for key in PUBLISHED),
+                        seed,
+                        *(round(top1[key], 4) if key in top1 else '' for key in readings),
+                        result.flops,
+                        f'{result.flops_ratio:.4f}',
+                        f'{result.seconds[seed]:.1f}' if seed in result.seconds else '',
+                    ]
+                )
 
 
 def write_plots(folder: Path, results: Sequence[Result], readings: Sequence[str], words: str) -> list[Path]:
@@ -114,9 +152,16 @@ def write_plots(folder: Path, results: Sequence[Result], readings: Sequence[str]
     files = []
     for name, rows in tables(results).items():
         figure = ablation_figure(
-            name, rows[0].published['axis'], [row.published['row'] for row in rows],
-            {key.replace('finetune', 'fine-tune'): [row.published.get(key) for row in rows] for key in ('finetune', 'linear')},
-            {MEASURED[key]: [row.of(key) for row in rows] for key in readings}, words)
-        files.append(folder / f"{name.lower().replace(' ', '').replace('.', '')}.png")
+            name,
+            rows[0].published['axis'],
+            [row.published['row'] for row in rows],
+            {
+                key.replace('finetune', 'fine-tune'): [row.published.get(key) for row in rows]
+                for key in ('finetune', 'linear')
+            },
+            {MEASURED[key]: [row.of(key) for row in rows] for key in readings},
+            words,
+        )
+        files.append(folder / f'{name.lower().replace(" ", "").replace(".", "")}.png')
         figure.savefig(files[-1], dpi=120)
     return files

@@ -1,4 +1,5 @@
 """The rows that tools/ablate.py runs: found by name, and scaled to what the machine can do."""
+
 from __future__ import annotations
 
 import glob
@@ -29,6 +30,7 @@ class Row(NamedTuple):
         run: name of that run; rows whose scaled configs are the same share one.
         is_baseline: whether it is what the other rows depart from.
     """
+
     config: Path
     published: dict
     scaled: Config
@@ -37,7 +39,8 @@ class Row(NamedTuple):
 
 
 def find_rows(names: Sequence[str]) -> list[Path]:
-    """The configs that names mean: files, patterns, or how names in configs/ablations begin (``table1``, ``table1a``, ``fig5``).
+    """The configs that names mean: files, patterns, or how names in configs/ablations begin (``table1``, ``table1a``,
+    ``fig5``).
 
     Raises:
         UserError: a name that means nothing.
@@ -49,8 +52,10 @@ def find_rows(names: Sequence[str]) -> list[Path]:
         paths = [Path(path).resolve() for path in paths if not Path(path).name.startswith('_')]
         if not paths:
             known = sorted({path.stem.split('_')[0] for path in ABLATIONS.glob('[!_]*.py')})
-            raise UserError(f"no row '{name}': give a config, a pattern, or how a name in configs/ablations begins, e.g. "
-                            f"{', '.join(known)}")
+            raise UserError(
+                f"no row '{name}': give a config, a pattern, or how a name in configs/ablations begins, e.g. "
+                f'{", ".join(known)}'
+            )
         found.update(dict.fromkeys(paths))
     return list(found)
 
@@ -69,13 +74,24 @@ def load_row(path: Path) -> Config:
     cfg = Config.fromfile(path)
     missing = [key for key in ('table', 'axis', 'row') if key not in cfg.get('published', {})]
     if missing:
-        raise UserError(f"{path} has no published['{missing[0]}']: a row says where it stands, e.g. published = dict(table='Table 1a', "
-                        "axis='decoder depth (blocks)', row=4, finetune=84.9, linear=71.9)")
+        raise UserError(
+            f"{path} has no published['{missing[0]}']: a row says where it stands, e.g. published = dict(table='Table "
+            "1a', "
+            "axis='decoder depth (blocks)', row=4, finetune=84.9, linear=71.9)"
+        )
     return cfg
 
 
-def make_scale(cfg: Config, arch: str | dict | None = None, img_size: int | None = None, patch_size: int | None = None,
-               epochs: int | None = None, batch: int | None = None, base_lr: float | None = None, data: str | None = None) -> Config:
+def make_scale(
+    cfg: Config,
+    arch: str | dict | None = None,
+    img_size: int | None = None,
+    patch_size: int | None = None,
+    epochs: int | None = None,
+    batch: int | None = None,
+    base_lr: float | None = None,
+    data: str | None = None,
+) -> Config:
     """A pre-training's config with other sizes, where they are given; the warm-up keeps its share of the epochs.
 
     Args:
@@ -107,11 +123,11 @@ def set_epochs(cfg: Config, epochs: int) -> None:
 def scale_row(row: Config, scale: Config, tokenizer: dict | None = None) -> Config:
     """What a row is at another scale.
 
-    From ``scale``: ViT, image and patch size, batch, learning rate, epochs, precision, data, loaders, hooks. From ``row``: all else
-    that makes the model (masking, target, the decoder's depth, mask tokens in the encoder, what the loss counts) and the
-    augmentation. Scaled, because it has to fit: the decoder's width, by the ViT's width over ViT-L's 1024, with heads of about 32
-    channels; the principal components, by the length of a patch over 768, the paper's; the epochs, by the row's over 800, the
-    baseline's, under a warm-up of the same length.
+    From ``scale``: ViT, image and patch size, batch, learning rate, epochs, precision, data, loaders, hooks. From
+    ``row``: all else that makes the model (masking, target, the decoder's depth, mask tokens in the encoder, what the
+    loss counts) and the augmentation. Scaled, because it has to fit: the decoder's width, by the ViT's width over
+    ViT-L's 1024, with heads of about 32 channels; the principal components, by the length of a patch over 768, the
+    paper's; the epochs, by the row's over 800, the baseline's, under a warm-up of the same length.
 
     Args:
         row: a pre-training of the paper's size.
@@ -128,7 +144,7 @@ def scale_row(row: Config, scale: Config, tokenizer: dict | None = None) -> Conf
     model['decoder'].update(scale_decoder(model['decoder']['embed_dim'], resolve_size(vit.arch)))
     target = model['target']
     if 'components' in target:
-        length = vit.patch_size ** 2 * vit.get('in_channels', 3)
+        length = vit.patch_size**2 * vit.get('in_channels', 3)
         target['components'] = max(1, round(target['components'] * length / PATCH_LENGTH))
     if target.get('tokenizer', {}).get('type') == 'DVAE':
         target['tokenizer'] = dict(tokenizer or target['tokenizer'])
@@ -136,7 +152,8 @@ def scale_row(row: Config, scale: Config, tokenizer: dict | None = None) -> Conf
     settings = cfg.to_dict()
     settings['model'] = model
     settings['train_dataloader']['dataset'].update(
-        {key: value for key, value in row.train_dataloader.dataset.to_dict().items() if key not in OF_THE_SCALE})
+        {key: value for key, value in row.train_dataloader.dataset.to_dict().items() if key not in OF_THE_SCALE}
+    )
     # A target may need a hook that the scale's list does not have.
     settings['custom_hooks'] += [hook.to_dict() for hook in row.custom_hooks if hook['type'] not in kinds]
     return Config(settings)
@@ -145,7 +162,8 @@ def scale_row(row: Config, scale: Config, tokenizer: dict | None = None) -> Conf
 def scale_decoder(width: int, size: Size) -> dict[str, int]:
     """Width and heads of a decoder, ``width`` wide beside ViT-L, beside a ViT of another size.
 
-    The width is a multiple of four, as the position table needs; heads have about 32 channels each, as the paper's at 512.
+    The width is a multiple of four, as the position table needs; heads have about 32 channels each, as the paper's at
+    512.
     """
     width = max(4, round(width * size.embed_dim / ENCODER_WIDTH / 4) * 4)
     heads = max(1, round(width / HEAD_WIDTH))
@@ -154,7 +172,9 @@ def scale_decoder(width: int, size: Size) -> dict[str, int]:
     return dict(embed_dim=width, num_heads=heads)
 
 
-def scaled_rows(paths: Sequence[Path], scale: Config, tokenizer: dict | None, options: Sequence[str], work_dir: Path) -> list[Row]:
+def scaled_rows(
+    paths: Sequence[Path], scale: Config, tokenizer: dict | None, options: Sequence[str], work_dir: Path
+) -> list[Row]:
     """The rows of configs at a scale.
 
     Args:
@@ -164,6 +184,7 @@ def scaled_rows(paths: Sequence[Path], scale: Config, tokenizer: dict | None, op
     Raises:
         UserError: a row that is none; a run of the row's name in the work_dir that has other settings.
     """
+
     def scaled(path: Path) -> Config:
         cfg = scale_row(Config.fromfile(path), scale, tokenizer)
         for option in options:
@@ -171,15 +192,21 @@ def scaled_rows(paths: Sequence[Path], scale: Config, tokenizer: dict | None, op
         return cfg
 
     baseline = scaled(ABLATIONS / '_baseline.py').to_dict()
-    runs = {path.parent.name: Config.fromfile(path).to_dict() for path in sorted(work_dir.glob('*/config.py'))
-            if any(path.parent.glob('seed*'))}
+    runs = {
+        path.parent.name: Config.fromfile(path).to_dict()
+        for path in sorted(work_dir.glob('*/config.py'))
+        if any(path.parent.glob('seed*'))
+    }
     rows = []
     for path in paths:
         published, cfg = load_row(path).published.to_dict(), scaled(path)
         settings = cfg.to_dict()
         run = next((name for name, known in runs.items() if known == settings), path.stem)
         if runs.setdefault(run, settings) != settings:
-            raise UserError(f'{work_dir / run} was run with other settings ({_difference(runs[run], settings)}): choose another --work-dir')
+            raise UserError(
+                f'{work_dir / run} was run with other settings ({_difference(runs[run], settings)}): choose another '
+                '--work-dir'
+            )
         rows.append(Row(path, published, cfg, run, settings == baseline))
     return rows
 
@@ -187,7 +214,9 @@ def scaled_rows(paths: Sequence[Path], scale: Config, tokenizer: dict | None, op
 def write_config(cfg: Config, file: Path) -> None:
     """Write a config for tools/train.py, one that reads back as it is."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(''.join(f'{key} = {pformat(value, width=140, sort_dicts=False)}\n' for key, value in cfg.to_dict().items()))
+    file.write_text(
+        ''.join(f'{key} = {pformat(value, width=140, sort_dicts=False)}\n' for key, value in cfg.to_dict().items())
+    )
 
 
 def _difference(old: dict, new: dict, key: str = '') -> str:

@@ -5,17 +5,20 @@
     tools/compare_backbones.py --arch base --sizes 512 1024 --device cuda --dtype bfloat16
     tools/compare_backbones.py --arch base --sizes 1024 --attention
 
-Peers: ``vitdet`` is transformers' VitDetBackbone (decomposed relative positions, windows of 14, a global block at the end of each
-quarter, position table of 224 pixels; one map), ``mmseg`` is MMSegmentation's MAE (a table of relative positions in each block;
-four maps). With ``--attention`` the peer is attention with decomposed relative positions by its definition, which stores scores
-and biases, over all tokens of an image (``global``) and within its windows of 14 (``windows``).
+Peers: ``vitdet`` is transformers' VitDetBackbone (decomposed relative positions, windows of 14, a global block at the
+end of each quarter, position table of 224 pixels; one map), ``mmseg`` is MMSegmentation's MAE (a table of relative
+positions in each block; four maps). With ``--attention`` the peer is attention with decomposed relative positions by
+its definition, which stores scores and biases, over all tokens of an image (``global``) and within its windows of 14
+(``windows``).
 
-Before anything is timed both sides, with the same random weights, must give the same maps (float32, to 1e-4) and gradients (on
-images of 128 pixels at most, to 1e-4 of each weight's largest); otherwise the tool ends. A train step is forward and backward of
-the sum of the maps, all weights trained, and gradients dropped; a test step is forward alone. The steps of both sides take turns
-in one process; the table has medians. Memory is what weights and buffers take and what a first step adds at its peak: on a GPU
-as PyTorch counts it, on a CPU as the growth of a new process's resident size. ``ours / peer`` below 1 is in our favour.
+Before anything is timed both sides, with the same random weights, must give the same maps (float32, to 1e-4) and
+gradients (on images of 128 pixels at most, to 1e-4 of each weight's largest); otherwise the tool ends. A train step is
+forward and backward of the sum of the maps, all weights trained, and gradients dropped; a test step is forward alone.
+The steps of both sides take turns in one process; the table has medians. Memory is what weights and buffers take and
+what a first step adds at its peak: on a GPU as PyTorch counts it, on a CPU as the growth of a new process's resident
+size. ``ours / peer`` below 1 is in our favour.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -60,7 +63,10 @@ def forward(model: nn.Module, inputs: Tensor) -> tuple[Tensor, ...]:
 
 def step(model: nn.Module, inputs: Tensor, mode: str, dtype: torch.dtype) -> None:
     """One train or test step, to its end."""
-    with torch.set_grad_enabled(mode == 'train'), torch.autocast(inputs.device.type, dtype, enabled=dtype != torch.float32):
+    with (
+        torch.set_grad_enabled(mode == 'train'),
+        torch.autocast(inputs.device.type, dtype, enabled=dtype != torch.float32),
+    ):
         maps = forward(model, inputs)
     if mode == 'train':
         sum(one.float().sum() for one in maps).backward()
@@ -81,23 +87,34 @@ def compare(peer: str, size: int, args: argparse.Namespace) -> tuple[float, floa
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     case = CASES[peer](SIZES[args.arch], size, 1)
     with torch.no_grad():
-        ours, theirs = (forward(build().to(args.device), inputs_of(case, args.device)) for build in (case.ours, case.theirs))
+        ours, theirs = (
+            forward(build().to(args.device), inputs_of(case, args.device)) for build in (case.ours, case.theirs)
+        )
     if [one.shape for one in ours] != [one.shape for one in theirs]:
         raise UserError(f'{peer} gives {len(theirs)} maps, ours {len(ours)}, or of other shapes: nothing was timed')
     values = max((one - other).abs().max().item() for one, other in zip(ours, theirs))
     case = CASES[peer](SIZES[args.arch], min(size, 128), 1)
-    ours, theirs = (gradients(build().to(args.device), inputs_of(case, args.device)) for build in (case.ours, case.theirs))
+    ours, theirs = (
+        gradients(build().to(args.device), inputs_of(case, args.device)) for build in (case.ours, case.theirs)
+    )
     ours = case.names(ours)
     if set(ours) != set(theirs):
-        raise UserError(f'{peer} trains other weights than ours, e.g. {min(set(ours) ^ set(theirs))}: nothing was timed')
+        raise UserError(
+            f'{peer} trains other weights than ours, e.g. {min(set(ours) ^ set(theirs))}: nothing was timed'
+        )
     # The gradient of keys' biases is zero but for rounding: nothing to compare it with but the others.
     floor = 1e-3 * max(value.abs().max() for value in theirs.values())
-    return values, max(((ours[name] - value).abs().max() / value.abs().max().clamp(min=floor)).item() for name, value in theirs.items())
+    return values, max(
+        ((ours[name] - value).abs().max() / value.abs().max().clamp(min=floor)).item() for name, value in theirs.items()
+    )
 
 
 def resident() -> dict[str, int]:
     """This process's VmSize, VmRSS and VmHWM (its peak), in bytes."""
-    return {name: int(size) * 1024 for name, size in re.findall(r'(Vm\w+):\s+(\d+) kB', Path('/proc/self/status').read_text())}
+    return {
+        name: int(size) * 1024
+        for name, size in re.findall(r'(Vm\w+):\s+(\d+) kB', Path('/proc/self/status').read_text())
+    }
 
 
 @contextlib.contextmanager
@@ -124,7 +141,9 @@ def guarded(function: Callable, *arguments: Any) -> Any:
 
 
 def in_new_process(function: Callable, *arguments: Any) -> Any:
-    """``function(*arguments)`` in a fork of this process, which has computed nothing yet, so that it holds nothing but libraries."""
+    """``function(*arguments)`` in a fork of this process, which has computed nothing yet, so that it holds nothing but
+    libraries."""
+
     def work() -> None:
         try:
             sender.send(function(*arguments))
@@ -184,11 +203,11 @@ def seconds(peer: str, size: int, mode: str, sides: list[str], args: argparse.Na
     inputs = inputs_of(case, args.device)
     times = {side: [] for side in sides}
     for turn in range(args.warm_up + args.rounds):
-        for side in sides[::-1 if turn % 2 else 1]:
+        for side in sides[:: -1 if turn % 2 else 1]:
             start = time.perf_counter()
             step(models[side], inputs, mode, args.dtype)
             times[side].append(time.perf_counter() - start)
-    return {side: values[args.warm_up:] for side, values in times.items()}
+    return {side: values[args.warm_up :] for side, values in times.items()}
 
 
 def import_peer(peer: str) -> None:
@@ -203,24 +222,40 @@ def import_peer(peer: str) -> None:
     except ModuleNotFoundError as error:
         if not f'{module}.'.startswith(f'{error.name}.'):
             raise
-        raise UserError(f"peer '{peer}' needs the package {package}: pip install {package}, or name other --peers") from None
+        raise UserError(
+            f"peer '{peer}' needs the package {package}: pip install {package}, or name other --peers"
+        ) from None
 
 
 def parse_args() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--peers', nargs='+', default=list(PACKAGES), metavar='PEER', help=f'of {", ".join(PACKAGES)}; default all')
-    parser.add_argument('--attention', action='store_true', help='compare attention alone with its definition, instead of backbones')
+    parser.add_argument(
+        '--peers', nargs='+', default=list(PACKAGES), metavar='PEER', help=f'of {", ".join(PACKAGES)}; default all'
+    )
+    parser.add_argument(
+        '--attention', action='store_true', help='compare attention alone with its definition, instead of backbones'
+    )
     parser.add_argument('--arch', choices=SIZES, default='base')
-    parser.add_argument('--sizes', nargs='+', type=int, default=[512, 1024], help='sides of the images, in pixels; default 512 1024')
+    parser.add_argument(
+        '--sizes', nargs='+', type=int, default=[512, 1024], help='sides of the images, in pixels; default 512 1024'
+    )
     parser.add_argument('--batch', type=int, default=1, help='images a step')
     parser.add_argument('--rounds', type=int, default=5, help='measured steps of each side')
     parser.add_argument('--warm-up', type=int, default=1, help='steps of each side before them')
     parser.add_argument('--device', choices=('cpu', 'cuda'), default='cpu')
-    parser.add_argument('--dtype', choices=('float32', 'bfloat16', 'float16'), default='float32',
-                        help='of autocast; float32: without, and without TF32')
-    parser.add_argument('--threads', type=int, default=torch.get_num_threads(), help="on the CPU; default PyTorch's choice")
-    parser.add_argument('--memory-limit', type=float, metavar='GB', help='for a process (CPU); default 80 %% of what is free')
+    parser.add_argument(
+        '--dtype',
+        choices=('float32', 'bfloat16', 'float16'),
+        default='float32',
+        help='of autocast; float32: without, and without TF32',
+    )
+    parser.add_argument(
+        '--threads', type=int, default=torch.get_num_threads(), help="on the CPU; default PyTorch's choice"
+    )
+    parser.add_argument(
+        '--memory-limit', type=float, metavar='GB', help='for a process (CPU); default 80 %% of what is free'
+    )
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the measurements here, too')
     args = parser.parse_args()
     if unknown := [peer for peer in args.peers if peer not in PACKAGES]:
@@ -237,7 +272,7 @@ def parse_args() -> argparse.Namespace:
     args.dtype = getattr(torch, args.dtype)
     if args.memory_limit is None and args.device == 'cpu':
         free = int(re.search(r'MemAvailable:\s+(\d+)', Path('/proc/meminfo').read_text())[1]) * 1024
-        args.memory_limit = round(.8 * free / GB, 1)
+        args.memory_limit = round(0.8 * free / GB, 1)
     return args
 
 
@@ -248,10 +283,15 @@ def check(peer: str, size: int, args: argparse.Namespace, run: Callable) -> None
     except MemoryError:
         print(f'{peer} at {size}: not compared, does not fit', flush=True)
         return
-    print(f'{peer} at {size}: maps differ by {values:.1e} at most, gradients by {slopes:.1e} of the largest', flush=True)
+    print(
+        f'{peer} at {size}: maps differ by {values:.1e} at most, gradients by {slopes:.1e} of the largest', flush=True
+    )
     if not max(values, slopes) <= TOLERANCE:
-        raise UserError(f'{peer} at {size} computes something else than ours: maps differ by {values:.1e}, gradients by {slopes:.1e} '
-                        f'of the largest; {TOLERANCE:.0e} is allowed. Nothing was timed')
+        raise UserError(
+            f'{peer} at {size} computes something else than ours: maps differ by {values:.1e}, gradients by '
+            f'{slopes:.1e} '
+            f'of the largest; {TOLERANCE:.0e} is allowed. Nothing was timed'
+        )
 
 
 def line(row: dict, args: argparse.Namespace) -> str:
@@ -259,7 +299,9 @@ def line(row: dict, args: argparse.Namespace) -> str:
     cells = [row['peer'], str(row['size']), row['mode']]
     for unit, digits in (('s', 3), ('GB', 2)):
         pair = [row[side].get(unit) for side in ('ours', 'theirs')]
-        cells += [f'does not fit in {args.memory_limit:g} GB' if value is None else f'{value:.{digits}f}' for value in pair]
+        cells += [
+            f'does not fit in {args.memory_limit:g} GB' if value is None else f'{value:.{digits}f}' for value in pair
+        ]
         cells.append('' if None in pair else f'{pair[0] / pair[1]:.2f}')
     return f'| {" | ".join(cells)} |'
 
@@ -282,9 +324,15 @@ def main() -> None:
         rows.append(row)
     # Only now: a process that has computed with several threads cannot be forked.
     where = torch.cuda.get_device_name() if args.device == 'cuda' else f'CPU, {args.threads} threads'
-    print(f'\n{args.arch}, batch {args.batch}, {str(args.dtype)[6:]}, medians of {args.rounds} steps; {where}, '
-          f'PyTorch {torch.__version__}\n')
-    print('| peer | pixels | step | ours, s | peer, s | ours / peer | ours, GB | peer, GB | ours / peer |\n' + '|---' * 9 + '|')
+    print(
+        f'\n{args.arch}, batch {args.batch}, {str(args.dtype)[6:]}, medians of {args.rounds} steps; {where}, '
+        f'PyTorch {torch.__version__}\n'
+    )
+    print(
+        '| peer | pixels | step | ours, s | peer, s | ours / peer | ours, GB | peer, GB | ours / peer |\n'
+        + '|---' * 9
+        + '|'
+    )
     for row in rows:
         with contextlib.suppress(MemoryError):
             sides = [side for side in ('ours', 'theirs') if row[side]]
@@ -292,8 +340,20 @@ def main() -> None:
                 row[side].update(s=median(values), all_s=values)
         print(line(row, args), flush=True)
     if args.json:
-        args.json.write_text(json.dumps(dict(device=where, torch=torch.__version__, arch=args.arch, batch=args.batch,
-                                             dtype=str(args.dtype)[6:], rows=rows), indent=1) + '\n')
+        args.json.write_text(
+            json.dumps(
+                dict(
+                    device=where,
+                    torch=torch.__version__,
+                    arch=args.arch,
+                    batch=args.batch,
+                    dtype=str(args.dtype)[6:],
+                    rows=rows,
+                ),
+                indent=1,
+            )
+            + '\n'
+        )
 
 
 if __name__ == '__main__':

@@ -3,10 +3,11 @@
 
     python tools/convert_checkpoint.py mae_pretrain_vit_base.pth vit_base.safetensors --to timm
 
-The layout of SRC is recognised by its names: official MAE, timm, mmpretrain, Hugging Face ViTMAE, ours. The suffix of DST says
-how it is written: .pth by torch.save, wrapped as that layout's readers expect; .safetensors flat. What is not carried over is
-named; weights are never changed, but for their precision with --half.
+The layout of SRC is recognised by its names: official MAE, timm, mmpretrain, Hugging Face ViTMAE, ours. The suffix of
+DST says how it is written: .pth by torch.save, wrapped as that layout's readers expect; .safetensors flat. What is not
+carried over is named; weights are never changed, but for their precision with --half.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -24,7 +25,9 @@ WRAPPERS = dict(official='model', timm=None, mmpretrain='state_dict', hf=None, m
 SUFFIXES = ('.pth', '.safetensors')
 
 
-def convert(src: str, dst: str, layout: str, force: bool = False, half: bool = False) -> tuple[Weights, dict, list[str]]:
+def convert(
+    src: str, dst: str, layout: str, force: bool = False, half: bool = False
+) -> tuple[Weights, dict, list[str]]:
     """Read ``src``, write ``dst``; with ``half`` in float16, which halves the file.
 
     Returns:
@@ -40,7 +43,9 @@ def convert(src: str, dst: str, layout: str, force: bool = False, half: bool = F
         raise CheckpointError(f"'{dst}' exists: choose another name, or give --force")
     weights = read_weights(src)
     if not any(name.startswith('blocks.') for name in weights.encoder):
-        raise CheckpointError(f'{weights.source}: no block of a ViT in it; found {", ".join(list(weights.encoder)[:4])}')
+        raise CheckpointError(
+            f'{weights.source}: no block of a ViT in it; found {", ".join(list(weights.encoder)[:4])}'
+        )
     parts = LAYOUTS[layout]
     decoder = weights.decoder if 'decoder' in parts else None
     head, dropped = {}, list(weights.other)
@@ -52,8 +57,10 @@ def convert(src: str, dst: str, layout: str, force: bool = False, half: bool = F
     if weights.decoder and decoder is None:
         dropped += [f'decoder.{name}' for name in weights.decoder]
     # Own memory for each: slices of a fused matrix must not drag the whole matrix into the file.
-    state = {name: value.detach().clone().contiguous() for name, value in
-             from_canonical(weights.encoder, decoder, layout, head).items()}
+    state = {
+        name: value.detach().clone().contiguous()
+        for name, value in from_canonical(weights.encoder, decoder, layout, head).items()
+    }
     if half:
         state = {name: value.half() if value.is_floating_point() else value for name, value in state.items()}
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -86,8 +93,10 @@ def main() -> None:
     if weights.decoder and 'decoder' in LAYOUTS[args.to]:
         parts.append(f'decoder ({len(weights.decoder)})')
     print(f'{weights.source}: layout {weights.layout}')
-    print(f'converted to {args.to}: {", ".join(parts)}; {len(state)} tensors, '
-          f'{sum(value.numel() for value in state.values()):,} numbers in {args.dst}')
+    print(
+        f'converted to {args.to}: {", ".join(parts)}; {len(state)} tensors, '
+        f'{sum(value.numel() for value in state.values()):,} numbers in {args.dst}'
+    )
     print(f'dropped ({len(dropped)}): {", ".join(dropped)}' if dropped else 'dropped: nothing')
 
 

@@ -1,16 +1,18 @@
 #!/usr/bin/env python
-"""What a pre-training step costs: FLOPs of its forward pass for one image, and wall-clock, of several configs side by side.
+"""What a pre-training step costs: FLOPs of its forward pass for one image, and wall-clock, of several configs side by
+side.
 
     tools/measure_cost.py configs/ablations/table2_vitl_*.py --batch 4 --threads 2 --json table2.json
     tools/measure_cost.py configs/ablations/table2_vith_*.py --batch 64 --device cuda --dtype bfloat16
     tools/measure_cost.py configs/ablations/table1*.py --flops-only
 
-FLOPs are counted by torch.utils.flop_counter on the meta device: matrix products, attention and convolutions of encoder, decoder
-and target, a multiply-add as two; what is done element by element is not counted. A step is forward and backward of the loss,
-without the optimiser's; a GPU gets TF32 for what is left in float32. The configs take turns, one step each in a round, in one
-process; the table has medians, and ratios to the first config. Weights are random, and shared by configs whose weights have the
-same names and shapes, so that several of ViT-H fit into memory.
+FLOPs are counted by torch.utils.flop_counter on the meta device: matrix products, attention and convolutions of
+encoder, decoder and target, a multiply-add as two; what is done element by element is not counted. A step is forward
+and backward of the loss, without the optimiser's; a GPU gets TF32 for what is left in float32. The configs take turns,
+one step each in a round, in one process; the table has medians, and ratios to the first config. Weights are random, and
+shared by configs whose weights have the same names and shapes, so that several of ViT-H fit into memory.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -43,7 +45,7 @@ def resolve_arch(text: str) -> str | dict:
     if text in SIZES:
         return text
     if len(parts) != 3 or not all(part.isdigit() for part in parts):
-        raise UserError(f"--arch {text}: give one of {', '.join(SIZES)}, or width x depth x heads, e.g. 128x6x4")
+        raise UserError(f'--arch {text}: give one of {", ".join(SIZES)}, or width x depth x heads, e.g. 128x6x4')
     return dict(zip(('embed_dim', 'depth', 'num_heads'), map(int, parts)))
 
 
@@ -54,8 +56,8 @@ def flops(model: dict) -> dict[str, int]:
         model: config of an MAE.
 
     Returns:
-        FLOPs, a multiply-add as two, of ``encoder``, ``decoder`` and ``target``, and their sum as ``total``. They depend on the
-        number of kept patches, not on which they are.
+        FLOPs, a multiply-add as two, of ``encoder``, ``decoder`` and ``target``, and their sum as ``total``. They
+        depend on the number of kept patches, not on which they are.
     """
     with torch.device('meta'):
         mae = unlocked(MODELS.build(model)).to('meta')  # position tables are made on the CPU
@@ -67,11 +69,20 @@ def flops(model: dict) -> dict[str, int]:
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
             mae.predict(images, mask)
         # There is no autocast for the meta device, not even to switch it off.
-        with torch.no_grad(), mock.patch('torch.autocast', lambda *_, **__: nullcontext()), FlopCounterMode(display=False) as beside:
+        with (
+            torch.no_grad(),
+            mock.patch('torch.autocast', lambda *_, **__: nullcontext()),
+            FlopCounterMode(display=False) as beside,
+        ):
             mae.target(images, mae.vit.patch_size, mask.masked)
     decoder = sum(counter.get_flop_counts()['MAEDecoder'].values())
     target = beside.get_total_flops()
-    return dict(encoder=counter.get_total_flops() - decoder, decoder=decoder, target=target, total=counter.get_total_flops() + target)
+    return dict(
+        encoder=counter.get_total_flops() - decoder,
+        decoder=decoder,
+        target=target,
+        total=counter.get_total_flops() + target,
+    )
 
 
 def unlocked(mae: MAE) -> MAE:
@@ -113,7 +124,7 @@ def seconds(models: list[MAE], args: argparse.Namespace) -> list[list[float]]:
             rows, columns = (side * mae.vit.patch_size for side in mae.vit.grid)
             images = torch.randn(args.batch, mae.vit.in_channels, rows, columns, device=args.device)
             own.append(step(mae, images, torch.arange(args.batch, device=args.device), args.dtype))
-    return [own[args.warm_up:] for own in times]
+    return [own[args.warm_up :] for own in times]
 
 
 def load(path: Path, args: argparse.Namespace) -> dict:
@@ -136,8 +147,13 @@ def load(path: Path, args: argparse.Namespace) -> dict:
 def parse_args() -> argparse.Namespace:
     """The command line, checked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('configs', nargs='+', type=Path, metavar='CONFIG', help='pre-trainings; ratios are to the first')
-    parser.add_argument('--arch', help=f'of all configs, instead of their own: {", ".join(SIZES)}, or width x depth x heads, e.g. 128x6x4')
+    parser.add_argument(
+        'configs', nargs='+', type=Path, metavar='CONFIG', help='pre-trainings; ratios are to the first'
+    )
+    parser.add_argument(
+        '--arch',
+        help=f'of all configs, instead of their own: {", ".join(SIZES)}, or width x depth x heads, e.g. 128x6x4',
+    )
     parser.add_argument('--img-size', type=int, help='instead of their own')
     parser.add_argument('--patch-size', type=int, help='instead of their own')
     parser.add_argument('--batch', type=int, default=4, help='images a step; default 4')
@@ -145,8 +161,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--warm-up', type=int, default=1, help='steps of each config before them')
     parser.add_argument('--flops-only', action='store_true', help='count, measure nothing')
     parser.add_argument('--device', choices=('cpu', 'cuda'), default='cpu')
-    parser.add_argument('--dtype', choices=('float32', 'bfloat16', 'float16'), default='float32', help='of autocast; float32: without')
-    parser.add_argument('--threads', type=int, default=torch.get_num_threads(), help="on the CPU; default PyTorch's choice")
+    parser.add_argument(
+        '--dtype', choices=('float32', 'bfloat16', 'float16'), default='float32', help='of autocast; float32: without'
+    )
+    parser.add_argument(
+        '--threads', type=int, default=torch.get_num_threads(), help="on the CPU; default PyTorch's choice"
+    )
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the numbers here, too')
     args = parser.parse_args()
     if min(args.batch, args.rounds, args.threads) < 1 or args.warm_up < 0:
@@ -163,10 +183,14 @@ def table(rows: list[dict]) -> str:
     lines = ['| config | GFLOPs per image | ratio | seconds per step | ratio | as fast |', '|---' * 6 + '|']
     first = rows[0]
     for row in rows:
-        cells = [row['config'], f"{row['flops']['total'] / 1e9:.4g}", f"{row['flops']['total'] / first['flops']['total']:.2f}"]
+        cells = [
+            row['config'],
+            f'{row["flops"]["total"] / 1e9:.4g}',
+            f'{row["flops"]["total"] / first["flops"]["total"]:.2f}',
+        ]
         if 'seconds' in row:
             ratio = row['seconds'] / first['seconds']
-            cells += [f"{row['seconds']:.4g}", f'{ratio:.2f}', f'{1 / ratio:.2f}x']
+            cells += [f'{row["seconds"]:.4g}', f'{ratio:.2f}', f'{1 / ratio:.2f}x']
         lines.append(f'| {" | ".join(cells + [""] * (6 - len(cells)))} |')
     return '\n'.join(lines)
 
@@ -183,11 +207,19 @@ def main() -> None:
         models = [unlocked(MODELS.build(model)).to(args.device).train() for model in configs]
         for row, times in zip(rows, seconds(models, args)):
             row.update(seconds=median(times), all_seconds=times)
-        print(f'\nbatch {args.batch}, {str(args.dtype)[6:]}, medians of {args.rounds} steps; {where}, PyTorch {torch.__version__}')
+        print(
+            f'\nbatch {args.batch}, {str(args.dtype)[6:]}, medians of {args.rounds} steps; {where}, PyTorch '
+            f'{torch.__version__}'
+        )
     print(f'\n{table(rows)}')
     if args.json:
-        args.json.write_text(json.dumps(dict(device=where, torch=torch.__version__, batch=args.batch, dtype=str(args.dtype)[6:], rows=rows),
-                                        indent=1) + '\n')
+        args.json.write_text(
+            json.dumps(
+                dict(device=where, torch=torch.__version__, batch=args.batch, dtype=str(args.dtype)[6:], rows=rows),
+                indent=1,
+            )
+            + '\n'
+        )
 
 
 if __name__ == '__main__':

@@ -1,8 +1,10 @@
 #!/usr/bin/env python
-"""A walk through the house in a few minutes: scenes, MAE pre-training, Mask R-CNN and UperNet from random and from MAE weights.
+"""A walk through the house in a few minutes: scenes, MAE pre-training, Mask R-CNN and UperNet from random and from MAE
+weights.
 
 Runs the same commands that a user would, prints each, and shows what is left. Called by tools/quickstart.sh.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -30,18 +32,20 @@ class Step:
         seconds: how long it took here; only the proportions matter, for the time left.
         epochs: epochs of its training, to read progress from the log; 1 for steps that count iterations.
     """
+
     name: str
     command: list[str]
     seconds: float
     epochs: int = 1
-    took: float = field(default=0., init=False)
-    share: float = field(default=0., init=False)
+    took: float = field(default=0.0, init=False)
+    share: float = field(default=0.0, init=False)
     latest: str = field(default='', init=False)
 
 
 @dataclass
 class Stage:
     """Lanes of steps: those of a lane one after the other, the lanes side by side."""
+
     title: str
     lanes: list[list[Step]]
 
@@ -53,7 +57,9 @@ class Stage:
     @property
     def share(self) -> float:
         """How much of it is done, by the lane that is behind."""
-        return min(sum(step.share * step.seconds for step in lane) / sum(step.seconds for step in lane) for lane in self.lanes)
+        return min(
+            sum(step.share * step.seconds for step in lane) / sum(step.seconds for step in lane) for lane in self.lanes
+        )
 
 
 class Walk:
@@ -67,7 +73,7 @@ class Walk:
         self.started = time.monotonic()
         self.tty = sys.stdout.isatty()
         self.lock = threading.Lock()
-        self.shown = 0.
+        self.shown = 0.0
         self.failed: list[tuple[Step, Path, int]] = []
 
     @property
@@ -90,8 +96,11 @@ class Walk:
                 lane.join()
             if self.failed:
                 step, log, code = self.failed[0]
-                print(f"\nerror: '{step.name}' ended with exit code {code}; the end of {log}:\n" +
-                      '\n'.join(log.read_text(errors='replace').splitlines()[-15:]), file=sys.stderr)
+                print(
+                    f"\nerror: '{step.name}' ended with exit code {code}; the end of {log}:\n"
+                    + '\n'.join(log.read_text(errors='replace').splitlines()[-15:]),
+                    file=sys.stderr,
+                )
                 sys.exit(code)
             self._show(stage, f'done in {time.monotonic() - begun:.0f} s', end=True)
 
@@ -102,25 +111,37 @@ class Walk:
             if code := self._run_step(stage, step, log):
                 self.failed.append((step, log, code))
                 return
-            step.took, step.share = time.monotonic() - begun, 1.
+            step.took, step.share = time.monotonic() - begun, 1.0
 
     def _run_step(self, stage: Stage, step: Step, log: Path) -> int:
-        threads = str(max(1, (os.cpu_count() or 1) // len(stage.lanes) if len(stage.lanes) > 1 else (os.cpu_count() or 2) // 2))
-        environment = dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, [str(ROOT), os.environ.get('PYTHONPATH')])))
+        threads = str(
+            max(1, (os.cpu_count() or 1) // len(stage.lanes) if len(stage.lanes) > 1 else (os.cpu_count() or 2) // 2)
+        )
+        environment = dict(
+            os.environ, PYTHONPATH=os.pathsep.join(filter(None, [str(ROOT), os.environ.get('PYTHONPATH')]))
+        )
         environment.setdefault('OMP_NUM_THREADS', threads)
         with open(log, 'w') as file:
-            process = subprocess.Popen([sys.executable, *step.command], cwd=ROOT, env=environment, text=True,
-                                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            process = subprocess.Popen(
+                [sys.executable, *step.command],
+                cwd=ROOT,
+                env=environment,
+                text=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+            )
             for line in process.stdout:
                 file.write(line)
                 if found := PROGRESS.search(line):
                     epoch, done, total = int(found[1] or 1), int(found[2]), int(found[3])
-                    step.share = min(1., (epoch - 1 + done / total) / step.epochs)
+                    step.share = min(1.0, (epoch - 1 + done / total) / step.epochs)
                     loss = re.search(r'\bloss: [\d.]+', line)
                     step.latest = loss[0] if loss else 'testing'
                     # A line every few seconds is enough where the output goes to a file.
                     if time.monotonic() - self.shown > (1 if self.tty else 15):
-                        self._show(stage, '; '.join(f'{running.name} {running.latest}' for running in self._running(stage)))
+                        self._show(
+                            stage, '; '.join(f'{running.name} {running.latest}' for running in self._running(stage))
+                        )
             return process.wait()
 
     @staticmethod
@@ -143,8 +164,12 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/quickstart'))
     parser.add_argument('--seed', type=int, default=0, help='of the fine-tuning runs (and of the pre-training here)')
-    parser.add_argument('--pretrain-only-here', action='store_true',
-                        help='start the MAE column from the few minutes of pre-training done here, not from the weights in the repository')
+    parser.add_argument(
+        '--pretrain-only-here',
+        action='store_true',
+        help='start the MAE column from the few minutes of pre-training done here, not from the weights in the '
+        'repository',
+    )
     return parser.parse_args()
 
 
@@ -155,24 +180,85 @@ def main() -> None:
     scenes = work / 'scenes'
     pretrained = str(work / 'mae') if args.pretrain_only_here else 'configs/quickstart/vit_scenes.safetensors'
     stages = [
-        Stage('Make scenes: photos without labels, and labelled ones in COCO and ADE20K layout',
-              [[Step('scenes', ['-m', 'mae_transfer.data.scenes', str(scenes)], 20)]]),
-        Stage('Pre-train a small MAE on the photos, the loss falls; judge it on held-out photos', [[
-            Step('MAE', ['tools/train.py', 'configs/quickstart/mae_pretrain.py', '--work-dir', str(work / 'mae'),
-                         '--cfg-options', f'data_root={scenes}/photos', seed], 110, epochs=4),
-            Step('MAE', ['tools/test.py', 'configs/quickstart/mae_pretrain.py', str(work / 'mae'), '--work-dir', str(work / 'mae_test'),
-                         '--cfg-options', f'data_root={scenes}/photos'], 12)]]),
+        Stage(
+            'Make scenes: photos without labels, and labelled ones in COCO and ADE20K layout',
+            [[Step('scenes', ['-m', 'mae_transfer.data.scenes', str(scenes)], 20)]],
+        ),
+        Stage(
+            'Pre-train a small MAE on the photos, the loss falls; judge it on held-out photos',
+            [
+                [
+                    Step(
+                        'MAE',
+                        [
+                            'tools/train.py',
+                            'configs/quickstart/mae_pretrain.py',
+                            '--work-dir',
+                            str(work / 'mae'),
+                            '--cfg-options',
+                            f'data_root={scenes}/photos',
+                            seed,
+                        ],
+                        110,
+                        epochs=4,
+                    ),
+                    Step(
+                        'MAE',
+                        [
+                            'tools/test.py',
+                            'configs/quickstart/mae_pretrain.py',
+                            str(work / 'mae'),
+                            '--work-dir',
+                            str(work / 'mae_test'),
+                            '--cfg-options',
+                            f'data_root={scenes}/photos',
+                        ],
+                        12,
+                    ),
+                ]
+            ],
+        ),
     ]
-    for task, title, data, epochs, seconds, dump in (('maskrcnn', 'Mask R-CNN', 'coco', 8, 120, 'outfile_prefix'),
-                                                     ('upernet', 'UperNet', 'ade', 1, 90, 'output_dir')):
+    for task, title, data, epochs, seconds, dump in (
+        ('maskrcnn', 'Mask R-CNN', 'coco', 8, 120, 'outfile_prefix'),
+        ('upernet', 'UperNet', 'ade', 1, 90, 'output_dir'),
+    ):
         lanes = []
         for start, weights in (('random', 'none'), ('mae', pretrained)):
             config, run, root = f'configs/quickstart/{task}.py', work / f'{task}_{start}', f'data_root={scenes}/{data}/'
-            lanes.append([
-                Step(f'from {start}', ['tools/train.py', config, '--work-dir', str(run), '--cfg-options', root, f'pretrained={weights}', seed],
-                     seconds, epochs),
-                Step(f'from {start}', ['tools/test.py', config, str(run), '--work-dir', f'{run}_test', '--cfg-options', root,
-                                       f'test_evaluator.{dump}={run}/predictions'], 20)])
+            lanes.append(
+                [
+                    Step(
+                        f'from {start}',
+                        [
+                            'tools/train.py',
+                            config,
+                            '--work-dir',
+                            str(run),
+                            '--cfg-options',
+                            root,
+                            f'pretrained={weights}',
+                            seed,
+                        ],
+                        seconds,
+                        epochs,
+                    ),
+                    Step(
+                        f'from {start}',
+                        [
+                            'tools/test.py',
+                            config,
+                            str(run),
+                            '--work-dir',
+                            f'{run}_test',
+                            '--cfg-options',
+                            root,
+                            f'test_evaluator.{dump}={run}/predictions',
+                        ],
+                        20,
+                    ),
+                ]
+            )
         stages.append(Stage(f'{title} from random and from MAE weights, same schedule and seed; test both', lanes))
     walk = Walk(stages, work / 'logs')
     walk.run()
@@ -192,14 +278,22 @@ def draw(work: Path, scenes: Path) -> None:
     """Write the pictures of the MAE column's predictions beside the truth."""
     from mae_transfer.data.scenes import SEMANTIC_CLASSES, SEMANTIC_PALETTE
     from mae_transfer.visualization.predictions import detection_sheet, segmentation_sheet
+
     for start in ('random', 'mae'):
         coco, ade = scenes / 'coco', scenes / 'ade'
-        detection_sheet(coco / 'annotations' / 'instances_val2017.json', coco / 'val2017',
-                        work / f'maskrcnn_{start}' / 'predictions.segm.json').save(work / f'detection_{start}.png')
+        detection_sheet(
+            coco / 'annotations' / 'instances_val2017.json',
+            coco / 'val2017',
+            work / f'maskrcnn_{start}' / 'predictions.segm.json',
+        ).save(work / f'detection_{start}.png')
         truths = sorted((ade / 'annotations' / 'validation').glob('*.png'))[:8]
-        segmentation_sheet([ade / 'images' / 'validation' / f'{truth.stem}.jpg' for truth in truths], truths,
-                           [work / f'upernet_{start}' / 'predictions' / truth.name for truth in truths],
-                           SEMANTIC_CLASSES, SEMANTIC_PALETTE).save(work / f'segmentation_{start}.png')
+        segmentation_sheet(
+            [ade / 'images' / 'validation' / f'{truth.stem}.jpg' for truth in truths],
+            truths,
+            [work / f'upernet_{start}' / 'predictions' / truth.name for truth in truths],
+            SEMANTIC_CLASSES,
+            SEMANTIC_PALETTE,
+        ).save(work / f'segmentation_{start}.png')
     last = work / 'mae' / 'reconstructions' / 'last.png'
     (work / 'reconstructions.png').write_bytes(last.read_bytes())
 
@@ -212,21 +306,36 @@ def report(work: Path, walk: Walk, args: argparse.Namespace) -> None:
             took[Path(step.command[step.command.index('--work-dir') + 1]).name] = step.took / 60
     rows = {}
     for start in ('random', 'mae'):
-        detection, segmentation = newest_metrics(work / f'maskrcnn_{start}_test'), newest_metrics(work / f'upernet_{start}_test')
-        rows[start] = (100 * detection['coco/bbox_mAP'], 100 * detection['coco/segm_mAP'], segmentation['mIoU'],
-                       took[f'maskrcnn_{start}'] + took[f'upernet_{start}'])
+        detection, segmentation = (
+            newest_metrics(work / f'maskrcnn_{start}_test'),
+            newest_metrics(work / f'upernet_{start}_test'),
+        )
+        rows[start] = (
+            100 * detection['coco/bbox_mAP'],
+            100 * detection['coco/segm_mAP'],
+            segmentation['mIoU'],
+            took[f'maskrcnn_{start}'] + took[f'upernet_{start}'],
+        )
     reconstruction = newest_metrics(work / 'mae_test')['reconstruction/masked_loss']
-    source = (f'the {took["mae"]:.1f} minutes of pre-training done here' if args.pretrain_only_here else
-              'configs/quickstart/vit_scenes.safetensors, pre-trained by this project on such scenes for longer\n'
-              '(configs/quickstart/mae_pretrain_long.py); --pretrain-only-here uses the minutes done here instead')
+    source = (
+        f'the {took["mae"]:.1f} minutes of pre-training done here'
+        if args.pretrain_only_here
+        else 'configs/quickstart/vit_scenes.safetensors, pre-trained by this project on such scenes for longer\n'
+        '(configs/quickstart/mae_pretrain_long.py); --pretrain-only-here uses the minutes done here instead'
+    )
     lines = ['| weights | box AP | mask AP | mIoU | minutes of fine-tuning |', '|---|---|---|---|---|']
-    lines += [f'| {"MAE" if start == "mae" else start} | {box:.1f} | {mask:.1f} | {miou:.1f} | {minutes:.1f} |'
-              for start, (box, mask, miou, minutes) in rows.items()]
+    lines += [
+        f'| {"MAE" if start == "mae" else start} | {box:.1f} | {mask:.1f} | {miou:.1f} | {minutes:.1f} |'
+        for start, (box, mask, miou, minutes) in rows.items()
+    ]
     table = '\n'.join(lines)
     total = (time.monotonic() - walk.started) / 60
-    text = (f'\n{table}\n\nSeed {args.seed}, 96 labelled scenes, same schedule for both rows. MAE weights: {source}.\n'
-            f'Reconstruction loss on held-out photos after the pre-training done here: {reconstruction:.4f}.\n'
-            f'Pictures: {work}/reconstructions.png, detection_mae.png, segmentation_mae.png (and _random.png). All in {total:.1f} minutes.')
+    text = (
+        f'\n{table}\n\nSeed {args.seed}, 96 labelled scenes, same schedule for both rows. MAE weights: {source}.\n'
+        f'Reconstruction loss on held-out photos after the pre-training done here: {reconstruction:.4f}.\n'
+        f'Pictures: {work}/reconstructions.png, detection_mae.png, segmentation_mae.png (and _random.png). All in '
+        f'{total:.1f} minutes.'
+    )
     (work / 'table.md').write_text(text.strip() + '\n')
     print(text)
 

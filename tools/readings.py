@@ -1,4 +1,6 @@
-"""What tools/read_vit.py and tools/ablate.py share: runs of tools/train.py and tools/test.py that are done once, and their accuracy."""
+"""What tools/read_vit.py and tools/ablate.py share: runs of tools/train.py and tools/test.py that are done once, and
+their accuracy."""
+
 from __future__ import annotations
 
 import json
@@ -24,6 +26,7 @@ class Reading(NamedTuple):
         kind: a key of :data:`JUDGED`, or how many blocks are tuned: '0', '.5', '1', ... 'all'.
         seed: of the run.
     """
+
     weights: str
     kind: str
     seed: int
@@ -37,7 +40,9 @@ class Reading(NamedTuple):
         folder = self.folder(work_dir)
         if not (folder / 'done').exists():
             return None
-        pattern, metric = ('*/*.json', JUDGED[self.kind]) if self.kind in JUDGED else ('*/vis_data/scalars.json', 'accuracy/top1')
+        pattern, metric = (
+            ('*/*.json', JUDGED[self.kind]) if self.kind in JUDGED else ('*/vis_data/scalars.json', 'accuracy/top1')
+        )
         newest = max(folder.glob(pattern), key=lambda path: path.parent if self.kind in JUDGED else path.parent.parent)
         return [json.loads(line) for line in newest.read_text().splitlines() if f'"{metric}"' in line][-1][metric]
 
@@ -57,10 +62,20 @@ class Reading(NamedTuple):
         if self.kind == 'fastprobe':
             options.append(f'test_cfg.seed={self.seed}')
         if not judged:
-            options += [f'pretrained={self.weights}', f"model.tuned_blocks={'None' if self.kind == 'all' else self.kind}"]
+            options += [
+                f'pretrained={self.weights}',
+                f'model.tuned_blocks={"None" if self.kind == "all" else self.kind}',
+            ]
         folder = self.folder(work_dir)
-        command = ['test' if judged else 'train', config_of(self.kind, configs), *([self.weights] if judged else []),
-                   '--work-dir', str(folder), '--cfg-options', *options]
+        command = [
+            'test' if judged else 'train',
+            config_of(self.kind, configs),
+            *([self.weights] if judged else []),
+            '--work-dir',
+            str(folder),
+            '--cfg-options',
+            *options,
+        ]
         name = f'{name}, {folder.name}' if name else folder.name
         if run_once(folder, command, name):
             print(f'{name}: {self.top1(work_dir):.2f}', flush=True)
@@ -108,8 +123,12 @@ def run_once(folder: Path, command: Sequence[str], name: str = '') -> bool:
     name, log = name or folder.name, folder / 'log.txt'
     print(f'{name} ...', flush=True)
     with open(log, 'w', encoding='utf-8') as file:
-        code = subprocess.run([sys.executable, str(ROOT / 'tools' / f'{command[0]}.py'), *command[1:]], cwd=ROOT, stdout=file,
-                              stderr=subprocess.STDOUT).returncode
+        code = subprocess.run(
+            [sys.executable, str(ROOT / 'tools' / f'{command[0]}.py'), *command[1:]],
+            cwd=ROOT,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        ).returncode
     if code:
         last = log.read_text().strip().splitlines()[-1:]
         raise UserError(f'{name} ended with exit code {code}: {" ".join(last).removeprefix("error: ")} ({log})')

@@ -1,5 +1,6 @@
 #!/usr/bin/env python
 """Draw what a pre-trained MAE makes of photos: masked, reconstructed, whole."""
+
 import argparse
 
 import torch
@@ -34,7 +35,7 @@ def main() -> None:
     load_whole_model(model, str(find_checkpoint(args.checkpoint)))
     settings = {key: value for key, value in cfg.test_dataloader.dataset.items() if key != 'type'}
     if args.photos:
-        settings.update(data_root=args.photos, hold_out=1.)
+        settings.update(data_root=args.photos, hold_out=1.0)
     photos = Photos(**settings)
     batch = collate_photos([photos[i] for i in range(min(args.count, len(photos)))])
     torch.manual_seed(0)

@@ -1,5 +1,7 @@
 #!/usr/bin/env python
-"""Judge a checkpoint: reconstruction loss of an MAE, accuracy of a classifier, box and mask AP on COCO, mIoU, mAcc and aAcc on ADE20K."""
+"""Judge a checkpoint: reconstruction loss of an MAE, accuracy of a classifier, box and mask AP on COCO, mIoU, mAcc and
+aAcc on ADE20K."""
+
 import argparse
 
 from mae_transfer import checks, launch
@@ -12,11 +14,18 @@ def parse_args() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     launch.common_arguments(parser)
-    parser.add_argument('checkpoint', help='checkpoint of the whole model, or work_dir of its run; of the ViT for k-NN and the fast probe')
+    parser.add_argument(
+        'checkpoint',
+        help='checkpoint of the whole model, or work_dir of its run; of the ViT for k-NN and the fast probe',
+    )
     parser.add_argument('--per-class', action='store_true', help='print a table of the classes (classification)')
-    parser.add_argument('--shift', metavar='SET=FOLDER', help=f'judge on other images of ImageNet\'s classes: {", ".join(launch.SHIFTS)}')
+    parser.add_argument(
+        '--shift', metavar='SET=FOLDER', help=f"judge on other images of ImageNet's classes: {', '.join(launch.SHIFTS)}"
+    )
     parser.add_argument('--show-dir', metavar='DIR', help='write predictions beside the truth as pictures')
-    parser.add_argument('--tta', action='store_true', help='average predictions at several scales, mirrored too (semantic segmentation)')
+    parser.add_argument(
+        '--tta', action='store_true', help='average predictions at several scales, mirrored too (semantic segmentation)'
+    )
     return parser.parse_args()
 
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env python
 """Train what a config describes: MAE pre-training, classification, detection, segmentation."""
+
 import argparse
 
 from mae_transfer import launch
@@ -11,9 +12,14 @@ def parse_args() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     launch.common_arguments(parser)
-    parser.add_argument('--resume', nargs='?', const='auto', metavar='auto|FILE',
-                        help='go on with the last checkpoint of the work_dir, or with FILE; auto starts anew where there is none')
-    parser.add_argument('--load-from', metavar='FILE', help="start from the weights of the whole model in FILE")
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='auto|FILE',
+        help='go on with the last checkpoint of the work_dir, or with FILE; auto starts anew where there is none',
+    )
+    parser.add_argument('--load-from', metavar='FILE', help='start from the weights of the whole model in FILE')
     parser.add_argument('--amp', choices=tuple(launch.AMP_DTYPES), help="precision; default the config's")
     return parser.parse_args()
 

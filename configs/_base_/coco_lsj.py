@@ -1,11 +1,12 @@
 """COCO 2017 with large-scale jitter at 1024 x 1024, and its evaluation: the data of both COCO recipes.
 
-Source: Li 2021 (arXiv 2111.11429, App. A.2) and ViTDet (detectron2, `projects/ViTDet/configs/common/coco_loader_lsj.py`), which
-agree.
+Source: Li 2021 (arXiv 2111.11429, App. A.2) and ViTDet (detectron2,
+`projects/ViTDet/configs/common/coco_loader_lsj.py`), which agree.
 
 `data_root` is a folder in COCO 2017's layout: `annotations/instances_{train,val}2017.json`, `train2017/`, `val2017/`.
 `classes` are the names of the classes where they are not COCO's eighty: a tuple, or a file with one name a line.
 """
+
 _base_ = './dense_runtime.py'
 default_scope = 'mmdet'
 
@@ -13,13 +14,13 @@ data_root = 'data/coco/'
 classes = None
 image_size = (1024, 1024)
 
-# Large-scale jitter: a side of 102 to 2048 pixels, then a crop of 1024. The flip comes first, as in the original; it commutes with
-# the rest, and there the image is still small.
+# Large-scale jitter: a side of 102 to 2048 pixels, then a crop of 1024. The flip comes first, as in the original; it
+# commutes with the rest, and there the image is still small.
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
-    dict(type='RandomFlip', prob=.5),
-    dict(type='RandomResize', scale=image_size, ratio_range=(.1, 2.), keep_ratio=True),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='RandomResize', scale=image_size, ratio_range=(0.1, 2.0), keep_ratio=True),
     dict(type='RandomCrop', crop_type='absolute', crop_size=image_size, recompute_bbox=True, allow_negative_crop=True),
     # keep_empty=True would mean: draw another image. A crop that shows no object is kept, as background.
     dict(type='FilterAnnotations', min_gt_bbox_wh=(1e-2, 1e-2), keep_empty=False),
@@ -42,7 +43,9 @@ train_dataloader = dict(
         ann_file='annotations/instances_train2017.json',
         data_prefix=dict(img='train2017/'),
         filter_cfg=dict(filter_empty_gt=True, min_size=32),
-        pipeline=train_pipeline))
+        pipeline=train_pipeline,
+    ),
+)
 val_dataloader = dict(
     batch_size=1,
     num_workers=4,
@@ -55,10 +58,13 @@ val_dataloader = dict(
         ann_file='annotations/instances_val2017.json',
         data_prefix=dict(img='val2017/'),
         test_mode=True,
-        pipeline=test_pipeline))
+        pipeline=test_pipeline,
+    ),
+)
 test_dataloader = val_dataloader
 val_evaluator = dict(
-    type='mae_transfer.CocoAP', ann_file=data_root + 'annotations/instances_val2017.json', metric=['bbox', 'segm'])
+    type='mae_transfer.CocoAP', ann_file=data_root + 'annotations/instances_val2017.json', metric=['bbox', 'segm']
+)
 test_evaluator = val_evaluator
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')

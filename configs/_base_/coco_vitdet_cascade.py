@@ -1,12 +1,15 @@
-"""What ViTDet with cascaded box heads shares for every ViT: detectron2's `cascade_mask_rcnn_vitdet_*.py` (arXiv 2203.16527).
+"""What ViTDet with cascaded box heads shares for every ViT: detectron2's `cascade_mask_rcnn_vitdet_*.py` (arXiv
+2203.16527).
 
-Three box heads, each on the boxes of the one before, for IoU .5, .6 and .7 and with finer units of regression; one regression
-for all classes; one mask head. All else: coco_vitdet.py. As in the original, and other than MMDetection's `CascadeRoIHead`: see
-mae_transfer.CascadeBoxRoIHead.
+Three box heads, each on the boxes of the one before, for IoU .5, .6 and .7 and with finer units of regression; one
+regression for all classes; one mask head. All else: coco_vitdet.py. As in the original, and other than MMDetection's
+`CascadeRoIHead`: see mae_transfer.CascadeBoxRoIHead.
 """
+
 _base_ = ['./coco_vitdet.py']
 
-# Units of regression: 1/10 and 1/5, 1/20 and 1/10, 1/30 and 1/15, where the original writes 10 and 5, 20 and 10, 30 and 15.
+# Units of regression: 1/10 and 1/5, 1/20 and 1/10, 1/30 and 1/15, where the original writes 10 and 5, 20 and 10, 30 and
+# 15.
 box_heads = [
     dict(
         type='Shared4Conv1FCBBoxHead',
@@ -16,27 +19,38 @@ box_heads = [
         roi_feat_size=7,
         num_classes=80,
         norm_cfg=dict(type='mae_transfer.LayerNorm2d', eps=1e-6),
-        bbox_coder=dict(type='DeltaXYWHBBoxCoder', target_means=[0., 0., 0., 0.], target_stds=stds),
+        bbox_coder=dict(type='DeltaXYWHBBoxCoder', target_means=[0.0, 0.0, 0.0, 0.0], target_stds=stds),
         reg_class_agnostic=True,
-        loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.),
-        loss_bbox=dict(type='L1Loss', loss_weight=1.))
+        loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0),
+        loss_bbox=dict(type='L1Loss', loss_weight=1.0),
+    )
     for stds in ([1 / 10, 1 / 10, 1 / 5, 1 / 5], [1 / 20, 1 / 20, 1 / 10, 1 / 10], [1 / 30, 1 / 30, 1 / 15, 1 / 15])
 ]
 # Regions are drawn for the first head; the others take what they are given.
 stages = [
     dict(
         assigner=dict(
-            type='MaxIoUAssigner', pos_iou_thr=iou, neg_iou_thr=iou, min_pos_iou=iou, match_low_quality=False, ignore_iof_thr=-1),
+            type='MaxIoUAssigner',
+            pos_iou_thr=iou,
+            neg_iou_thr=iou,
+            min_pos_iou=iou,
+            match_low_quality=False,
+            ignore_iof_thr=-1,
+        ),
         sampler=sampler,
         mask_size=28,
         pos_weight=-1,
-        debug=False)
+        debug=False,
+    )
     for iou, sampler in [
-        (.5, dict(type='RandomSampler', num=512, pos_fraction=.25, neg_pos_ub=-1, add_gt_as_proposals=True)),
-        (.6, dict(type='PseudoSampler')),
-        (.7, dict(type='PseudoSampler')),
+        (0.5, dict(type='RandomSampler', num=512, pos_fraction=0.25, neg_pos_ub=-1, add_gt_as_proposals=True)),
+        (0.6, dict(type='PseudoSampler')),
+        (0.7, dict(type='PseudoSampler')),
     ]
 ]
 model = dict(
-    roi_head=dict(type='mae_transfer.CascadeBoxRoIHead', num_stages=3, stage_loss_weights=[1., 1., 1.], bbox_head=box_heads),
-    train_cfg=dict(rcnn=stages))
+    roi_head=dict(
+        type='mae_transfer.CascadeBoxRoIHead', num_stages=3, stage_loss_weights=[1.0, 1.0, 1.0], bbox_head=box_heads
+    ),
+    train_cfg=dict(rcnn=stages),
+)

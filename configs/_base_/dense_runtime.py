@@ -1,4 +1,5 @@
 """What every dense transfer shares: saving, logging and the processes' environment."""
+
 custom_imports = dict(imports=['mae_transfer'], allow_failed_imports=False)
 
 default_hooks = dict(
@@ -6,12 +7,12 @@ default_hooks = dict(
     logger=dict(type='mae_transfer.MainProcessLoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='CheckpointHook', max_keep_ckpts=2),
-    sampler_seed=dict(type='DistSamplerSeedHook'))
+    sampler_seed=dict(type='DistSamplerSeedHook'),
+)
 
 env_cfg = dict(
-    cudnn_benchmark=False,
-    mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
-    dist_cfg=dict(backend='nccl'))
+    cudnn_benchmark=False, mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0), dist_cfg=dict(backend='nccl')
+)
 vis_backends = [dict(type='LocalVisBackend')]
 custom_hooks = [dict(type='mae_transfer.NonFiniteLossHook', interval=50)]
 log_level = 'INFO'

@@ -1,7 +1,10 @@
-"""End-to-end fine-tuning on ImageNet-1k: the official PyTorch recipe (FINETUNE.md, main_finetune.py), here with ViT-B's values.
+"""End-to-end fine-tuning on ImageNet-1k: the official PyTorch recipe (FINETUNE.md, main_finetune.py), here with ViT-B's
+values.
 
-The paper's Table 9 differs: learning rate 1e-3, layer decay .75 and drop path .1 for B and L alike (.2 for H), no random erasing.
+The paper's Table 9 differs: learning rate 1e-3, layer decay .75 and drop path .1 for B and L alike (.2 for H), no
+random erasing.
 """
+
 _base_ = './classification.py'
 
 total_batch_size = 1024
@@ -9,21 +12,24 @@ base_lr = 5e-4  # 2e-3 at a batch of 1024
 
 model = dict(
     pooling='patch_mean',
-    label_smoothing=.1,
+    label_smoothing=0.1,
     data_preprocessor=dict(
-        erasing=dict(probability=.25, mode='pixel'),
-        mixup=dict(mixup_alpha=.8, cutmix_alpha=1., prob=1., switch_prob=.5)),
-    vit=dict(drop_path_rate=.1))
+        erasing=dict(probability=0.25, mode='pixel'),
+        mixup=dict(mixup_alpha=0.8, cutmix_alpha=1.0, prob=1.0, switch_prob=0.5),
+    ),
+    vit=dict(drop_path_rate=0.1),
+)
 train_dataloader = dict(dataset=dict(transform=dict(type='FineTuneCrop', auto_augment='rand-m9-mstd0.5-inc1')))
 
 optim_wrapper = dict(
     type='AutocastOptimWrapper',
     dtype='bfloat16',
     constructor='LayerDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(layer_decay=.65),
-    optimizer=dict(type='AdamW', betas=(.9, .999), weight_decay=.05))
+    paramwise_cfg=dict(layer_decay=0.65),
+    optimizer=dict(type='AdamW', betas=(0.9, 0.999), weight_decay=0.05),
+)
 
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=100, val_interval=5)
 param_scheduler = [
-    dict(type='WarmupCosineLR', warmup=5, end=100, min_lr=1e-6, by_epoch=True, convert_to_iter_based=True),
+    dict(type='WarmupCosineLR', warmup=5, end=100, min_lr=1e-6, by_epoch=True, convert_to_iter_based=True)
 ]

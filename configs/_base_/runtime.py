@@ -1,4 +1,5 @@
 """The runtime of pre-training and classification: hooks, log, seeds."""
+
 default_scope = 'mae_transfer'
 custom_imports = dict(imports=['mae_transfer'], allow_failed_imports=False)
 
@@ -10,7 +11,8 @@ default_hooks = dict(
     logger=dict(type='mae_transfer.MainProcessLoggerHook', interval=20),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='CheckpointHook', interval=20, max_keep_ckpts=2),
-    sampler_seed=dict(type='DistSamplerSeedHook'))
+    sampler_seed=dict(type='DistSamplerSeedHook'),
+)
 
 # MMEngine's default pattern averages over the run whatever has 'loss' or 'time' in its name, validations too.
 log_processor = dict(type='LogProcessor', by_epoch=True, mean_pattern=r'^(loss|time|data_time|grad_norm)')

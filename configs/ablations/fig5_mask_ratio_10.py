@@ -5,8 +5,9 @@ Known to reach: 83.2 top-1 after fine-tuning, 54.6 after linear probing (quoted:
 Cost: hours not published; 2.93 of the baseline's FLOPs (tools/measure_cost.py).
 Command: tools/dist_train.sh configs/ablations/fig5_mask_ratio_10.py 8
 """
+
 _base_ = ['_baseline.py']
 
 published = dict(table='Fig. 5', axis='masking ratio (%)', row=10, finetune=83.2, linear=54.6)
 
-model = dict(masking=dict(ratio=.1))
+model = dict(masking=dict(ratio=0.1))

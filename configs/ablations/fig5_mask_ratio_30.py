@@ -5,8 +5,9 @@ Known to reach: 83.4 top-1 after fine-tuning, 61.7 after linear probing (quoted:
 Cost: hours not published; 2.33 of the baseline's FLOPs (tools/measure_cost.py).
 Command: tools/dist_train.sh configs/ablations/fig5_mask_ratio_30.py 8
 """
+
 _base_ = ['_baseline.py']
 
 published = dict(table='Fig. 5', axis='masking ratio (%)', row=30, finetune=83.4, linear=61.7)
 
-model = dict(masking=dict(ratio=.3))
+model = dict(masking=dict(ratio=0.3))

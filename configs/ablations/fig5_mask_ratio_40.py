@@ -5,8 +5,9 @@ Known to reach: 84.7 top-1 after fine-tuning, 67.0 after linear probing (quoted:
 Cost: hours not published; 2.03 of the baseline's FLOPs (tools/measure_cost.py).
 Command: tools/dist_train.sh configs/ablations/fig5_mask_ratio_40.py 8
 """
+
 _base_ = ['_baseline.py']
 
 published = dict(table='Fig. 5', axis='masking ratio (%)', row=40, finetune=84.7, linear=67.0)
 
-model = dict(masking=dict(ratio=.4))
+model = dict(masking=dict(ratio=0.4))

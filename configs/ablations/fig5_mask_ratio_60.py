@@ -5,8 +5,9 @@ Known to reach: 85.0 top-1 after fine-tuning, 71.8 after linear probing (quoted:
 Cost: hours not published; 1.43 of the baseline's FLOPs (tools/measure_cost.py).
 Command: tools/dist_train.sh configs/ablations/fig5_mask_ratio_60.py 8
 """
+
 _base_ = ['_baseline.py']
 
 published = dict(table='Fig. 5', axis='masking ratio (%)', row=60, finetune=85.0, linear=71.8)
 
-model = dict(masking=dict(ratio=.6))
+model = dict(masking=dict(ratio=0.6))

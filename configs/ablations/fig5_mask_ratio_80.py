@@ -5,8 +5,9 @@ Known to reach: 84.5 top-1 after fine-tuning, 71.8 after linear probing (quoted:
 Cost: hours not published; 0.85 of the baseline's FLOPs (tools/measure_cost.py).
 Command: tools/dist_train.sh configs/ablations/fig5_mask_ratio_80.py 8
 """
+
 _base_ = ['_baseline.py']
 
 published = dict(table='Fig. 5', axis='masking ratio (%)', row=80, finetune=84.5, linear=71.8)
 
-model = dict(masking=dict(ratio=.8))
+model = dict(masking=dict(ratio=0.8))

@@ -5,8 +5,9 @@ Known to reach: 83.0 top-1 after fine-tuning, 66.1 after linear probing (quoted:
 Cost: hours not published; 0.55 of the baseline's FLOPs (tools/measure_cost.py).
 Command: tools/dist_train.sh configs/ablations/fig5_mask_ratio_90.py 8
 """
+
 _base_ = ['_baseline.py']
 
 published = dict(table='Fig. 5', axis='masking ratio (%)', row=90, finetune=83.0, linear=66.1)
 
-model = dict(masking=dict(ratio=.9))
+model = dict(masking=dict(ratio=0.9))

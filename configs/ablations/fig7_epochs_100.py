@@ -5,11 +5,10 @@ Known to reach: 82.3 top-1 after fine-tuning, 57.3 after linear probing (quoted:
 Cost: hours not published; 0.125 of the baseline's steps.
 Command: tools/dist_train.sh configs/ablations/fig7_epochs_100.py 8
 """
+
 _base_ = ['_baseline.py']
 
 published = dict(table='Fig. 7', axis='epochs of pre-training', row=100, finetune=82.3, linear=57.3)
 
 train_cfg = dict(max_epochs=100)
-param_scheduler = [
-    dict(type='WarmupCosineLR', warmup=40, end=100, by_epoch=True, convert_to_iter_based=True),
-]
+param_scheduler = [dict(type='WarmupCosineLR', warmup=40, end=100, by_epoch=True, convert_to_iter_based=True)]

@@ -5,6 +5,7 @@ Known to reach: 84.8 top-1 after fine-tuning, 65.5 after linear probing (quoted:
 Cost: hours not published; 0.78 of the baseline's FLOPs (tools/measure_cost.py).
 Command: tools/dist_train.sh configs/ablations/table1a_decoder_depth_1.py 8
 """
+
 _base_ = ['_baseline.py']
 
 published = dict(table='Table 1a', axis='decoder depth (blocks)', row=1, finetune=84.8, linear=65.5)

@@ -5,6 +5,7 @@ Known to reach: 84.4 top-1 after fine-tuning, 73.3 after linear probing (quoted:
 Cost: hours not published; 1.13 of the baseline's FLOPs (tools/measure_cost.py).
 Command: tools/dist_train.sh configs/ablations/table1a_decoder_depth_12.py 8
 """
+
 _base_ = ['_baseline.py']
 
 published = dict(table='Table 1a', axis='decoder depth (blocks)', row=12, finetune=84.4, linear=73.3)

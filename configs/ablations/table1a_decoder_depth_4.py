@@ -5,6 +5,7 @@ Known to reach: 84.9 top-1 after fine-tuning, 71.9 after linear probing (quoted:
 Cost: hours not published; 0.87 of the baseline's FLOPs (tools/measure_cost.py).
 Command: tools/dist_train.sh configs/ablations/table1a_decoder_depth_4.py 8
 """
+
 _base_ = ['_baseline.py']
 
 published = dict(table='Table 1a', axis='decoder depth (blocks)', row=4, finetune=84.9, linear=71.9)

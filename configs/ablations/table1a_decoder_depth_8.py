@@ -5,6 +5,7 @@ Known to reach: 84.9 top-1 after fine-tuning, 73.5 after linear probing (quoted:
 Cost: 15.4 hours on 128 TPU-v3 cores (quoted: MAE Table 2).
 Command: tools/dist_train.sh configs/ablations/table1a_decoder_depth_8.py 8
 """
+
 _base_ = ['_baseline.py']
 
 published = dict(table='Table 1a', axis='decoder depth (blocks)', row=8, finetune=84.9, linear=73.5)

@@ -6,6 +6,7 @@ Known to reach: 84.8 top-1 after fine-tuning, 71.3 after linear probing (quoted:
 Cost: hours not published; 0.81 of the baseline's FLOPs (tools/measure_cost.py).
 Command: tools/dist_train.sh configs/ablations/table1b_decoder_width_256.py 8
 """
+
 _base_ = ['_baseline.py']
 
 published = dict(table='Table 1b', axis='decoder width (channels)', row=256, finetune=84.8, linear=71.3)

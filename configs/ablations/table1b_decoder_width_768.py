@@ -6,6 +6,7 @@ Known to reach: 84.4 top-1 after fine-tuning, 73.1 after linear probing (quoted:
 Cost: hours not published; 1.31 of the baseline's FLOPs (tools/measure_cost.py).
 Command: tools/dist_train.sh configs/ablations/table1b_decoder_width_768.py 8
 """
+
 _base_ = ['_baseline.py']
 
 published = dict(table='Table 1b', axis='decoder width (channels)', row=768, finetune=84.4, linear=73.1)

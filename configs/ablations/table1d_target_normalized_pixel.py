@@ -5,6 +5,7 @@ Known to reach: 85.4 top-1 after fine-tuning, 73.9 after linear probing (quoted:
 Cost: hours not published; 1.00 of the baseline's FLOPs (tools/measure_cost.py).
 Command: tools/dist_train.sh configs/ablations/table1d_target_normalized_pixel.py 8
 """
+
 _base_ = ['_baseline.py']
 
 published = dict(table='Table 1d', axis='target', row='pixel, normalised', place=2, finetune=85.4, linear=73.9)

@@ -6,6 +6,7 @@ Known to reach: 84.6 top-1 after fine-tuning, 72.3 after linear probing (quoted:
 Cost: hours not published; 1.00 of the baseline's FLOPs (tools/measure_cost.py).
 Command: tools/dist_train.sh configs/ablations/table1d_target_pca.py 8
 """
+
 _base_ = ['_baseline.py']
 
 published = dict(table='Table 1d', axis='target', row='PCA', place=3, finetune=84.6, linear=72.3)

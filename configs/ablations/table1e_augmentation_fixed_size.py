@@ -5,6 +5,7 @@ Known to reach: 84.7 top-1 after fine-tuning, 73.1 after linear probing (quoted:
 Cost: hours not published; 1.00 of the baseline's FLOPs (tools/measure_cost.py).
 Command: tools/dist_train.sh configs/ablations/table1e_augmentation_fixed_size.py 8
 """
+
 _base_ = ['_baseline.py']
 
 published = dict(table='Table 1e', axis='augmentation', row='crop, fixed size', place=2, finetune=84.7, linear=73.1)

@@ -1,10 +1,11 @@
 """Fine-tuning of ViT-B/16 on CIFAR-100, its images enlarged to 224.
 
 Recipe: as on ImageNet-1k; MAE's paper has no number for CIFAR, and neither has this project.
-Data: cifar-100-python/ in data_root, as published. CIFAR-10: data_root with cifar-10-batches-py/ and model.num_classes=10. At a
-size of its own: model.vit.img_size=32 model.vit.patch_size=4, which resamples positions and patch embedding.
-Command: tools/dist_train.sh configs/transfer/cifar100_finetune_vitb.py 8
+Data: cifar-100-python/ in data_root, as published. CIFAR-10: data_root with cifar-10-batches-py/ and
+model.num_classes=10. At a size of its own: model.vit.img_size=32 model.vit.patch_size=4, which resamples positions and
+patch embedding. Command: tools/dist_train.sh configs/transfer/cifar100_finetune_vitb.py 8
 """
+
 _base_ = ['../in1k_finetune_vitb.py']
 
 data_root = 'data/cifar100/'

@@ -1,4 +1,5 @@
 """Every way to read a ViT by classification: fine-tuning, linear probing, partial fine-tuning, k-NN."""
+
 from .classifier import ViTClassifier
 from .fast_probe import FastProbeLoop
 from .knn import KNNLoop

@@ -1,4 +1,5 @@
 """A ViT with a linear classifier on top, trained whole, in part, or not at all below the head."""
+
 from __future__ import annotations
 
 import logging
@@ -26,12 +27,15 @@ class ViTClassifier(BaseModel):
     Args:
         vit: config of the :class:`~mae_transfer.vit.ViT`.
         num_classes: classes to tell apart; 0 for no head, where only :meth:`features` are asked for.
-        pooling: 'patch_mean': the mean of the patch tokens, then a LayerNorm of its own, ``fc_norm``, in the place of the ViT's
-            final norm (official fine-tuning); 'class_token': the class token after the final norm (linear probing).
-        head_std: std of the truncated normal that the classifier's weight is drawn from (2e-5 in fine-tuning, .01 in probing).
+        pooling: 'patch_mean': the mean of the patch tokens, then a LayerNorm of its own, ``fc_norm``, in the place of
+            the ViT's final norm (official fine-tuning); 'class_token': the class token after the final norm (linear
+            probing).
+        head_std: std of the truncated normal that the classifier's weight is drawn from (2e-5 in fine-tuning, .01 in
+            probing).
         batch_norm: whether a BatchNorm without affine stands before the classifier (linear probing, MAE App. A.1).
-        tuned_blocks: how many of the last blocks are trained; None: all, and the embeddings. .5: the last block's MLP with its
-            norm; 0: none, so only what is new: ``fc_norm`` and the head. The rest stays as loaded, with stochastic depth off.
+        tuned_blocks: how many of the last blocks are trained; None: all, and the embeddings. .5: the last block's MLP
+            with its norm; 0: none, so only what is new: ``fc_norm`` and the head. The rest stays as loaded, with
+            stochastic depth off.
         label_smoothing: share of a label that is spread over all classes.
         data_preprocessor: config of the :class:`~mae_transfer.classify.LabelledPreprocessor`.
 
@@ -41,14 +45,25 @@ class ViTClassifier(BaseModel):
         UserError: an unknown pooling; a number of tuned blocks that the ViT does not have.
     """
 
-    def __init__(self, vit: dict, num_classes: int = 1000, pooling: str = 'patch_mean', head_std: float = 2e-5,
-                 batch_norm: bool = False, tuned_blocks: float | None = None, label_smoothing: float = 0.,
-                 data_preprocessor: dict | None = None, init_cfg: dict | None = None):
+    def __init__(
+        self,
+        vit: dict,
+        num_classes: int = 1000,
+        pooling: str = 'patch_mean',
+        head_std: float = 2e-5,
+        batch_norm: bool = False,
+        tuned_blocks: float | None = None,
+        label_smoothing: float = 0.0,
+        data_preprocessor: dict | None = None,
+        init_cfg: dict | None = None,
+    ):
         if pooling not in ('patch_mean', 'class_token'):
             raise UserError(f"pooling is 'patch_mean' or 'class_token'; found '{pooling}'")
         depth = resolve_size(vit.get('arch', 'base')).depth
-        if tuned_blocks is not None and tuned_blocks not in (.5, *range(depth + 1)):
-            raise UserError(f'tuned_blocks is .5 or a whole number from 0 to {depth}, the depth of the ViT; found {tuned_blocks}')
+        if tuned_blocks is not None and tuned_blocks not in (0.5, *range(depth + 1)):
+            raise UserError(
+                f'tuned_blocks is .5 or a whole number from 0 to {depth}, the depth of the ViT; found {tuned_blocks}'
+            )
         frozen_blocks = 0 if tuned_blocks is None else depth - math.ceil(tuned_blocks)
         # In our own scope, so that short names work under any default scope of the runner.
         with MODELS.switch_scope_and_registry(SCOPE):
@@ -70,7 +85,7 @@ class ViTClassifier(BaseModel):
         """What is frozen that the ViT does not freeze with its blocks."""
         if tuned_blocks == 0:
             return [self.vit.norm]
-        if tuned_blocks == .5:
+        if tuned_blocks == 0.5:
             last = self.vit.blocks[-1]
             return [last.norm1, last.attn, last.drop_path1]
         return []
@@ -94,7 +109,8 @@ class ViTClassifier(BaseModel):
         self._is_init = True
 
     def load_weights(self, source: str | Path, need_head: bool = False) -> None:
-        """Load a checkpoint of any known layout (:func:`~mae_transfer.vit.checkpoint.load_vit`), with its head where that fits.
+        """Load a checkpoint of any known layout (:func:`~mae_transfer.vit.checkpoint.load_vit`), with its head where
+        that fits.
 
         Args:
             source: file or folder.
@@ -108,8 +124,10 @@ class ViTClassifier(BaseModel):
         if not self.num_classes:
             return
         wanted = {name: value for name, value in self.state_dict().items() if name.startswith(('fc_norm.', 'head.'))}
-        trouble = self._head_trouble({name: value.shape for name, value in weights.head.items()},
-                                     {name: value.shape for name, value in wanted.items()})
+        trouble = self._head_trouble(
+            {name: value.shape for name, value in weights.head.items()},
+            {name: value.shape for name, value in wanted.items()},
+        )
         if trouble and need_head:
             raise CheckpointError(f'{weights.source}: {trouble}; choose a fine-tuned checkpoint for this config')
         if trouble:
@@ -124,21 +142,26 @@ class ViTClassifier(BaseModel):
     def _head_trouble(self, found: dict, wanted: dict) -> str | None:
         """Why a checkpoint's head cannot be this model's; None where it can."""
         if not isinstance(self.head_norm, nn.Identity):
-            return 'the batch norm before it is a probe\'s own'
+            return "the batch norm before it is a probe's own"
         if 'head.weight' not in found:
             return 'the checkpoint has none'
         if ('fc_norm.weight' in found) != ('fc_norm.weight' in wanted):
-            return f"the checkpoint's does not go with pooling '{self.pooling}' (it has {'an' if 'fc_norm.weight' in found else 'no'} fc_norm)"
+            kind = 'an' if 'fc_norm.weight' in found else 'no'
+            return f"the checkpoint's does not go with pooling '{self.pooling}' (it has {kind} fc_norm)"
         if found['head.weight'] != wanted.get('head.weight'):
             return f"the checkpoint's is for {found['head.weight'][0]} classes, the model has {self.num_classes}"
-        return None if found.keys() >= wanted.keys() else f"the checkpoint lacks {', '.join(sorted(wanted.keys() - found.keys()))}"
+        return (
+            None
+            if found.keys() >= wanted.keys()
+            else f'the checkpoint lacks {", ".join(sorted(wanted.keys() - found.keys()))}'
+        )
 
     def features(self, images: Tensor) -> Tensor:
         """One vector (B, D) for each of the images (B, C, H, W), normed, before the head."""
         tokens = self.vit.tokens(images)
         if self.pooling == 'class_token':
             return tokens[:, 0]
-        return self.fc_norm(tokens[:, self.vit.num_prefix:].mean(1))
+        return self.fc_norm(tokens[:, self.vit.num_prefix :].mean(1))
 
     def forward(self, inputs: Tensor, labels: Tensor | None = None, mode: str = 'loss'):
         """One pass, as MMEngine's runner asks for it.

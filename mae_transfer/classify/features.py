@@ -1,4 +1,5 @@
 """The features of a whole data set, and the loop that judges a ViT by them."""
+
 from __future__ import annotations
 
 import logging
@@ -22,8 +23,10 @@ LOG_EVERY = 50
 class Features(NamedTuple):
     """What stands for the images of a data set, on the CPU, in the data set's order.
 
-    float16 halves the memory (ImageNet's train part at width 1024: 2.6 GB in each process); all arithmetic on it is float32.
+    float16 halves the memory (ImageNet's train part at width 1024: 2.6 GB in each process); all arithmetic on it is
+    float32.
     """
+
     values: Tensor  # (N, D) float16
     labels: Tensor  # (N,) int64
 
@@ -32,19 +35,19 @@ class Features(NamedTuple):
 def extract_features(model: nn.Module, dataloader: DataLoader, name: str, dtype: str = 'float32') -> Features:
     """Encode a whole data set once; every process does its share of each batch and ends with all of it.
 
-    What is gathered is put where its number in the data set says, so order, shuffling and the samples that a distributed
-    sampler repeats do not matter.
+    What is gathered is put where its number in the data set says, so order, shuffling and the samples that a
+    distributed sampler repeats do not matter.
 
     Args:
-        model: with ``data_preprocessor`` and ``features`` as of :class:`~mae_transfer.classify.ViTClassifier`; is left in
-            evaluation mode.
+        model: with ``data_preprocessor`` and ``features`` as of :class:`~mae_transfer.classify.ViTClassifier`; is left
+            in evaluation mode.
         dataloader: gives every process as many images, as ``DefaultSampler`` does.
         name: what the log and errors call the data set.
         dtype: of autocast while encoding: 'float32' for none, 'bfloat16' or 'float16'.
 
     Raises:
-        UserError: an unknown dtype; a data loader that drops images; labels that the data set's ``classes`` do not have;
-            features that are not finite.
+        UserError: an unknown dtype; a data loader that drops images; labels that the data set's ``classes`` do not
+            have; features that are not finite.
     """
     if dtype not in DTYPES:
         raise UserError(f"autocast dtype is one of {', '.join(DTYPES)}; found '{dtype}'")
@@ -54,7 +57,12 @@ def extract_features(model: nn.Module, dataloader: DataLoader, name: str, dtype:
     model.eval()
     device = next(model.parameters()).device
     count = len(dataloader.dataset)
-    values, labels, seen, skipped = None, torch.empty(count, dtype=torch.int64), torch.zeros(count, dtype=torch.bool), set()
+    values, labels, seen, skipped = (
+        None,
+        torch.empty(count, dtype=torch.int64),
+        torch.zeros(count, dtype=torch.bool),
+        set(),
+    )
     for step, batch in enumerate(dataloader, 1):
         with torch.autocast(device.type, DTYPES[dtype], enabled=dtype != 'float32'):
             encoded = model.features(model.data_preprocessor(batch, False)['inputs'])
@@ -68,7 +76,9 @@ def extract_features(model: nn.Module, dataloader: DataLoader, name: str, dtype:
             print_log(f'features of {name}: {step}/{len(dataloader)}', logger='current')
     if names := sorted(set().union(*all_gather_object(skipped))):
         shown = ', '.join(names[:20]) + (f' and {len(names) - 20} more' if len(names) > 20 else '')
-        print_log(f'{len(names)} unreadable photos of {name} were skipped: {shown}', logger='current', level=logging.WARNING)
+        print_log(
+            f'{len(names)} unreadable photos of {name} were skipped: {shown}', logger='current', level=logging.WARNING
+        )
     found = Features(values[seen], labels[seen])
     _check(found, name, len(dataloader.dataset.metainfo['classes']))
     return found
@@ -77,11 +87,15 @@ def extract_features(model: nn.Module, dataloader: DataLoader, name: str, dtype:
 def _check(features: Features, name: str, num_classes: int) -> None:
     """Refuse what no classifier can be made of; after gathering, so that all processes end together."""
     if broken := (~features.values.isfinite().all(1)).sum().item():
-        raise UserError(f'features of {broken} of {len(features.values)} images of {name} are not finite (NaN, or beyond 65504): '
-                        'is the checkpoint broken?')
+        raise UserError(
+            f'features of {broken} of {len(features.values)} images of {name} are not finite (NaN, or beyond 65504): '
+            'is the checkpoint broken?'
+        )
     least, greatest = features.labels.min().item(), features.labels.max().item()
     if least < 0 or greatest >= num_classes:
-        raise UserError(f'labels of {name} lie from {least} to {greatest}; its {num_classes} classes allow 0 to {num_classes - 1}')
+        raise UserError(
+            f'labels of {name} lie from {least} to {greatest}; its {num_classes} classes allow 0 to {num_classes - 1}'
+        )
 
 
 class FeatureLoop(BaseLoop):
@@ -91,16 +105,22 @@ class FeatureLoop(BaseLoop):
         runner: MMEngine's runner; its model is a :class:`~mae_transfer.classify.ViTClassifier`.
         dataloader: of the test images, ``test_dataloader``.
         evaluator: not used; MMEngine wants ``test_evaluator=[]`` in the config.
-        train_dataloader: of the train images, under the test images' transform. It stands in ``test_cfg`` because MMEngine
-            takes a ``train_dataloader`` of the config's own only together with an optimiser.
+        train_dataloader: of the train images, under the test images' transform. It stands in ``test_cfg`` because
+            MMEngine takes a ``train_dataloader`` of the config's own only together with an optimiser.
         dtype: of autocast while encoding, as in :func:`extract_features`.
 
     Raises:
         UserError: test images of classes that the train images do not have.
     """
 
-    def __init__(self, runner: Runner, dataloader: DataLoader | dict, train_dataloader: DataLoader | dict, evaluator: list = (),
-                 dtype: str = 'float32'):
+    def __init__(
+        self,
+        runner: Runner,
+        dataloader: DataLoader | dict,
+        train_dataloader: DataLoader | dict,
+        evaluator: list = (),
+        dtype: str = 'float32',
+    ):
         super().__init__(runner, dataloader)
         self.train_dataloader = runner.build_dataloader(train_dataloader, seed=runner.seed)
         self.dtype = dtype
@@ -129,7 +149,8 @@ class FeatureLoop(BaseLoop):
 
 
 def check_classes(train: tuple[str, ...], test: tuple[str, ...]) -> None:
-    """Refuse test images whose labels do not mean what they mean in train; the last classes of train may be missing in test.
+    """Refuse test images whose labels do not mean what they mean in train; the last classes of train may be missing in
+    test.
 
     Raises:
         UserError: a class that train does not have, or has under another label.
@@ -138,4 +159,7 @@ def check_classes(train: tuple[str, ...], test: tuple[str, ...]) -> None:
         if label >= len(train):
             raise UserError(f"train has {len(train)} classes, test {len(test)}: '{name}' is not among those of train")
         if name != train[label]:
-            raise UserError(f"label {label} is '{train[label]}' in train and '{name}' in test: classes must be the same, in one order")
+            raise UserError(
+                f"label {label} is '{train[label]}' in train and '{name}' in test: classes must be the same, in one "
+                'order'
+            )

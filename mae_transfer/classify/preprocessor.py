@@ -1,4 +1,5 @@
 """What fine-tuning does to images after they are normalised: mixing and erasing, on the device."""
+
 from __future__ import annotations
 
 from timm.data import Mixup
@@ -16,8 +17,8 @@ class LabelledPreprocessor(PhotoPreprocessor):
     Args:
         num_classes: classes of the mixed labels; :class:`~mae_transfer.classify.ViTClassifier` fills it in.
         erasing: settings of timm's ``RandomErasing``, e.g. ``dict(probability=.25, mode='pixel')``; None for none.
-        mixup: settings of timm's ``Mixup``, e.g. ``dict(mixup_alpha=.8, cutmix_alpha=1.)``; None for none. Smoothing of labels is
-            the classifier's: on mixed labels it comes to the same.
+        mixup: settings of timm's ``Mixup``, e.g. ``dict(mixup_alpha=.8, cutmix_alpha=1.)``; None for none. Smoothing of
+            labels is the classifier's: on mixed labels it comes to the same.
         mean, std: as of :class:`~mae_transfer.pretrain.PhotoPreprocessor`.
     """
 
@@ -25,10 +26,11 @@ class LabelledPreprocessor(PhotoPreprocessor):
         super().__init__(**normalisation)
         self.erasing, self.mixup = erasing, None
         if mixup is not None:
-            self.mixup = Mixup(num_classes=num_classes, label_smoothing=0., **mixup)
+            self.mixup = Mixup(num_classes=num_classes, label_smoothing=0.0, **mixup)
 
     def forward(self, data: dict, training: bool = False) -> dict:
-        """A batch of :func:`~mae_transfer.data.labelled.collate_labelled` to the arguments of ``ViTClassifier.forward``.
+        """A batch of :func:`~mae_transfer.data.labelled.collate_labelled` to the arguments of
+        ``ViTClassifier.forward``.
 
         Returns:
             ``inputs`` (B, C, H, W) float32; ``labels`` (B,) int64, or (B, num_classes) where images were mixed.
@@ -42,7 +44,9 @@ class LabelledPreprocessor(PhotoPreprocessor):
             inputs = RandomErasing(device=inputs.device, **self.erasing)(inputs)
         if training and self.mixup is not None:
             if len(inputs) % 2:
-                raise UserError(f'mixup and cutmix pair the images of a batch; found {len(inputs)} images: choose an even '
-                                'train_dataloader.batch_size with drop_last=True')
+                raise UserError(
+                    f'mixup and cutmix pair the images of a batch; found {len(inputs)} images: choose an even '
+                    'train_dataloader.batch_size with drop_last=True'
+                )
             inputs, labels = self.mixup(inputs, labels)
         return dict(inputs=inputs, labels=labels)

@@ -1,9 +1,11 @@
 """MMDetection's ``CocoMetric`` computed by faster-coco-eval, with pycocotools' numbers.
 
-MMDetection has a ``FasterCocoMetric``; but faster-coco-eval's summary takes AP over the largest of ``proposal_nums`` predictions of
-an image, and pycocotools' takes AP over 100 and AP50, AP75 and the three sizes over the largest, so the two differ where an image
-has more than 100. Here faster-coco-eval matches predictions and objects, which takes the time, and pycocotools sums up.
+MMDetection has a ``FasterCocoMetric``; but faster-coco-eval's summary takes AP over the largest of ``proposal_nums``
+predictions of an image, and pycocotools' takes AP over 100 and AP50, AP75 and the three sizes over the largest, so the
+two differ where an image has more than 100. Here faster-coco-eval matches predictions and objects, which takes the
+time, and pycocotools sums up.
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterator

@@ -2,14 +2,16 @@
 
 The wheel ``pip install onedl-mmcv`` fetches is pure Python: importing ``mmcv.ops``, and so MMDetection, fails with
 ``No module named 'mmcv._ext'``. Mask R-CNN and UperNet need only three of those ops: NMS, and RoIAlign forward and
-backward. torchvision has them, for the CPU and for CUDA. ``install`` puts a module with these under the name mmcv looks for.
+backward. torchvision has them, for the CPU and for CUDA. ``install`` puts a module with these under the name mmcv looks
+for.
 
-Which processes have them: every one that imported ``mae_transfer``. That covers forked workers, ranks and spawned workers
-of a script that imports it at its top (as all of ``tools/`` do: a spawned child runs its parent's script up to
+Which processes have them: every one that imported ``mae_transfer``. That covers forked workers, ranks and spawned
+workers of a script that imports it at its top (as all of ``tools/`` do: a spawned child runs its parent's script up to
 ``if __name__ == '__main__'`` before it unpickles anything), and spawned workers whose dataset, or the function they are
-to run, lives in this package. Not covered: a child spawned from a notebook, ``python -c`` or an interactive session that is
-handed nothing but objects of mmcv or MMDetection. It never hears of this package; start it from a script.
+to run, lives in this package. Not covered: a child spawned from a notebook, ``python -c`` or an interactive session
+that is handed nothing but objects of mmcv or MMDetection. It never hears of this package; start it from a script.
 """
+
 import importlib.abc
 import importlib.machinery
 import importlib.util
@@ -21,14 +23,15 @@ import warnings
 
 # Private to mmcv: the name under which mmcv/utils/ext_loader.py imports its compiled half, and MMEngine looks for it.
 EXTENSION = 'mmcv._ext'
-BUILD = "in a checkout of onedl-mmcv: MMCV_WITH_OPS=1 pip install --no-build-isolation ."
+BUILD = 'in a checkout of onedl-mmcv: MMCV_WITH_OPS=1 pip install --no-build-isolation .'
 
 
 def install() -> str:
     """Make ``mmcv.ops`` importable; idempotent, and without importing torch or mmcv unless a compiled mmcv is there.
 
     Returns:
-        Who serves mmcv's ops: ``'compiled'`` (mmcv itself), ``'torchvision'``, or ``'none'`` where mmcv is not installed.
+        Who serves mmcv's ops: ``'compiled'`` (mmcv itself), ``'torchvision'``, or ``'none'`` where mmcv is not
+        installed.
     """
     present = sys.modules.get(EXTENSION)
     if present is not None:
@@ -46,19 +49,24 @@ def install() -> str:
 def _loads(spec: importlib.machinery.ModuleSpec) -> bool:
     """Whether the compiled ops load; one built for another torch does not, and one warning says so."""
     import torch  # noqa: F401  the extension is linked against torch's libraries, which must be in the process first
+
     try:
         _load(spec)
     except (ImportError, OSError) as error:
         if _speaks():
             warnings.warn(
                 f"mmcv's compiled ops do not load with torch {torch.__version__} ({error}): torchvision serves nms and "
-                f'roi_align instead; to mend it, build mmcv for this torch, {BUILD}', RuntimeWarning, stacklevel=4)
+                f'roi_align instead; to mend it, build mmcv for this torch, {BUILD}',
+                RuntimeWarning,
+                stacklevel=4,
+            )
         return False
     return True
 
 
 def _load(spec: importlib.machinery.ModuleSpec) -> None:
-    # As `import mmcv._ext` would, less the import of its parent: whoever only pre-trains need not wait for mmcv and cv2.
+    # As `import mmcv._ext` would, less the import of its parent: whoever only pre-trains need not wait for mmcv and
+    # cv2.
     module = importlib.util.module_from_spec(spec)
     sys.modules[EXTENSION] = module
     try:
@@ -92,14 +100,17 @@ def _lacking(name: str):
         raise AttributeError(f'module {EXTENSION!r} has no attribute {name!r}')
 
     def op(*args, **kwargs):
-        raise RuntimeError(f'mmcv op {name!r} is not among those this install serves from torchvision (nms, roi_align); '
-                           f'for the others build mmcv, {BUILD}')
+        raise RuntimeError(
+            f'mmcv op {name!r} is not among those this install serves from torchvision (nms, roi_align); '
+            f'for the others build mmcv, {BUILD}'
+        )
 
     op.__name__ = name
     return op
 
 
-# The ops, with the names and the arguments of mmcv/ops/*.py; like the compiled ones, RoIAlign writes into buffers it is given.
+# The ops, with the names and the arguments of mmcv/ops/*.py; like the compiled ones, RoIAlign writes into buffers it is
+# given.
 
 
 def nms(boxes, scores, iou_threshold: float, offset: int):
@@ -113,51 +124,89 @@ def nms(boxes, scores, iou_threshold: float, offset: int):
     """
     import torch
     import torchvision
+
     # torchvision wants one type for both and, on the CPU, none below float32. Never down: scores would tie.
     dtype = torch.promote_types(torch.promote_types(boxes.dtype, scores.dtype), torch.float32)
     if offset:
-        # Moving the far corner by one is the same as widening; in double the sum is not rounded, in float32 it would be.
+        # Moving the far corner by one is the same as widening; in double the sum is not rounded, in float32 it would
+        # be.
         dtype = torch.float64
         boxes = torch.cat([boxes[:, :2].to(dtype), boxes[:, 2:].to(dtype) + offset], dim=1)
     return torchvision.ops.nms(boxes.to(dtype), scores.to(dtype), iou_threshold)
 
 
-def roi_align_forward(input, rois, output, argmax_y, argmax_x, aligned_height: int, aligned_width: int,
-                      spatial_scale: float, sampling_ratio: int, pool_mode: int, aligned: bool) -> None:
-    """Write into ``output`` (K, C, aligned_height, aligned_width) the boxes ``rois`` (K, 5) cut from ``input`` (N, C, H, W).
+def roi_align_forward(
+    input,
+    rois,
+    output,
+    argmax_y,
+    argmax_x,
+    aligned_height: int,
+    aligned_width: int,
+    spatial_scale: float,
+    sampling_ratio: int,
+    pool_mode: int,
+    aligned: bool,
+) -> None:
+    """Write into ``output`` (K, C, aligned_height, aligned_width) the boxes ``rois`` (K, 5) cut from ``input`` (N, C,
+    H, W).
 
     The ``argmax`` buffers belong to maximum pooling and stay as they are.
     """
     torch = _average_pooling(pool_mode)
     dtype = _working_dtype(input)
-    output.copy_(torch.ops.torchvision.roi_align(
-        input.to(dtype), rois.to(dtype), spatial_scale, aligned_height, aligned_width, sampling_ratio, aligned))
+    output.copy_(
+        torch.ops.torchvision.roi_align(
+            input.to(dtype), rois.to(dtype), spatial_scale, aligned_height, aligned_width, sampling_ratio, aligned
+        )
+    )
 
 
-def roi_align_backward(grad_output, rois, argmax_y, argmax_x, grad_input, aligned_height: int, aligned_width: int,
-                       spatial_scale: float, sampling_ratio: int, pool_mode: int, aligned: bool) -> None:
+def roi_align_backward(
+    grad_output,
+    rois,
+    argmax_y,
+    argmax_x,
+    grad_input,
+    aligned_height: int,
+    aligned_width: int,
+    spatial_scale: float,
+    sampling_ratio: int,
+    pool_mode: int,
+    aligned: bool,
+) -> None:
     """Write into ``grad_input`` (N, C, H, W) the gradient of the feature map.
 
     Raises:
-        RuntimeError: by torch, on CUDA under ``torch.use_deterministic_algorithms(True)``: the sum's order is not fixed.
+        RuntimeError: by torch, on CUDA under ``torch.use_deterministic_algorithms(True)``: the sum's order is not
+            fixed.
     """
     torch = _average_pooling(pool_mode)
     dtype = _working_dtype(grad_output)
     # Private to torchvision: the backward that its own autograd calls. mmcv has an autograd function of its own, so the
     # public differentiable `torchvision.ops.roi_align` would have to run the forward once more to be differentiated.
     grad = torch.ops.torchvision._roi_align_backward(
-        grad_output.to(dtype), rois.to(dtype), spatial_scale, aligned_height, aligned_width, *grad_input.shape,
-        sampling_ratio, aligned)
+        grad_output.to(dtype),
+        rois.to(dtype),
+        spatial_scale,
+        aligned_height,
+        aligned_width,
+        *grad_input.shape,
+        sampling_ratio,
+        aligned,
+    )
     grad_input.copy_(grad)
 
 
 def _average_pooling(pool_mode: int):
     """Return torch with torchvision's ops registered."""
     if pool_mode != 1:
-        raise RuntimeError("RoIAlign with pool_mode='max' is not served from torchvision: "
-                           f"use pool_mode='avg', or build mmcv, {BUILD}")
+        raise RuntimeError(
+            f"RoIAlign with pool_mode='max' is not served from torchvision: use pool_mode='avg', or build mmcv, {BUILD}"
+        )
     import torch
     import torchvision  # noqa: F401  importing it registers torch.ops.torchvision
+
     return torch
 
 
@@ -165,6 +214,7 @@ def _working_dtype(features):
     # Half precision is worked out in float32, as torchvision does under autocast: its CPU kernel takes no bfloat16, and
     # float32 boxes cast to bfloat16 would be whole pixels off.
     import torch
+
     return torch.promote_types(features.dtype, torch.float32)
 
 

@@ -1,10 +1,12 @@
 """MMEngine reads checkpoints as data, never as code.
 
-MMEngine tries the safe way first, and where a file asks for more, falls back to full unpickling, which runs what the file says;
-its list of harmless names holds ``getattr``; files from the web are unpickled fully at once. :func:`install` puts the reader of
-:mod:`mae_transfer.vit.checkpoint` in the place of all of these. What is left is not MMEngine's own reading of checkpoints:
-DeepSpeed's and ColossalAI's, and pickles of data (``mmengine.load('results.pkl')``, ``BaseDataset`` annotation files).
+MMEngine tries the safe way first, and where a file asks for more, falls back to full unpickling, which runs what the
+file says; its list of harmless names holds ``getattr``; files from the web are unpickled fully at once. :func:`install`
+puts the reader of :mod:`mae_transfer.vit.checkpoint` in the place of all of these. What is left is not MMEngine's own
+reading of checkpoints: DeepSpeed's and ColossalAI's, and pickles of data (``mmengine.load('results.pkl')``,
+``BaseDataset`` annotation files).
 """
+
 from __future__ import annotations
 
 import os
@@ -14,7 +16,8 @@ from urllib.parse import urlparse
 
 import torch
 from mmengine.dist import get_dist_info
-from mmengine.runner import CheckpointLoader, checkpoint as mmengine_checkpoint
+from mmengine.runner import CheckpointLoader
+from mmengine.runner import checkpoint as mmengine_checkpoint
 
 from ..vit.checkpoint import CheckpointError, read_checkpoint
 
@@ -25,8 +28,8 @@ _REMOTE = ('pavi://', r'(\S+\:)?s3://', r'(\S+\:)?petrel://')
 def install() -> None:
     """Make every way in which MMEngine loads a checkpoint weights-only; calling it again changes nothing.
 
-    Covers ``load_checkpoint``, ``Runner.load_checkpoint``, ``Runner.resume``, ``load_from``, ``PretrainedInit``, the inferencers
-    and ``CheckpointLoader`` with every scheme. A file that would run code raises
+    Covers ``load_checkpoint``, ``Runner.load_checkpoint``, ``Runner.resume``, ``load_from``, ``PretrainedInit``, the
+    inferencers and ``CheckpointLoader`` with every scheme. A file that would run code raises
     :class:`~mae_transfer.vit.checkpoint.CheckpointError`.
     """
     CheckpointLoader.register_scheme('', load_from_local, force=True)
@@ -52,7 +55,9 @@ def load_stream(file: str | BinaryIO, map_location: Any = None, weights_only: bo
     return read_checkpoint(file, map_location or 'cpu')
 
 
-def load_from_http(filename: str, map_location: Any = None, model_dir: str | None = None, progress: bool = False) -> dict:
+def load_from_http(
+    filename: str, map_location: Any = None, model_dir: str | None = None, progress: bool = False
+) -> dict:
     """Download a checkpoint once, then read it as a local file.
 
     Args:
@@ -80,4 +85,6 @@ def load_from_http(filename: str, map_location: Any = None, model_dir: str | Non
 
 def load_from_refused(filename: str, map_location: Any = None) -> dict:
     """For schemes that this version of MMEngine can only unpickle fully."""
-    raise CheckpointError(f"refused '{filename}': this MMEngine would unpickle it fully; fetch the file and give its local path")
+    raise CheckpointError(
+        f"refused '{filename}': this MMEngine would unpickle it fully; fetch the file and give its local path"
+    )

@@ -1,4 +1,5 @@
 """Label spaces: which classes there are, and in which order."""
+
 from __future__ import annotations
 
 import os
@@ -18,9 +19,9 @@ def resolve_classes(classes: Classes) -> tuple[str, ...] | None:
     """The names of a label space in label order; None where the source shall say.
 
     Args:
-        classes: None; 'imagenet' (the 1000 WordNet ids of ImageNet-1k); a number of classes without names; a sequence of names;
-            or a text file with one name a line, where a number that counts the lines may follow it (Places365's
-            ``categories_places365.txt``).
+        classes: None; 'imagenet' (the 1000 WordNet ids of ImageNet-1k); a number of classes without names; a sequence
+            of names; or a text file with one name a line, where a number that counts the lines may follow it
+            (Places365's ``categories_places365.txt``).
 
     Raises:
         UserError: no such file, no class, or a name twice.
@@ -33,7 +34,9 @@ def resolve_classes(classes: Classes) -> tuple[str, ...] | None:
         names = ImageNetInfo().label_names()
     elif isinstance(classes, str):
         if not Path(classes).is_file():
-            raise UserError(f"classes='{classes}' is no file: give one with a name a line, 'imagenet', a list of names or a number")
+            raise UserError(
+                f"classes='{classes}' is no file: give one with a name a line, 'imagenet', a list of names or a number"
+            )
         names = [line.strip() for line in Path(classes).read_text(encoding='utf-8').splitlines() if line.strip()]
         if all(line.split()[1:] == [str(label)] for label, line in enumerate(names)):
             names = [line.split()[0] for line in names]
@@ -63,20 +66,24 @@ def class_folders(root: Path) -> list[str]:
         UserError: no such folder, no folder in it.
     """
     if not root.is_dir():
-        raise UserError(f'data_root {root} does not exist: give a folder with a folder for each class (--cfg-options data_root=...)')
+        raise UserError(
+            f'data_root {root} does not exist: give a folder with a folder for each class (--cfg-options data_root=...)'
+        )
     with os.scandir(root) as entries:
         names = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith('.'))
     if not names:
         images = sum(name.lower().endswith(SUFFIXES) for name in os.listdir(root))
-        raise UserError(f'no class folder in {root}, and {images} images directly in it: expected {root}/<class>/<image>')
+        raise UserError(
+            f'no class folder in {root}, and {images} images directly in it: expected {root}/<class>/<image>'
+        )
     return names
 
 
 def folder_labels(folders: list[str], classes: tuple[str, ...] | None, root: Path) -> dict[str, int]:
     """Folder name to label, in label order.
 
-    Without ``classes``, by the sorted names, as torchvision's ImageFolder. With it, by the place of the name in ``classes``; or,
-    where every folder's name is a number and none a class (ImageNetV2), by that number.
+    Without ``classes``, by the sorted names, as torchvision's ImageFolder. With it, by the place of the name in
+    ``classes``; or, where every folder's name is a number and none a class (ImageNetV2), by that number.
 
     Raises:
         UserError: a folder that is no class.
@@ -88,6 +95,8 @@ def folder_labels(folders: list[str], classes: tuple[str, ...] | None, root: Pat
         place = {name: int(name) for name in folders if int(name) < len(classes)}
     strange = [name for name in folders if name not in place]
     if strange:
-        raise UserError(f"{root}: {len(strange)} of {len(folders)} class folders are not among the {len(classes)} classes, "
-                        f"the first is '{strange[0]}'")
+        raise UserError(
+            f'{root}: {len(strange)} of {len(folders)} class folders are not among the {len(classes)} classes, '
+            f"the first is '{strange[0]}'"
+        )
     return {name: place[name] for name in sorted(folders, key=place.__getitem__)}

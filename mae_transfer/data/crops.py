@@ -1,4 +1,6 @@
-"""Crops of labelled photos: fine-tuning, linear probing, evaluation. PIL images go in, uint8 tensors (C, h, w) come out."""
+"""Crops of labelled photos: fine-tuning, linear probing, evaluation. PIL images go in, uint8 tensors (C, h, w) come
+out."""
+
 from __future__ import annotations
 
 import math
@@ -21,7 +23,8 @@ _BICUBIC = InterpolationMode.BICUBIC
 
 @TRANSFORMS.register_module()
 class FineTuneCrop:
-    """A random crop, flipped and augmented, as MAE is fine-tuned (official main_finetune.py): timm's training transform.
+    """A random crop, flipped and augmented, as MAE is fine-tuned (official main_finetune.py): timm's training
+    transform.
 
     Normalisation and random erasing follow on the device, in that order.
 
@@ -36,24 +39,44 @@ class FineTuneCrop:
         UserError: a policy that timm does not know; both kinds of augmentation; a policy on images that are not RGB.
     """
 
-    def __init__(self, img_size: int | tuple[int, int], scale: tuple[float, float] = (.08, 1.),
-                 auto_augment: str | None = 'rand-m9-mstd0.5-inc1', color_jitter: float | tuple[float, ...] | None = None,
-                 hflip: float = .5):
+    def __init__(
+        self,
+        img_size: int | tuple[int, int],
+        scale: tuple[float, float] = (0.08, 1.0),
+        auto_augment: str | None = 'rand-m9-mstd0.5-inc1',
+        color_jitter: float | tuple[float, ...] | None = None,
+        hflip: float = 0.5,
+    ):
         if auto_augment and color_jitter is not None:
-            raise UserError(f"color_jitter={color_jitter} has no effect beside auto_augment='{auto_augment}': set one of them to None")
+            raise UserError(
+                f"color_jitter={color_jitter} has no effect beside auto_augment='{auto_augment}': set one of them to "
+                'None'
+            )
         self.auto_augment = auto_augment
         try:
             crop, augment, _ = create_transform(
-                to_2tuple(img_size), is_training=True, scale=tuple(scale), hflip=hflip, color_jitter=color_jitter,
-                auto_augment=auto_augment, interpolation='bicubic', separate=True)
+                to_2tuple(img_size),
+                is_training=True,
+                scale=tuple(scale),
+                hflip=hflip,
+                color_jitter=color_jitter,
+                auto_augment=auto_augment,
+                interpolation='bicubic',
+                separate=True,
+            )
         except (AssertionError, KeyError, ValueError) as error:
-            raise UserError(f"timm knows no augmentation auto_augment={auto_augment!r}, color_jitter={color_jitter!r}; MAE's is "
-                            "auto_augment='rand-m9-mstd0.5-inc1'") from error
+            raise UserError(
+                f"timm knows no augmentation auto_augment={auto_augment!r}, color_jitter={color_jitter!r}; MAE's is "
+                "auto_augment='rand-m9-mstd0.5-inc1'"
+            ) from error
         self.transform = v2.Compose([crop, augment, v2.PILToTensor()])
 
     def __call__(self, image: Image.Image) -> torch.Tensor:
         if self.auto_augment and image.mode != 'RGB':
-            raise UserError(f"auto_augment='{self.auto_augment}' is for RGB images; found mode '{image.mode}': set auto_augment=None")
+            raise UserError(
+                f"auto_augment='{self.auto_augment}' is for RGB images; found mode '{image.mode}': set "
+                'auto_augment=None'
+            )
         return self.transform(image)
 
 
@@ -61,15 +84,15 @@ class FineTuneCrop:
 class ProbeCrop:
     """A random crop and a flip, as MAE's linear probe is trained (BYOL's crop; official util/crop.py).
 
-    Area and aspect ratio are drawn once and each side is clamped to the image's, where torchvision would draw anew until both
-    fit: on long images it shows more of the short side.
+    Area and aspect ratio are drawn once and each side is clamped to the image's, where torchvision would draw anew
+    until both fit: on long images it shows more of the short side.
 
     Args:
         img_size: side, or (height, width), of the crop.
         scale: least and greatest share of the image's area.
     """
 
-    def __init__(self, img_size: int | tuple[int, int], scale: tuple[float, float] = (.08, 1.)):
+    def __init__(self, img_size: int | tuple[int, int], scale: tuple[float, float] = (0.08, 1.0)):
         self.size, self.scale = list(to_2tuple(img_size)), scale
         self.finish = v2.Compose([v2.RandomHorizontalFlip(), v2.PILToTensor()])
 
@@ -93,8 +116,8 @@ class CentreCrop:
 
     Args:
         img_size: side, or (height, width), of the crop.
-        crop_pct: the crop's longer side as a share of the resized image's shorter one; None: 224 / 256 up to a side of 224, 1
-            above.
+        crop_pct: the crop's longer side as a share of the resized image's shorter one; None: 224 / 256 up to a side of
+            224, 1 above.
 
     Raises:
         UserError: a share that is not above 0 and at most 1.
@@ -103,11 +126,12 @@ class CentreCrop:
     def __init__(self, img_size: int | tuple[int, int], crop_pct: float | None = None):
         size = to_2tuple(img_size)
         if crop_pct is None:
-            crop_pct = 224 / 256 if max(size) <= 224 else 1.
+            crop_pct = 224 / 256 if max(size) <= 224 else 1.0
         if not 0 < crop_pct <= 1:
             raise UserError(f'crop_pct is a share above 0 and at most 1, e.g. .875; found {crop_pct}')
-        self.transform = v2.Compose([
-            v2.Resize(int(max(size) / crop_pct), interpolation=_BICUBIC), v2.CenterCrop(size), v2.PILToTensor()])
+        self.transform = v2.Compose(
+            [v2.Resize(int(max(size) / crop_pct), interpolation=_BICUBIC), v2.CenterCrop(size), v2.PILToTensor()]
+        )
 
     def __call__(self, image: Image.Image) -> torch.Tensor:
         return self.transform(image)
@@ -120,7 +144,7 @@ def seeded(seed: int) -> Iterator[None]:
     try:
         with torch_seeded(seed):
             random.seed(seed)
-            np.random.seed(seed % 2 ** 32)
+            np.random.seed(seed % 2**32)
             yield
     finally:
         random.setstate(python)
@@ -129,7 +153,8 @@ def seeded(seed: int) -> Iterator[None]:
 
 @contextmanager
 def torch_seeded(seed: int) -> Iterator[None]:
-    """As :func:`seeded`, for torchvision's transforms, which draw from torch's generator alone: no states of others to copy."""
+    """As :func:`seeded`, for torchvision's transforms, which draw from torch's generator alone: no states of others to
+    copy."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would set the GPU's generator too
         yield

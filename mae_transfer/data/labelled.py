@@ -1,4 +1,5 @@
 """Labelled photos for every way to train or judge a classifier."""
+
 from __future__ import annotations
 
 import os
@@ -28,8 +29,15 @@ class LabelledImages(Dataset):
         img_size, transform, mode, skip_unreadable: see :class:`LabelledPhotos`.
     """
 
-    def __init__(self, source: Source, training: bool, img_size: int | tuple[int, int] | None = None,
-                 transform: dict | Transform | None = None, mode: str = 'RGB', skip_unreadable: bool | None = None):
+    def __init__(
+        self,
+        source: Source,
+        training: bool,
+        img_size: int | tuple[int, int] | None = None,
+        transform: dict | Transform | None = None,
+        mode: str = 'RGB',
+        skip_unreadable: bool | None = None,
+    ):
         self.root, self.labels, self.images = source.root, source.labels, source.images
         self.training, self.mode = training, mode
         self.skip_unreadable = training if skip_unreadable is None else skip_unreadable
@@ -44,8 +52,8 @@ class LabelledImages(Dataset):
 
     @property
     def metainfo(self) -> dict:
-        """``classes``: the names of the label space, in label order; ``present``: the labels that occur in a set of a part of it,
-        sorted, else all. MMEngine hands it to the metrics."""
+        """``classes``: the names of the label space, in label order; ``present``: the labels that occur in a set of a
+        part of it, sorted, else all. MMEngine hands it to the metrics."""
         return self._metainfo
 
     def __len__(self) -> int:
@@ -64,7 +72,7 @@ class LabelledImages(Dataset):
         if isinstance(key, tuple):
             index, seed = key
         else:
-            index, seed = key, int(torch.randint(2 ** 62, ())) if self.training else key
+            index, seed = key, int(torch.randint(2**62, ())) if self.training else key
         if index >= len(self):
             raise IndexError(index)  # without it, iteration would not end
         skipped = []
@@ -76,7 +84,9 @@ class LabelledImages(Dataset):
             except UNREADABLE as error:
                 if not self.skip_unreadable:
                     trouble = 'does not exist' if isinstance(error, FileNotFoundError) else 'cannot be read as an image'
-                    raise UserError(f'{self.root / self.name(number)} {trouble}: an evaluation leaves no image out; restore it') from error
+                    raise UserError(
+                        f'{self.root / self.name(number)} {trouble}: an evaluation leaves no image out; restore it'
+                    ) from error
                 skipped.append(self.name(number))
         else:
             raise UserError(f'none of the {len(self)} images in {self.root} can be read: {skipped[0]} is the first')
@@ -94,32 +104,44 @@ class LabelledPhotos(LabelledImages):
     """Images with one label each, as uint8 crops.
 
     Args:
-        data_root: the data's folder. Without ``ann_file`` it holds ``<split>/<class>/**/*.jpg`` (ImageNet, Tiny ImageNet), or is or
-            holds CIFAR's folder as published (``cifar-10-batches-py``, ``cifar-100-python``).
-        split: 'train': random crops in training; every other one is for evaluation. None: the class folders lie directly in
-            ``data_root``, for evaluation (ImageNet-A, -R, -Sketch, ImageNetV2). With ``ann_file`` the split names no folder.
+        data_root: the data's folder. Without ``ann_file`` it holds ``<split>/<class>/**/*.jpg`` (ImageNet, Tiny
+            ImageNet), or is or holds CIFAR's folder as published (``cifar-10-batches-py``, ``cifar-100-python``).
+        split: 'train': random crops in training; every other one is for evaluation. None: the class folders lie
+            directly in ``data_root``, for evaluation (ImageNet-A, -R, -Sketch, ImageNetV2). With ``ann_file`` the split
+            names no folder.
         ann_file: list file (``path label`` a line; Places365's) or iNaturalist's JSON, relative to ``data_root``.
         data_prefix: the folder below ``data_root`` in which the paths begin.
         img_size: side, or (height, width), of the crops; 224 by default. A transform with a size of its own keeps that.
         transform: config or callable: PIL image -> uint8 tensor (C, h, w). Default: ``FineTuneCrop`` for 'train', else
             ``CentreCrop``.
-        classes: the names of the label space: 'imagenet', a list, a file with one a line, or a number of classes. Then a folder
-            tree may hold a part of them. By default the folders', the list's or the JSON's own.
+        classes: the names of the label space: 'imagenet', a list, a file with one a line, or a number of classes. Then
+            a folder tree may hold a part of them. By default the folders', the list's or the JSON's own.
         mode: 'RGB' (3 channels) or 'L' (1).
         per_class: keep this many images of each class, chosen by their paths.
-        skip_unreadable: skip an unreadable image for the next one, whose label and index the item then has, and name it in
-            ``skipped``. By default only for 'train': an image that is replaced would falsify an accuracy.
+        skip_unreadable: skip an unreadable image for the next one, whose label and index the item then has, and name it
+            in ``skipped``. By default only for 'train': an image that is replaced would falsify an accuracy.
 
-    Items: dict of ``inputs`` (C, h, w) uint8, ``labels`` int, ``indices`` int (the number of the image that was read), ``skipped``
-    list of str.
+    Items: dict of ``inputs`` (C, h, w) uint8, ``labels`` int, ``indices`` int (the number of the image that was read),
+    ``skipped`` list of str.
 
     Raises:
-        UserError: data that are not there, not in that layout, or have labels out of range; an unreadable image in evaluation.
+        UserError: data that are not there, not in that layout, or have labels out of range; an unreadable image in
+            evaluation.
     """
 
-    def __init__(self, data_root: str, split: str | None = 'train', ann_file: str | None = None, data_prefix: str = '',
-                 img_size: int | tuple[int, int] | None = None, transform: dict | Transform | None = None, classes: Classes = None,
-                 mode: str = 'RGB', per_class: int | None = None, skip_unreadable: bool | None = None):
+    def __init__(
+        self,
+        data_root: str,
+        split: str | None = 'train',
+        ann_file: str | None = None,
+        data_prefix: str = '',
+        img_size: int | tuple[int, int] | None = None,
+        transform: dict | Transform | None = None,
+        classes: Classes = None,
+        mode: str = 'RGB',
+        per_class: int | None = None,
+        skip_unreadable: bool | None = None,
+    ):
         source = read_source(data_root, split, ann_file, data_prefix, classes, per_class)
         super().__init__(source, split == 'train', img_size, transform, mode, skip_unreadable)
 
@@ -129,14 +151,15 @@ def collate_labelled(items: list[dict]) -> dict:
     """Items of :class:`LabelledPhotos` or ``ImageNetC`` to a batch.
 
     Returns:
-        ``inputs`` (B, C, h, w) uint8, ``labels`` and ``indices`` (B,) int64, ``skipped`` list of paths, and ``groups``, B names
-        such as 'gaussian_noise/3', where the items have a ``group``.
+        ``inputs`` (B, C, h, w) uint8, ``labels`` and ``indices`` (B,) int64, ``skipped`` list of paths, and ``groups``,
+        B names such as 'gaussian_noise/3', where the items have a ``group``.
     """
     batch = dict(
         inputs=torch.stack([item['inputs'] for item in items]),
         labels=torch.tensor([item['labels'] for item in items], dtype=torch.int64),
         indices=torch.tensor([item['indices'] for item in items], dtype=torch.int64),
-        skipped=[name for item in items for name in item['skipped']])
+        skipped=[name for item in items for name in item['skipped']],
+    )
     if 'group' in items[0]:
         batch['groups'] = [item['group'] for item in items]
     return batch

@@ -1,4 +1,6 @@
-"""Where the images of a labelled data set are, and their labels: folder trees, list files, iNaturalist's JSON, CIFAR."""
+"""Where the images of a labelled data set are, and their labels: folder trees, list files, iNaturalist's JSON,
+CIFAR."""
+
 from __future__ import annotations
 
 import json
@@ -32,6 +34,7 @@ class Source:
         numbered: the labels are bare numbers of a list file, which need not show the last of the classes.
         images: (N, 32, 32, 3) uint8 for CIFAR, else None.
     """
+
     root: Path
     names: list[str]
     labels: np.ndarray
@@ -41,16 +44,26 @@ class Source:
     images: np.ndarray | None = None
 
 
-def read_source(data_root: str, split: str | None = 'train', ann_file: str | None = None, data_prefix: str = '',
-                classes: Classes = None, per_class: int | None = None) -> Source:
-    """Find the images and labels; see :class:`~mae_transfer.data.labelled.LabelledPhotos` for the arguments and errors."""
+def read_source(
+    data_root: str,
+    split: str | None = 'train',
+    ann_file: str | None = None,
+    data_prefix: str = '',
+    classes: Classes = None,
+    per_class: int | None = None,
+) -> Source:
+    """Find the images and labels; see :class:`~mae_transfer.data.labelled.LabelledPhotos` for the arguments and
+    errors."""
     names, root = resolve_classes(classes), Path(data_root)
     if ann_file is not None:
         read = read_inaturalist if str(ann_file).endswith('.json') else read_list
         source = read(root / ann_file, root / data_prefix, names)
         if not any((source.root / name).exists() for name in source.names[:20]):
-            raise UserError(f'{source.root / source.names[0]} does not exist, nor do the next images of {root / ann_file}: name the folder '
-                            'below data_root in which its paths begin by data_prefix')
+            raise UserError(
+                f'{source.root / source.names[0]} does not exist, nor do the next images of {root / ann_file}: name '
+                'the folder '
+                'below data_root in which its paths begin by data_prefix'
+            )
     elif (cifar := find_cifar(root)) is not None:
         source = read_cifar(cifar, split == 'train', names)
     else:
@@ -62,8 +75,8 @@ def read_tree(root: Path, classes: tuple[str, ...] | None = None) -> Source:
     """A folder for each class, searched through for images.
 
     Raises:
-        UserError: no folder, no class folder, a folder that is no class, no image; without ``classes`` also a class folder
-            without images (with it, that class is not present).
+        UserError: no folder, no class folder, a folder that is no class, no image; without ``classes`` also a class
+            folder without images (with it, that class is not present).
     """
     folders = folder_labels(class_folders(root), classes, root)
     found = {folder: images_below(root / folder) for folder in folders}
@@ -71,14 +84,18 @@ def read_tree(root: Path, classes: tuple[str, ...] | None = None) -> Source:
     if len(empty) == len(folders):
         raise UserError(f'no image in the {len(folders)} class folders of {root}: looked for {", ".join(SUFFIXES)}')
     if empty and classes is None:
-        raise UserError(f"{root}: {len(empty)} of {len(folders)} class folders hold no image, the first is '{empty[0]}': remove them, or "
-                        "give the names of all classes by classes=...")
+        raise UserError(
+            f"{root}: {len(empty)} of {len(folders)} class folders hold no image, the first is '{empty[0]}': remove "
+            'them, or '
+            'give the names of all classes by classes=...'
+        )
     return Source(
         root=root,
         names=[f'{folder}/{name}' for folder, names in found.items() for name in names],
         labels=np.repeat(list(folders.values()), [len(names) for names in found.values()]).astype(np.int64),
         classes=tuple(folders) if classes is None else classes,
-        present=tuple(sorted({folders[folder] for folder in folders if found[folder]})))
+        present=tuple(sorted({folders[folder] for folder in folders if found[folder]})),
+    )
 
 
 def read_list(file: Path, root: Path, classes: tuple[str, ...] | None = None) -> Source:
@@ -96,7 +113,9 @@ def read_list(file: Path, root: Path, classes: tuple[str, ...] | None = None) ->
                 continue
             name, *word = line.rsplit(None, 1)
             if not word or word[0].lower().endswith(SUFFIXES):
-                raise UserError(f"{file}, line {number}: no label in '{line}': expected a path and a label, e.g. cats/a.jpg 3")
+                raise UserError(
+                    f"{file}, line {number}: no label in '{line}': expected a path and a label, e.g. cats/a.jpg 3"
+                )
             names.append(name.lstrip('/'))
             words += word
             lines.append(number)
@@ -119,12 +138,12 @@ def read_list(file: Path, root: Path, classes: tuple[str, ...] | None = None) ->
 def read_inaturalist(file: Path, root: Path, classes: tuple[str, ...] | None = None) -> Source:
     """iNaturalist's JSON of 2017, 2018 and 2019: images, one annotation for each, and most often the categories.
 
-    A label is the place of the category's id among the sorted ids, which are 0..n-1 there. Classes have the categories' names
-    where each has its own, else the ids.
+    A label is the place of the category's id among the sorted ids, which are 0..n-1 there. Classes have the categories'
+    names where each has its own, else the ids.
 
     Raises:
-        UserError: no file, no JSON, a missing key, an image without annotation or with two, an annotation of no image or
-            category; ids other than 0..n-1 without categories.
+        UserError: no file, no JSON, a missing key, an image without annotation or with two, an annotation of no image
+            or category; ids other than 0..n-1 without categories.
     """
     with _opened(file) as text:
         try:
@@ -136,16 +155,20 @@ def read_inaturalist(file: Path, root: Path, classes: tuple[str, ...] | None = N
         pairs = [(entry['image_id'], int(entry['category_id'])) for entry in data['annotations']]
         ids = {int(category['id']): str(category.get('name', '')) for category in data.get('categories', ())}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f'{file} is not in the layout of iNaturalist 2017 to 2019 (images: id, file_name; annotations: image_id, '
-                        f'category_id; categories: id, name): {error!r}') from error
+        raise UserError(
+            f'{file} is not in the layout of iNaturalist 2017 to 2019 (images: id, file_name; annotations: image_id, '
+            f'category_id; categories: id, name): {error!r}'
+        ) from error
     if not pairs or len(pairs) != len(images) or {image for image, _ in pairs} != set(images):
         raise UserError(f'{file}: {len(pairs)} annotations for {len(images)} images; expected one for each image')
     if not ids:
         count = len(classes) if classes else max(category for _, category in pairs) + 1
         ids = {category: '' for category in range(count)}
         if classes is None and len({category for _, category in pairs}) != count:
-            raise UserError(f'{file} has no categories, and its category_ids are not all of 0 to {count - 1}: give the number of '
-                            'classes by classes=...')
+            raise UserError(
+                f'{file} has no categories, and its category_ids are not all of 0 to {count - 1}: give the number of '
+                'classes by classes=...'
+            )
     place = {category: label for label, category in enumerate(sorted(ids))}
     strange = [category for _, category in pairs if category not in place]
     if strange:
@@ -166,7 +189,9 @@ def read_cifar(folder: Path, train: bool, classes: tuple[str, ...] | None = None
     try:
         data = kind(str(folder.parent), train=train)
     except RuntimeError as error:
-        raise UserError(f'{folder}: files are missing or are not the published ones: unpack {kind.filename} again') from error
+        raise UserError(
+            f'{folder}: files are missing or are not the published ones: unpack {kind.filename} again'
+        ) from error
     names = [f'{"train" if train else "test"}/{number}' for number in range(len(data))]
     spaces = renamed(data.classes, classes, folder)
     return Source(folder, names, np.array(data.targets, np.int64), spaces, tuple(range(len(spaces))), images=data.data)
@@ -186,8 +211,14 @@ def _numbers(file: Path, words: list[str], lines: list[int], classes: tuple[str,
             raise UserError(f"{file}, line {line}: label '{word}' is no number, as the first one is")
         labels[index] = label = int(word)
         if label < 0 or classes and label >= len(classes):
-            raise UserError(f'{file}, line {line}: label {label} is out of range: ' +
-                            (f'{len(classes)} classes have the labels 0 to {len(classes) - 1}' if classes else 'labels begin at 0'))
+            raise UserError(
+                f'{file}, line {line}: label {label} is out of range: '
+                + (
+                    f'{len(classes)} classes have the labels 0 to {len(classes) - 1}'
+                    if classes
+                    else 'labels begin at 0'
+                )
+            )
     return labels
 
 
@@ -199,8 +230,11 @@ def split_folder(root: Path, split: str | None) -> Path:
             raise UserError(f"{root} holds train/ and val/: name one by split='train' or split='val'")
         return root
     if split not in inside:
-        raise UserError(f"{root} has no folder '{split}', but {', '.join(inside[:3])}{', ...' if len(inside) > 3 else ''}: for class "
-                        'folders directly in data_root set split=None')
+        raise UserError(
+            f"{root} has no folder '{split}', but {', '.join(inside[:3])}{', ...' if len(inside) > 3 else ''}: for "
+            'class '
+            'folders directly in data_root set split=None'
+        )
     return root / split
 
 
@@ -211,7 +245,7 @@ def find_cifar(root: Path) -> Path | None:
         return root
     found = [root / base for base in bases if (root / base).is_dir()]
     if len(found) > 1:
-        raise UserError(f"{root} holds {' and '.join(bases)}: give one of them as data_root")
+        raise UserError(f'{root} holds {" and ".join(bases)}: give one of them as data_root')
     return found[0] if found else None
 
 
@@ -219,10 +253,16 @@ def keep_per_class(source: Source, count: int) -> Source:
     """Only ``count`` images of each class (all, where it has fewer), chosen by their paths: the same in every run."""
     if count < 1:
         raise UserError(f'per_class is a number of images, 1 or more; found {count}')
-    order = sorted(range(len(source.names)), key=lambda i: (source.labels[i], crc32(os.fsencode(source.names[i])), source.names[i]))
+    order = sorted(
+        range(len(source.names)), key=lambda i: (source.labels[i], crc32(os.fsencode(source.names[i])), source.names[i])
+    )
     labels = source.labels[order]
     # The rank of an image within its class: its place in the order, less the place where its class begins.
     rank = np.arange(len(order)) - np.searchsorted(labels, labels)
     kept = np.sort(np.array(order)[rank < count])
-    return replace(source, names=[source.names[i] for i in kept], labels=source.labels[kept],
-                   images=None if source.images is None else source.images[kept])
+    return replace(
+        source,
+        names=[source.names[i] for i in kept],
+        labels=source.labels[kept],
+        images=None if source.images is None else source.images[kept],
+    )

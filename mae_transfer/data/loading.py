@@ -1,4 +1,5 @@
 """Images that are not there or cannot be read, told in one line."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -39,7 +40,9 @@ def why_unreadable(path: str) -> str | None:
     return f'({len(content)} bytes) is no image, or is cut short' if image is None else None
 
 
-def check_files(paths: Sequence[str], told: Callable[[int], str], exists: Callable[[str], bool], most: int = 64) -> None:
+def check_files(
+    paths: Sequence[str], told: Callable[[int], str], exists: Callable[[str], bool], most: int = 64
+) -> None:
     """Look for some of the files, evenly spread, the first and the last among them.
 
     A wrong folder shows at once, and the 118 000 images of COCO are not all asked for on a network's disk.

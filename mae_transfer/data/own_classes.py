@@ -1,4 +1,5 @@
 """Detection and segmentation of the user's own classes: one setting of a config, carried to its data and heads."""
+
 from __future__ import annotations
 
 from collections import Counter
@@ -56,15 +57,19 @@ def read_classes(classes: str | Sequence[str]) -> tuple[str, ...]:
             except UnicodeDecodeError:
                 raise UserError(f'classes: {classes} is no text file: give a name on each line') from None
         elif classes.endswith('.txt') or '/' in classes:
-            raise UserError(f'classes: the file {classes} does not exist; give a file with a name on each line, or the names: '
-                            'classes=cat,dog')
+            raise UserError(
+                f'classes: the file {classes} does not exist; give a file with a name on each line, or the names: '
+                'classes=cat,dog'
+            )
         else:
             names = classes.strip('()[]').removesuffix(',').split(',')
     else:
         names = list(classes)
     names = [str(name).strip().strip('\'"') for name in names]
     if not any(names):
-        raise UserError(f'{source}: there is no name of a class; give e.g. classes=cat,dog, or a file with a name on each line')
+        raise UserError(
+            f'{source}: there is no name of a class; give e.g. classes=cat,dog, or a file with a name on each line'
+        )
     if '' in names:
         raise UserError(f'{source}: name {names.index("") + 1} of {len(names)} is empty')
     name, count = Counter(names).most_common(1)[0]
@@ -76,7 +81,9 @@ def read_classes(classes: str | Sequence[str]) -> tuple[str, ...]:
 def _heads(node: object) -> Iterator[dict]:
     for key, value in node.items() if isinstance(node, dict) else ():
         if key in HEADS:
-            yield from (head for head in (value if isinstance(value, (list, tuple)) else [value]) if isinstance(head, dict))
+            yield from (
+                head for head in (value if isinstance(value, (list, tuple)) else [value]) if isinstance(head, dict)
+            )
         else:
             yield from _heads(value)
 

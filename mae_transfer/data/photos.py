@@ -1,4 +1,5 @@
 """Unlabelled photos for pre-training: a folder tree, a list file, or an ImageNet layout."""
+
 from __future__ import annotations
 
 import os
@@ -27,29 +28,37 @@ class Photos(Dataset):
     """Photos as uint8 crops, each with the seed that its masking follows.
 
     Args:
-        data_root: a folder, searched through for images; with ``train/`` and ``val/`` inside (ImageNet's layout), the one
-            that ``split`` names is searched. Or a text file with one path a line, relative to the file's folder; what stands
-            behind the path, after a space, is ignored.
+        data_root: a folder, searched through for images; with ``train/`` and ``val/`` inside (ImageNet's layout), the
+            one that ``split`` names is searched. Or a text file with one path a line, relative to the file's folder;
+            what stands behind the path, after a space, is ignored.
         split: 'train': random crops; 'val': centre crops of photos that 'train' leaves out.
         img_size: side, or (height, width), of the crops.
-        augment: how 'train' varies a photo (MAE Table 1e): 'random_size', crops of random place, size and shape, flipped or not;
-            'fixed_size', crops of random place, flipped or not; 'none', the centre as for 'val'.
+        augment: how 'train' varies a photo (MAE Table 1e): 'random_size', crops of random place, size and shape,
+            flipped or not; 'fixed_size', crops of random place, flipped or not; 'none', the centre as for 'val'.
         scale: least and greatest share of the photo's area that a crop of random size shows (MAE: .2 to 1).
         color_jitter: strengths of random brightness, contrast, saturation and hue in 'train'; None for none.
-        hold_out: share of the photos kept for 'val' where the source has no parts of its own; chosen by the photo's path, so
-            it is the same in every run. 1 gives all to 'val', 0 all to 'train'.
+        hold_out: share of the photos kept for 'val' where the source has no parts of its own; chosen by the photo's
+            path, so it is the same in every run. 1 gives all to 'val', 0 all to 'train'.
         mode: 'RGB' (3 channels) or 'L' (1).
 
-    Items: dict of ``inputs`` (C, h, w) uint8, ``seeds`` int64 scalar, ``skipped`` list of the paths that could not be read on
-    the way to this item: an unreadable photo is skipped for the next one.
+    Items: dict of ``inputs`` (C, h, w) uint8, ``seeds`` int64 scalar, ``skipped`` list of the paths that could not be
+    read on the way to this item: an unreadable photo is skipped for the next one.
 
     Raises:
         UserError: no such folder, no image in it; an ``augment`` or ``color_jitter`` that is not of these.
     """
 
-    def __init__(self, data_root: str, split: str = 'train', img_size: int | tuple[int, int] = 224, augment: str = 'random_size',
-                 scale: tuple[float, float] = (.2, 1.), color_jitter: tuple[float, float, float, float] | None = None,
-                 hold_out: float = .02, mode: str = 'RGB'):
+    def __init__(
+        self,
+        data_root: str,
+        split: str = 'train',
+        img_size: int | tuple[int, int] = 224,
+        augment: str = 'random_size',
+        scale: tuple[float, float] = (0.2, 1.0),
+        color_jitter: tuple[float, float, float, float] | None = None,
+        hold_out: float = 0.02,
+        mode: str = 'RGB',
+    ):
         if split not in ('train', 'val'):
             raise UserError(f"split is 'train' or 'val'; found '{split}'")
         self.root, self.names = find_photos(data_root, split, hold_out)
@@ -64,13 +73,13 @@ class Photos(Dataset):
     def __getitem__(self, key: int | tuple[int, int]) -> dict:
         """The photo ``index``, or ``(index, seed)`` of :class:`~mae_transfer.data.sampler.SeededSampler`.
 
-        With a seed, crop, flip and masking follow from it alone; without one, from the photo's number for 'val' and from
-        the worker's generator for 'train'.
+        With a seed, crop, flip and masking follow from it alone; without one, from the photo's number for 'val' and
+        from the worker's generator for 'train'.
         """
         if isinstance(key, tuple):
             index, seed = key
         else:
-            index, seed = key, key if self.split == 'val' else int(torch.randint(2 ** 62, ()))
+            index, seed = key, key if self.split == 'val' else int(torch.randint(2**62, ()))
         skipped = []
         for step in range(len(self.names)):
             name = self.names[(index + step) % len(self.names)]
@@ -87,16 +96,23 @@ class Photos(Dataset):
 
 def _centre_crop(size: tuple[int, int]) -> v2.Compose:
     """As ImageNet is evaluated: the shorter side to 256 / 224 of the crop, then its centre."""
-    return v2.Compose([v2.Resize(round(max(size) * 256 / 224), interpolation=_BICUBIC), v2.CenterCrop(size), v2.PILToTensor()])
+    return v2.Compose(
+        [v2.Resize(round(max(size) * 256 / 224), interpolation=_BICUBIC), v2.CenterCrop(size), v2.PILToTensor()]
+    )
 
 
-def _train_crop(size: tuple[int, int], augment: str, scale: tuple[float, float], color_jitter: tuple[float, ...] | None) -> v2.Compose:
+def _train_crop(
+    size: tuple[int, int], augment: str, scale: tuple[float, float], color_jitter: tuple[float, ...] | None
+) -> v2.Compose:
     """The crops of training; see :class:`Photos`."""
     if augment == 'none' and color_jitter is None:
         return _centre_crop(size)
     if color_jitter is not None and (len(color_jitter) != 4 or augment == 'none'):
-        raise UserError(f"color_jitter is four strengths, brightness, contrast, saturation and hue, e.g. (.4, .4, .2, .1), beside random crops; "
-                        f"found {color_jitter} beside augment='{augment}'")
+        raise UserError(
+            'color_jitter is four strengths, brightness, contrast, saturation and hue, e.g. (.4, .4, .2, .1), beside '
+            'random crops; '
+            f"found {color_jitter} beside augment='{augment}'"
+        )
     if augment == 'random_size':
         crop = [v2.RandomResizedCrop(size, scale=scale, interpolation=_BICUBIC)]
     elif augment == 'fixed_size':
@@ -117,7 +133,9 @@ def find_photos(data_root: str, split: str, hold_out: float) -> tuple[Path, list
             raise UserError(f'list file {root} names no photo: one path a line, relative to {root.parent}')
         return root.parent, _part(names, split, hold_out)
     if not root.is_dir():
-        raise UserError(f'data_root {root} does not exist: give a folder of images or a list file (--cfg-options data_root=...)')
+        raise UserError(
+            f'data_root {root} does not exist: give a folder of images or a list file (--cfg-options data_root=...)'
+        )
     if (root / 'train').is_dir() and (root / 'val').is_dir():
         root, hold_out = root / split, None
     names = images_below(root)
@@ -155,7 +173,9 @@ def _part(names: list[str], split: str, hold_out: float) -> list[str]:
         return names
     if hold_out == 0:
         if split == 'val':
-            raise UserError('hold_out=0 leaves no photo for validation: give a share, e.g. .02, or a data_root with train/ and val/')
+            raise UserError(
+                'hold_out=0 leaves no photo for validation: give a share, e.g. .02, or a data_root with train/ and val/'
+            )
         return names
     if len(names) < 2:
         raise UserError(f'{len(names)} photo cannot be split into train and val: give at least two')
@@ -166,8 +186,10 @@ def _part(names: list[str], split: str, hold_out: float) -> list[str]:
 
 @FUNCTIONS.register_module()
 def collate_photos(items: list[dict]) -> dict:
-    """Items of :class:`Photos` to a batch: ``inputs`` (B, C, h, w) uint8, ``seeds`` (B,) int64, ``skipped`` list of paths."""
+    """Items of :class:`Photos` to a batch: ``inputs`` (B, C, h, w) uint8, ``seeds`` (B,) int64, ``skipped`` list of
+    paths."""
     return dict(
         inputs=torch.stack([item['inputs'] for item in items]),
         seeds=torch.tensor([item['seeds'] for item in items], dtype=torch.int64),
-        skipped=[name for item in items for name in item['skipped']])
+        skipped=[name for item in items for name in item['skipped']],
+    )

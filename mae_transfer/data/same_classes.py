@@ -1,4 +1,5 @@
 """Whether the data of training and validation and the model mean the same classes."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -10,7 +11,8 @@ from .labels import find_cifar, read_source, split_folder
 
 
 def check_same_classes(train: dict, val: dict, num_classes: int) -> None:
-    """Compare the label spaces of two data sets and a model before any is built; of folder trees only the folders are read.
+    """Compare the label spaces of two data sets and a model before any is built; of folder trees only the folders are
+    read.
 
     Args:
         train, val: configs of :class:`~mae_transfer.data.labelled.LabelledPhotos` (``val`` also of ``ImageNetC``).
@@ -26,12 +28,23 @@ def check_same_classes(train: dict, val: dict, num_classes: int) -> None:
         if len(theirs[0]) > count:
             raise UserError(f'val has labels up to {len(theirs[0]) - 1}, but train has {count} classes')
     elif ours[0] != theirs[0]:
-        parts = [f"{len(only)} only in {where} ({', '.join(only[:3])}{', ...' if len(only) > 3 else ''})" for where, only in (
-            ('train', sorted(set(ours[0]) - set(theirs[0]))), ('val', sorted(set(theirs[0]) - set(ours[0])))) if only]
-        raise UserError(f"the classes of train ({count}) and val ({len(theirs[0])}) differ: {' and '.join(parts) or 'in their order'}")
+        parts = [
+            f'{len(only)} only in {where} ({", ".join(only[:3])}{", ..." if len(only) > 3 else ""})'
+            for where, only in (
+                ('train', sorted(set(ours[0]) - set(theirs[0]))),
+                ('val', sorted(set(theirs[0]) - set(ours[0]))),
+            )
+            if only
+        ]
+        raise UserError(
+            f'the classes of train ({count}) and val ({len(theirs[0])}) differ: '
+            f'{" and ".join(parts) or "in their order"}'
+        )
     if num_classes not in (0, count):
-        raise UserError(f'the data has {count} classes, the model has num_classes={num_classes}: choose --cfg-options '
-                        f'model.num_classes={count}')
+        raise UserError(
+            f'the data has {count} classes, the model has num_classes={num_classes}: choose --cfg-options '
+            f'model.num_classes={count}'
+        )
 
 
 def _label_space(dataset: dict) -> tuple[tuple[str, ...], bool]:

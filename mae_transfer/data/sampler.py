@@ -1,4 +1,5 @@
 """The order of an epoch, with a seed for each of its samples."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -13,8 +14,8 @@ from ..registry import DATA_SAMPLERS
 class SeededSampler(DefaultSampler):
     """MMEngine's ``DefaultSampler``, giving ``(index, seed)``; the seed follows from run, epoch and index.
 
-    With it, what happens to a photo does not depend on the number of processes and workers: batch i of an epoch holds the
-    same crops under the same masks on one GPU and on eight. A resumed run continues as if it had not stopped.
+    With it, what happens to a photo does not depend on the number of processes and workers: batch i of an epoch holds
+    the same crops under the same masks on one GPU and on eight. A resumed run continues as if it had not stopped.
     """
 
     def __iter__(self) -> Iterator[tuple[int, int]]:

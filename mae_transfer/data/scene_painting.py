@@ -4,6 +4,7 @@ Colours are drawn at random for every ground and object, so no colour names a cl
 objects differ by shape and texture together (a disc may be striped or dotted, stripes may sit on a disc or a box).
 Textures repeat, shading is smooth, outlines are closed: what is hidden of a scene can be worked out from the rest.
 """
+
 from __future__ import annotations
 
 import math
@@ -17,11 +18,19 @@ THING_CLASSES = ('striped disc', 'dotted disc', 'striped box', 'checked box', 'd
 #: The label of SEMANTIC_CLASSES[i] in a semantic map is i + 1; label 0 is "other" and is never painted.
 SEMANTIC_CLASSES = STUFF_CLASSES + THING_CLASSES
 SEMANTIC_PALETTE = [
-    [120, 190, 240], [110, 180, 80], [190, 90, 70], [50, 90, 190],
-    [240, 170, 50], [250, 220, 100], [150, 80, 190], [220, 130, 220], [240, 90, 120], [60, 190, 170],
+    [120, 190, 240],
+    [110, 180, 80],
+    [190, 90, 70],
+    [50, 90, 190],
+    [240, 170, 50],
+    [250, 220, 100],
+    [150, 80, 190],
+    [220, 130, 220],
+    [240, 90, 120],
+    [60, 190, 170],
 ]
 
-MIN_SIZE = 32            # pixels; below this a texture has no room to show itself
+MIN_SIZE = 32  # pixels; below this a texture has no room to show itself
 MIN_VISIBLE_SHARE = 0.4  # of an object's pixels inside the frame
 MIN_VISIBLE_PIXELS = 36
 MAX_OBJECTS = 5
@@ -37,6 +46,7 @@ class Scene:
         masks: bool (n, H, W), disjoint; the visible pixels of each object.
         semantic: uint8 (H, W), 1 + index into ``SEMANTIC_CLASSES``.
     """
+
     image: np.ndarray
     labels: list[int]
     masks: np.ndarray
@@ -83,6 +93,7 @@ def paint_scene(rng: np.random.Generator, size: int = 96) -> Scene:
 
 # From here on colours are (3, 1, 1) and images (3, H, W): they broadcast against maps (H, W), the fastest way in numpy.
 
+
 # --- colour -----------------------------------------------------------------------------------------------------------
 def _colour(lightness: float, chroma: float, hue: float) -> np.ndarray:
     """OKLCH (hue in radians) to sRGB in 0..1: hues drawn evenly here look evenly spread and equally strong."""
@@ -90,9 +101,13 @@ def _colour(lightness: float, chroma: float, hue: float) -> np.ndarray:
     long = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3
     medium = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3
     short = (lightness - 0.0894841775 * a - 1.2914855480 * b) ** 3
-    linear = np.array([4.0767416621 * long - 3.3077115913 * medium + 0.2309699292 * short,
-                       -1.2684380046 * long + 2.6097574011 * medium - 0.3413193965 * short,
-                       -0.0041960863 * long - 0.7034186147 * medium + 1.7076147010 * short])
+    linear = np.array(
+        [
+            4.0767416621 * long - 3.3077115913 * medium + 0.2309699292 * short,
+            -1.2684380046 * long + 2.6097574011 * medium - 0.3413193965 * short,
+            -0.0041960863 * long - 0.7034186147 * medium + 1.7076147010 * short,
+        ]
+    )
     return (np.clip(linear, 0, 1) ** (1 / 2.2)).astype(np.float32).reshape(3, 1, 1)
 
 
@@ -113,7 +128,7 @@ def _cover(distance: np.ndarray, softness: float = 1.0) -> np.ndarray:
 # --- ground -----------------------------------------------------------------------------------------------------------
 def _paint_ground(rng: np.random.Generator, yy: np.ndarray, xx: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """One to three textures over the whole frame: float32 image (3, H, W) and its labels (H, W)."""
-    kinds = rng.permutation(len(STUFF_CLASSES))[:rng.choice([1, 2, 3], p=[0.15, 0.5, 0.35])]
+    kinds = rng.permutation(len(STUFF_CLASSES))[: rng.choice([1, 2, 3], p=[0.15, 0.5, 0.35])]
     image = labels = None
     for kind in kinds:
         texture = _TEXTURES[STUFF_CLASSES[kind]](rng, yy, xx)
@@ -169,7 +184,7 @@ def _grass(rng: np.random.Generator, yy: np.ndarray, xx: np.ndarray) -> np.ndarr
     length = 9 if size >= 64 else 7
     steps = np.arange(length, dtype=np.float32) - length // 2
     across, along = _rotate(*np.meshgrid(steps, steps, indexing='ij'), rng.uniform(0, math.pi))
-    blade = np.exp(-(across / 0.75) ** 2 - (along / (0.4 * length)) ** 2)
+    blade = np.exp(-((across / 0.75) ** 2) - (along / (0.4 * length)) ** 2)
     noise = cv2.filter2D(rng.standard_normal((size, size), np.float32), -1, blade / np.linalg.norm(blade))
     patches = _clouds(rng, size, 5) - 0.5
     return _mix(low, high, np.clip(0.5 + 0.3 * noise + 0.25 * patches, 0, 1))
@@ -201,7 +216,7 @@ def _water(rng: np.random.Generator, yy: np.ndarray, xx: np.ndarray) -> np.ndarr
     ripple = 0.5 + 0.5 * np.sin(2 * math.pi * across / period + sway)
     swell = 0.5 + 0.5 * np.sin(2 * math.pi * (across + 0.6 * along) / (3.3 * period) + rng.uniform(0, 6.28))
     # Sharp crests, wide troughs.
-    return _mix(low, high, ripple ** 2 * (0.55 + 0.45 * swell))
+    return _mix(low, high, ripple**2 * (0.55 + 0.45 * swell))
 
 
 _TEXTURES = {'sky': _sky, 'grass': _grass, 'brick': _brick, 'water': _water}
@@ -237,8 +252,10 @@ def _place_things(rng: np.random.Generator, yy: np.ndarray, xx: np.ndarray) -> t
 def _window(thing: _Thing, margin: float) -> tuple[slice, slice]:
     """Rows and columns that hold an object and ``margin`` pixels around it."""
     reach = 1.28 * thing.radius + margin  # the corner of a square box lies farthest out
-    return (slice(max(int(thing.y - reach), 0), int(thing.y + reach) + 2),
-            slice(max(int(thing.x - reach), 0), int(thing.x + reach) + 2))
+    return (
+        slice(max(int(thing.y - reach), 0), int(thing.y + reach) + 2),
+        slice(max(int(thing.x - reach), 0), int(thing.x + reach) + 2),
+    )
 
 
 def _outline(thing: _Thing, y: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -280,8 +297,9 @@ def _pattern(rng: np.random.Generator, name: str, y: np.ndarray, x: np.ndarray, 
     return stripes + crossing - 2 * stripes * crossing
 
 
-def _paint_thing(rng: np.random.Generator, image: np.ndarray, thing: _Thing, yy: np.ndarray, xx: np.ndarray,
-                 light: float) -> None:
+def _paint_thing(
+    rng: np.random.Generator, image: np.ndarray, thing: _Thing, yy: np.ndarray, xx: np.ndarray, light: float
+) -> None:
     """Paint an object with its shadow into ``image``, touching only the window around it."""
     rows, columns = _window(thing, 8)
     y, x = yy[rows, columns] - thing.y, xx[rows, columns] - thing.x

@@ -13,6 +13,7 @@ COCO and ADE20K hold the same images: once with instances (category id = 1 + ind
 semantic map (1 + index into ``SEMANTIC_CLASSES``, 0 = other, so ``reduce_zero_label=True`` reads it). The same settings
 give the same files on any number of workers.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -30,11 +31,27 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from .scene_painting import (MIN_SIZE, SEMANTIC_CLASSES, SEMANTIC_PALETTE, STUFF_CLASSES, THING_CLASSES, Scene,
-                             paint_scene)
+from .scene_painting import (
+    MIN_SIZE,
+    SEMANTIC_CLASSES,
+    SEMANTIC_PALETTE,
+    STUFF_CLASSES,
+    THING_CLASSES,
+    Scene,
+    paint_scene,
+)
 
-__all__ = ['SEMANTIC_CLASSES', 'SEMANTIC_PALETTE', 'STUFF_CLASSES', 'THING_CLASSES', 'Scene', 'coco_polygons', 'main',
-           'paint_scene', 'write_scenes']
+__all__ = [
+    'SEMANTIC_CLASSES',
+    'SEMANTIC_PALETTE',
+    'STUFF_CLASSES',
+    'THING_CLASSES',
+    'Scene',
+    'coco_polygons',
+    'main',
+    'paint_scene',
+    'write_scenes',
+]
 
 SETTINGS_FILE = 'scenes.json'
 TOOL = 'mae_transfer.data.scenes'
@@ -46,8 +63,16 @@ _COCO_FOLDER = {'train': 'train2017', 'val': 'val2017'}
 _ADE_FOLDER = {'train': 'training', 'val': 'validation'}
 
 
-def write_scenes(out: str | os.PathLike, photos: int = 4000, train: int = 96, val: int = 48, size: int = 96,
-                 seed: int = 0, workers: int | None = None, force: bool = False) -> bool:
+def write_scenes(
+    out: str | os.PathLike,
+    photos: int = 4000,
+    train: int = 96,
+    val: int = 48,
+    size: int = 96,
+    seed: int = 0,
+    workers: int | None = None,
+    force: bool = False,
+) -> bool:
     """Write ``photos`` unlabelled and ``train`` + ``val`` labelled scenes of ``size`` x ``size`` pixels below ``out``.
 
     Args:
@@ -77,8 +102,10 @@ def write_scenes(out: str | os.PathLike, photos: int = 4000, train: int = 96, va
         if same and found['complete'] and not force:
             return False
         if not same and not force:
-            raise FileExistsError(f'{out} holds scenes made with other settings ({_differences(found, settings)}); '
-                                  'choose another folder, or replace them with --force')
+            raise FileExistsError(
+                f'{out} holds scenes made with other settings ({_differences(found, settings)}); '
+                'choose another folder, or replace them with --force'
+            )
         for path in _files(found['settings']):
             (out / path).unlink(missing_ok=True)
 
@@ -137,8 +164,13 @@ def _write_scene(out: Path, size: int, seed: int, job: tuple[str, int]) -> list[
 def _annotation(label: int, mask: np.ndarray) -> dict:
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     left, top = int(columns[0]), int(rows[0])
-    return {'category_id': label + 1, 'segmentation': coco_polygons(mask), 'area': int(mask.sum()),
-            'bbox': [left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top], 'iscrowd': 0}
+    return {
+        'category_id': label + 1,
+        'segmentation': coco_polygons(mask),
+        'area': int(mask.sum()),
+        'bbox': [left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top],
+        'iscrowd': 0,
+    }
 
 
 def _mapped(write, jobs: list, workers: int) -> Iterator[list[dict]]:
@@ -150,17 +182,22 @@ def _mapped(write, jobs: list, workers: int) -> Iterator[list[dict]]:
 
 
 def _write_coco_json(out: Path, split: str, per_image: list[list[dict]], size: int) -> None:
-    images = [{'id': index + 1, 'file_name': _scene_files(split, index)[0].name, 'height': size, 'width': size,
-               'license': 1} for index in range(len(per_image))]
-    flat = [dict(annotation, image_id=index + 1) for index, instances in enumerate(per_image)
-            for annotation in instances]
+    images = [
+        {'id': index + 1, 'file_name': _scene_files(split, index)[0].name, 'height': size, 'width': size, 'license': 1}
+        for index in range(len(per_image))
+    ]
+    flat = [
+        dict(annotation, image_id=index + 1) for index, instances in enumerate(per_image) for annotation in instances
+    ]
     content = {
         'info': {'description': 'Made-up scenes of patterned shapes', 'version': str(VERSION), 'contributor': TOOL},
         'licenses': [{'id': 1, 'name': 'Apache License 2.0', 'url': 'https://www.apache.org/licenses/LICENSE-2.0'}],
         'images': images,
         'annotations': [dict(annotation, id=number) for number, annotation in enumerate(flat, 1)],
-        'categories': [{'id': index + 1, 'name': name, 'supercategory': name.split()[1]}
-                       for index, name in enumerate(THING_CLASSES)],
+        'categories': [
+            {'id': index + 1, 'name': name, 'supercategory': name.split()[1]}
+            for index, name in enumerate(THING_CLASSES)
+        ],
     }
     (out / _annotation_file(split)).write_text(json.dumps(content))
 
@@ -173,8 +210,11 @@ def _scene_files(split: str, index: int) -> list[Path]:
     if split == 'photos':
         return [Path('photos', f'{index:08d}.jpg')]
     stem, ade = f'{index + 1:012d}', _ADE_FOLDER[split]
-    return [Path('coco', _COCO_FOLDER[split], f'{stem}.jpg'), Path('ade', 'images', ade, f'{stem}.jpg'),
-            Path('ade', 'annotations', ade, f'{stem}.png')]
+    return [
+        Path('coco', _COCO_FOLDER[split], f'{stem}.jpg'),
+        Path('ade', 'images', ade, f'{stem}.jpg'),
+        Path('ade', 'annotations', ade, f'{stem}.png'),
+    ]
 
 
 def _files(settings: dict) -> Iterator[Path]:
@@ -201,15 +241,23 @@ def _read_settings(out: Path) -> dict | None:
     foreign = [name for name in ('photos', 'coco', 'ade') if (out / name).exists()]
     if foreign:
         # It could be the real COCO; not even --force may touch it.
-        raise FileExistsError(f'{out} holds {", ".join(foreign)} but no {SETTINGS_FILE}, so not scenes of this tool; '
-                              'choose another folder')
+        raise FileExistsError(
+            f'{out} holds {", ".join(foreign)} but no {SETTINGS_FILE}, so not scenes of this tool; '
+            'choose another folder'
+        )
     return None
 
 
 def _write_settings(out: Path, settings: dict, complete: bool) -> None:
-    content = {'tool': TOOL, 'version': VERSION, 'complete': complete, 'settings': settings,
-               'thing_classes': THING_CLASSES, 'semantic_classes': SEMANTIC_CLASSES,
-               'semantic_palette': SEMANTIC_PALETTE}
+    content = {
+        'tool': TOOL,
+        'version': VERSION,
+        'complete': complete,
+        'settings': settings,
+        'thing_classes': THING_CLASSES,
+        'semantic_classes': SEMANTIC_CLASSES,
+        'semantic_palette': SEMANTIC_PALETTE,
+    }
     (out / SETTINGS_FILE).write_text(json.dumps(content, indent=1) + '\n')
 
 
@@ -241,8 +289,10 @@ def main(argv: list[str] | None = None) -> int:
     if not written:
         print(f'already there: {args.out}')
         return 0
-    print(f'{args.photos} photos, {args.train} + {args.val} labelled scenes of {args.size} px written to {args.out} '
-          f'in {time.perf_counter() - start:.1f} s')
+    print(
+        f'{args.photos} photos, {args.train} + {args.val} labelled scenes of {args.size} px written to {args.out} '
+        f'in {time.perf_counter() - start:.1f} s'
+    )
     return 0
 
 

@@ -1,4 +1,5 @@
 """From the one stride of a plain ViT to four: the scale modules that both pyramids are made of."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -8,14 +9,16 @@ from torch import Tensor, nn
 from ..errors import UserError
 
 #: How much finer than the ViT's map each level is. With patches of 16 the strides are 4, 8, 16, 32.
-SCALES = (4, 2, 1, .5)
+SCALES = (4, 2, 1, 0.5)
 
 
-def scale_module(scale: float, dim: int, norm: Callable[[int], nn.Module], halve: bool = False) -> tuple[nn.Module, int]:
+def scale_module(
+    scale: float, dim: int, norm: Callable[[int], nn.Module], halve: bool = False
+) -> tuple[nn.Module, int]:
     """What takes a map to ``scale`` times its height and width.
 
-    x4: deconvolution, norm, GELU, deconvolution; x2: deconvolution; x1: nothing; x1/2: max-pooling. The deconvolutions are
-    2 x 2 with stride 2.
+    x4: deconvolution, norm, GELU, deconvolution; x2: deconvolution; x1: nothing; x1/2: max-pooling. The deconvolutions
+    are 2 x 2 with stride 2.
 
     Args:
         scale: one of :data:`SCALES`.
@@ -29,13 +32,14 @@ def scale_module(scale: float, dim: int, norm: Callable[[int], nn.Module], halve
     half = dim // 2 if halve else dim
     if scale == 4:
         quarter = half // 2 if halve else dim
-        return nn.Sequential(nn.ConvTranspose2d(dim, half, 2, 2), norm(half), nn.GELU(),
-                             nn.ConvTranspose2d(half, quarter, 2, 2)), quarter
+        return nn.Sequential(
+            nn.ConvTranspose2d(dim, half, 2, 2), norm(half), nn.GELU(), nn.ConvTranspose2d(half, quarter, 2, 2)
+        ), quarter
     if scale == 2:
         return nn.ConvTranspose2d(dim, half, 2, 2), half
     if scale == 1:
         return nn.Identity(), dim
-    if scale == .5:
+    if scale == 0.5:
         # Rounded up, so that a map of odd height or width keeps its last row or column, and every cell its stride.
         return nn.MaxPool2d(2, 2, ceil_mode=True), dim
     raise ValueError(f'scale is one of {SCALES}; found {scale}')
@@ -48,7 +52,9 @@ def check_maps(maps: Sequence[Tensor], number: int, dim: int, pyramid: str) -> N
         UserError: another number of maps, or of channels.
     """
     if len(maps) != number:
-        raise UserError(f"{pyramid} reads {number} map{'s' if number > 1 else ''}; found {len(maps)}: name {number} of the ViT's "
-                        f"blocks in the backbone's out_indices")
+        raise UserError(
+            f"{pyramid} reads {number} map{'s' if number > 1 else ''}; found {len(maps)}: name {number} of the ViT's "
+            f"blocks in the backbone's out_indices"
+        )
     if wrong := [m.shape[1] for m in maps if m.shape[1] != dim]:
         raise UserError(f"{pyramid} is built for maps of {dim} channels; found {wrong[0]}: set embed_dim to the ViT's")

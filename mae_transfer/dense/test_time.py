@@ -1,4 +1,5 @@
 """Testing at several scales, and mirrored: one image seen in many ways, its predictions averaged."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -15,9 +16,10 @@ from ..registry import MODELS
 class AveragedViews(BaseTTAModel):
     """A segmentor that averages its predictions of an image's views.
 
-    Each view's logits come back mirrored as the image and at its own size (MMSegmentation's ``postprocess_result``); their
-    softmax is averaged, and the likeliest class taken. As MMSegmentation's ``SegTTAModel``, but the views' logits are summed
-    up as they come: one holds 150 x 4 bytes a pixel, 2.5 GB for an image of 2048 x 2048, and there are twelve.
+    Each view's logits come back mirrored as the image and at its own size (MMSegmentation's ``postprocess_result``);
+    their softmax is averaged, and the likeliest class taken. As MMSegmentation's ``SegTTAModel``, but the views' logits
+    are summed up as they come: one holds 150 x 4 bytes a pixel, 2.5 GB for an image of 2048 x 2048, and there are
+    twelve.
 
     Args:
         module: config of the segmentor, or the segmentor.
@@ -27,8 +29,8 @@ class AveragedViews(BaseTTAModel):
         """Predict a batch.
 
         Args:
-            data: what ``TestTimeAug`` and ``pseudo_collate`` give: ``inputs`` and ``data_samples``, each a list of views, each
-                of these a list of B images or samples.
+            data: what ``TestTimeAug`` and ``pseudo_collate`` give: ``inputs`` and ``data_samples``, each a list of
+                views, each of these a list of B images or samples.
 
         Returns:
             B samples: those of the first view, with ``pred_sem_seg`` (1, H, W) and ``probabilities`` (classes, H, W).
@@ -48,7 +50,11 @@ class AveragedViews(BaseTTAModel):
                     sums.append(probabilities)
         for sample, total in zip(samples, sums):
             mean = total.div_(number)
-            label = mean.argmax(dim=0, keepdim=True) if len(mean) > 1 else (mean > self.module.decode_head.threshold).to(mean)
+            label = (
+                mean.argmax(dim=0, keepdim=True)
+                if len(mean) > 1
+                else (mean > self.module.decode_head.threshold).to(mean)
+            )
             sample.set_data(dict(pred_sem_seg=PixelData(data=label), probabilities=PixelData(data=mean)))
         return samples
 
@@ -60,18 +66,20 @@ class AveragedViews(BaseTTAModel):
 def average_views(cfg: Config) -> None:
     """Have the test run judge by several views of each image, in place: those of the config's ``tta``.
 
-    ``tta = dict(scales=(.5, 1.), flip=True)``: each scale multiplies the size that the test pipeline resizes images to (the
-    image's own, where it does not), and at each the image is seen once as it is and once mirrored.
+    ``tta = dict(scales=(.5, 1.), flip=True)``: each scale multiplies the size that the test pipeline resizes images to
+    (the image's own, where it does not), and at each the image is seen once as it is and once mirrored.
 
     Raises:
         UserError: a config without ``tta``, or with an empty or impossible one.
     """
     tta = cfg.get('tta')
     if not tta:
-        raise UserError('--tta needs a config with tta=dict(scales=..., flip=...), as those of ADE20K have it; detection is tested '
-                        'at one scale, as in its papers')
+        raise UserError(
+            '--tta needs a config with tta=dict(scales=..., flip=...), as those of ADE20K have it; detection is tested '
+            'at one scale, as in its papers'
+        )
     scales = tta.get('scales')
-    scales = tuple(scales) if isinstance(scales, (list, tuple)) else (scales, )
+    scales = tuple(scales) if isinstance(scales, (list, tuple)) else (scales,)
     if not scales or not all(isinstance(scale, (int, float)) and scale > 0 for scale in scales):
         raise UserError(f'tta.scales are factors above zero, e.g. (.5,1.,1.5); found {tta.get("scales")}')
     dataset = cfg.test_dataloader.dataset
@@ -82,21 +90,28 @@ def average_views(cfg: Config) -> None:
 
 
 def _views(pipeline: list[dict], scales: tuple[float, ...], flip: bool) -> list[dict]:
-    """The pipeline with its resizing at every scale and, if so, mirrored; annotations are loaded after both, as they are."""
+    """The pipeline with its resizing at every scale and, if so, mirrored; annotations are loaded after both, as they
+    are."""
     kinds = [step['type'].rpartition('.')[2] for step in pipeline]
     at = kinds.index('Resize') if 'Resize' in kinds else kinds.index('LoadImageFromFile') + 1
-    resize = dict(pipeline[at]) if 'Resize' in kinds else dict(type='Resize', scale_factor=1., keep_ratio=True)
+    resize = dict(pipeline[at]) if 'Resize' in kinds else dict(type='Resize', scale_factor=1.0, keep_ratio=True)
     annotations = [step for step, kind in zip(pipeline, kinds) if kind == 'LoadAnnotations']
     before = [step for step in pipeline[:at] if step not in annotations]
-    after = [step for step in pipeline[at + ('Resize' in kinds):] if step not in annotations]
-    return before + [dict(type='TestTimeAug', transforms=[
-        [_scaled(resize, scale) for scale in scales],
-        [dict(type='RandomFlip', prob=float(mirrored)) for mirrored in range(1 + flip)],
-        *([step] for step in annotations + after)])]
+    after = [step for step in pipeline[at + ('Resize' in kinds) :] if step not in annotations]
+    return before + [
+        dict(
+            type='TestTimeAug',
+            transforms=[
+                [_scaled(resize, scale) for scale in scales],
+                [dict(type='RandomFlip', prob=float(mirrored)) for mirrored in range(1 + flip)],
+                *([step] for step in annotations + after),
+            ],
+        )
+    ]
 
 
 def _scaled(resize: dict, factor: float) -> dict:
     if resize.get('scale') is None:
         return dict(resize, scale_factor=resize['scale_factor'] * factor)
-    sides = resize['scale'] if isinstance(resize['scale'], (list, tuple)) else (resize['scale'], ) * 2
+    sides = resize['scale'] if isinstance(resize['scale'], (list, tuple)) else (resize['scale'],) * 2
     return dict(resize, scale=tuple(round(side * factor) for side in sides))

@@ -1,4 +1,5 @@
 """Metrics."""
+
 from .accuracy import Accuracy
 from .corruption_error import CorruptionError
 from .reconstruction import ReconstructionLoss

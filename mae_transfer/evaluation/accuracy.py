@@ -1,4 +1,5 @@
 """How often a classifier is right: over all images, by class, and what it takes for what."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -14,12 +15,13 @@ from ..registry import METRICS
 class Accuracy(BaseMetric):
     """Top-k and mean per-class accuracy, in per cent.
 
-    Reports ``accuracy/top<k>`` for each k below the number of classes (with more guesses than that, every image is right), and
-    ``accuracy/mean_class``, the mean of the classes' top-1, over the classes that have images. Each image counts once, however
-    many processes judge and whatever the batches are filled up with.
+    Reports ``accuracy/top<k>`` for each k below the number of classes (with more guesses than that, every image is
+    right), and ``accuracy/mean_class``, the mean of the classes' top-1, over the classes that have images. Each image
+    counts once, however many processes judge and whatever the batches are filled up with.
 
-    Where the data set holds only some of the classes (its metainfo's ``present``), scores are compared among those alone, as
-    ImageNet-A and -R are judged (Hendrycks et al., arXiv 1907.07174 and 2006.16241, and their evaluation code).
+    Where the data set holds only some of the classes (its metainfo's ``present``), scores are compared among those
+    alone, as ImageNet-A and -R are judged (Hendrycks et al., arXiv 1907.07174 and 2006.16241, and their evaluation
+    code).
 
     Args:
         topk: numbers of guesses.
@@ -28,6 +30,7 @@ class Accuracy(BaseMetric):
     Raises:
         UserError: a k below 1; what :func:`judge` raises; not one image judged.
     """
+
     default_prefix = 'accuracy'
 
     def __init__(self, topk: tuple[int, ...] = (1, 5), per_class: bool = False, **kwargs):
@@ -68,9 +71,10 @@ class Accuracy(BaseMetric):
 
     @property
     def confusion(self) -> np.ndarray:
-        """Images by true (row) and predicted (column) label, (C, C) int64, of the last evaluation; main process only."""
+        """Images by true (row) and predicted (column) label, (C, C) int64, of the last evaluation; main process
+        only."""
         count = len(self.classes)
-        return np.bincount(self.labels * count + self.predictions, minlength=count ** 2).reshape(count, count)
+        return np.bincount(self.labels * count + self.predictions, minlength=count**2).reshape(count, count)
 
 
 def judge(data_batch: dict, data_samples: list[dict], dataset_meta: dict | None) -> list[tuple[int, int, int, int]]:
@@ -82,32 +86,41 @@ def judge(data_batch: dict, data_samples: list[dict], dataset_meta: dict | None)
         dataset_meta: ``classes``, C names; ``present``, the labels that scores are compared among (default all).
 
     Returns:
-        For each image: its number, its label, the predicted label, and the label's rank: how many classes come before it,
-        by a higher score, or by an equal one and a lower label. Rank 0 is a right prediction.
+        For each image: its number, its label, the predicted label, and the label's rank: how many classes come before
+        it, by a higher score, or by an equal one and a lower label. Rank 0 is a right prediction.
 
     Raises:
-        UserError: no labels; a label that is not among the present classes; another number of scores than of classes; scores
-            that are not finite (NaN is below nothing, so it would rank first).
+        UserError: no labels; a label that is not among the present classes; another number of scores than of classes;
+            scores that are not finite (NaN is below nothing, so it would rank first).
     """
     if missing := [name for name in ('labels', 'indices') if name not in data_batch]:
-        raise UserError(f'images without {" and ".join(missing)} cannot be judged (the batch has {", ".join(data_batch)}): '
-                        'test on a labelled data set, e.g. LabelledPhotos')
+        raise UserError(
+            f'images without {" and ".join(missing)} cannot be judged (the batch has {", ".join(data_batch)}): '
+            'test on a labelled data set, e.g. LabelledPhotos'
+        )
     present = present_labels(dataset_meta)
     count = len(dataset_meta['classes'])
     labels, indices = data_batch['labels'], data_batch['indices']
     scores = torch.stack([sample['scores'] for sample in data_samples])
     if scores.shape[1] != count:
-        raise UserError(f'the model gives scores for {scores.shape[1]} classes, the data set has {count}: '
-                        'choose the checkpoint and model.num_classes that belong to the data')
+        raise UserError(
+            f'the model gives scores for {scores.shape[1]} classes, the data set has {count}: '
+            'choose the checkpoint and model.num_classes that belong to the data'
+        )
     hidden = torch.ones(count, dtype=torch.bool)
     hidden[list(present)] = False
     for index, label in zip(indices.tolist(), labels.tolist()):
         if not 0 <= label < count or hidden[label]:
-            raise UserError(f'image {index} has label {label}, which is not among the {len(present)} classes of its data set '
-                            f'(labels {min(present)} to {max(present)})')
+            raise UserError(
+                f'image {index} has label {label}, which is not among the {len(present)} classes of its data set '
+                f'(labels {min(present)} to {max(present)})'
+            )
     if broken := indices[~scores.isfinite().all(1)].tolist():
-        raise UserError(f'the scores of image {broken[0]} are not finite (so of {len(broken)} in a batch of {len(indices)}): the weights '
-                        'are those of a training that failed, or float16 overflows; choose another checkpoint or precision')
+        raise UserError(
+            f'the scores of image {broken[0]} are not finite (so of {len(broken)} in a batch of {len(indices)}): the '
+            'weights '
+            'are those of a training that failed, or float16 overflows; choose another checkpoint or precision'
+        )
     scores = scores.masked_fill(hidden, -torch.inf)
     own = scores.gather(1, labels[:, None])
     earlier = torch.arange(count) < labels[:, None]
@@ -122,7 +135,9 @@ def present_labels(dataset_meta: dict | None) -> tuple[int, ...]:
         UserError: a data set that does not name its classes.
     """
     if not (dataset_meta or {}).get('classes'):
-        raise UserError('the data set has no metainfo that names its classes: test on a labelled data set, e.g. LabelledPhotos')
+        raise UserError(
+            'the data set has no metainfo that names its classes: test on a labelled data set, e.g. LabelledPhotos'
+        )
     return tuple(dataset_meta.get('present', range(len(dataset_meta['classes']))))
 
 
@@ -139,7 +154,13 @@ def per_class_table(confusion: np.ndarray, classes: tuple[str, ...], present: tu
         wrong = confusion[label].copy()
         images, right, wrong[label] = wrong.sum(), wrong[label], 0
         other = wrong.argmax()
-        rows.append((classes[label], str(images), f'{100 * right / images:.1f}' if images else '-',
-                     f'{classes[other]} ({100 * wrong[other] / images:.1f} %)' if wrong[other] else '-'))
+        rows.append(
+            (
+                classes[label],
+                str(images),
+                f'{100 * right / images:.1f}' if images else '-',
+                f'{classes[other]} ({100 * wrong[other] / images:.1f} %)' if wrong[other] else '-',
+            )
+        )
     name, images, top1 = (max(len(row[column]) for row in rows) for column in range(3))
     return '\n'.join(f'{row[0]:<{name}}  {row[1]:>{images}}  {row[2]:>{top1}}  {row[3]}' for row in rows)

@@ -1,4 +1,5 @@
 """COCO's average precision, computed by faster-coco-eval where it is installed and by pycocotools otherwise."""
+
 from __future__ import annotations
 
 import copy
@@ -18,24 +19,28 @@ from ..registry import METRICS
 
 @METRICS.register_module()
 class CocoAP(CocoMetric):
-    """MMDetection's ``CocoMetric``, with its settings, names and numbers (``coco/bbox_mAP``, ``coco/segm_mAP_50``, ...).
+    """MMDetection's ``CocoMetric``, with its settings, names and numbers (``coco/bbox_mAP``, ``coco/segm_mAP_50``,
+    ...).
 
-    What differs: it is faster where faster-coco-eval is installed, and says which library computes; label ``i`` is the class of
-    that name in any file, whatever the order of its categories, also in the table of ``classwise``; a model that detects
-    nothing has an AP of 0, where ``CocoMetric`` returns no metric.
+    What differs: it is faster where faster-coco-eval is installed, and says which library computes; label ``i`` is the
+    class of that name in any file, whatever the order of its categories, also in the table of ``classwise``; a model
+    that detects nothing has an AP of 0, where ``CocoMetric`` returns no metric.
 
     Raises:
-        UserError: a mistake in ``ann_file``, as :func:`~mae_transfer.data.coco_file.read_coco` finds it; predictions for images
-            that it does not list.
+        UserError: a mistake in ``ann_file``, as :func:`~mae_transfer.data.coco_file.read_coco` finds it; predictions
+            for images that it does not list.
     """
 
     def __init__(self, ann_file: str | None = None, *args, **kwargs) -> None:
         super().__init__(None, *args, **kwargs)
         if ann_file is not None:
-            self._coco_api = read_coco(ann_file, annotated=not self.format_only, masks='segm' in self.metrics,
-                                       backend_args=self.backend_args)
+            self._coco_api = read_coco(
+                ann_file, annotated=not self.format_only, masks='segm' in self.metrics, backend_args=self.backend_args
+            )
         self.ann_file = ann_file
-        self.iou_thrs = np.atleast_1d(np.asarray(self.iou_thrs, dtype=float))  # pycocotools takes no list, without saying so
+        self.iou_thrs = np.atleast_1d(
+            np.asarray(self.iou_thrs, dtype=float)
+        )  # pycocotools takes no list, without saying so
 
     def results2json(self, results: Sequence[dict], outfile_prefix: str) -> dict[str, str]:
         """Write the predictions, labels as the category ids of the classes' names; returns {kind: file}."""
@@ -63,10 +68,16 @@ class CocoAP(CocoMetric):
         if self._coco_api is None:
             return
         unknown = [truth['img_id'] for truth, _ in results if truth['img_id'] not in self._coco_api.imgs]
-        missing = [name for name in self.dataset_meta['classes'] if not any(name == c['name'] for c in self._coco_api.cats.values())]
+        missing = [
+            name
+            for name in self.dataset_meta['classes']
+            if not any(name == c['name'] for c in self._coco_api.cats.values())
+        ]
         if unknown or missing:
             what = f'lists no image of id {unknown[0]}' if unknown else f"has no category '{missing[0]}'"
-            raise UserError(f"{self.ann_file} {what}, which the data set has: set the evaluator's ann_file to the data set's")
+            raise UserError(
+                f"{self.ann_file} {what}, which the data set has: set the evaluator's ann_file to the data set's"
+            )
 
 
 def _with_one_miss(results: list[tuple[dict, dict]]) -> list[tuple[dict, dict]]:

@@ -1,4 +1,5 @@
 """How well an MAE guesses the masked patches of photos that it was not trained on."""
+
 from __future__ import annotations
 
 import math
@@ -10,10 +11,12 @@ from ..registry import METRICS
 
 @METRICS.register_module()
 class ReconstructionLoss(BaseMetric):
-    """The pre-training loss on held-out photos, each under the mask of its own fixed seed: comparable between checkpoints.
+    """The pre-training loss on held-out photos, each under the mask of its own fixed seed: comparable between
+    checkpoints.
 
     Reports ``reconstruction/masked_loss``, the mean over the images.
     """
+
     default_prefix = 'reconstruction'
 
     def process(self, data_batch: dict, data_samples: list[dict]) -> None:

@@ -1,4 +1,5 @@
 """How good a tokenizer is: what its tokens lose, and how many of them it uses."""
+
 from __future__ import annotations
 
 import math
@@ -11,22 +12,30 @@ from ..registry import METRICS
 
 @METRICS.register_module()
 class TokenizerQuality(BaseMetric):
-    """Reconstruction error of held-out photos and use of the vocabulary: a collapsed codebook shows as few tokens in use.
+    """Reconstruction error of held-out photos and use of the vocabulary: a collapsed codebook shows as few tokens in
+    use.
 
     Reports ``tokenizer/error``, the mean squared error of pixels in [0, 1] when decoded from the most probable tokens;
     ``tokenizer/psnr`` of that mean, in dB; ``tokenizer/tokens_used``, how many of the vocabulary occur at all;
     ``tokenizer/perplexity``, the number of equally frequent tokens that would be as hard to guess without context.
     """
+
     default_prefix = 'tokenizer'
 
     def process(self, data_batch: dict, data_samples: list[dict]) -> None:
         """Take the images' errors and tokens of ``DVAE.forward(mode='predict')``."""
-        self.results.extend((sample['error'], np.asarray(sample['tokens'], np.int32).ravel()) for sample in data_samples)
+        self.results.extend(
+            (sample['error'], np.asarray(sample['tokens'], np.int32).ravel()) for sample in data_samples
+        )
 
     def compute_metrics(self, results: list[tuple[float, np.ndarray]]) -> dict:
         """Over all images."""
         error = math.fsum(own for own, _ in results) / len(results)
         _, counts = np.unique(np.concatenate([tokens for _, tokens in results]), return_counts=True)
         shares = counts / counts.sum()
-        return dict(error=error, psnr=-10 * math.log10(max(error, 1e-12)), tokens_used=len(counts),
-                    perplexity=math.exp(-(shares * np.log(shares)).sum()))
+        return dict(
+            error=error,
+            psnr=-10 * math.log10(max(error, 1e-12)),
+            tokens_used=len(counts),
+            perplexity=math.exp(-(shares * np.log(shares)).sum()),
+        )

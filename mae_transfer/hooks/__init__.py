@@ -1,4 +1,5 @@
 """What happens around a run: pictures, honest losses, a count of what was skipped."""
+
 from .annealing import AnnealingHook
 from .confusion import ConfusionHook
 from .fit_target import FitTargetHook
@@ -9,5 +10,12 @@ from .reconstructions import ReconstructionHook
 from .skipped_photos import SkippedPhotosHook
 
 __all__ = [
-    'AnnealingHook', 'ConfusionHook', 'FitTargetHook', 'GlobalLossHook', 'MainProcessLoggerHook',
-    'NonFiniteLossHook', 'ReconstructionHook', 'SkippedPhotosHook']
+    'AnnealingHook',
+    'ConfusionHook',
+    'FitTargetHook',
+    'GlobalLossHook',
+    'MainProcessLoggerHook',
+    'NonFiniteLossHook',
+    'ReconstructionHook',
+    'SkippedPhotosHook',
+]

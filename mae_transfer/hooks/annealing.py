@@ -1,4 +1,5 @@
 """The relaxation of a discrete VAE hardens while it learns."""
+
 from __future__ import annotations
 
 import math
@@ -14,9 +15,9 @@ from ..registry import HOOKS
 class AnnealingHook(Hook):
     """Lower the Gumbel-softmax temperature by half a cosine, and raise the weight of the KL term in a line.
 
-    Both follow from how far the run is, so that a resumed one goes on as if it had not stopped. DALL-E (App. A.2) lowers the
-    temperature from 1 to 1/16 in the first 150 000 of 3 000 000 updates, and raises the weight, by a cosine too, in the first 5000;
-    as shares of a run those would leave a short one no time, so the shares are ours.
+    Both follow from how far the run is, so that a resumed one goes on as if it had not stopped. DALL-E (App. A.2)
+    lowers the temperature from 1 to 1/16 in the first 150 000 of 3 000 000 updates, and raises the weight, by a cosine
+    too, in the first 5000; as shares of a run those would leave a short one no time, so the shares are ours.
 
     Args:
         start, end: temperature at the beginning and from ``share`` on.
@@ -27,19 +28,21 @@ class AnnealingHook(Hook):
         UserError: a number outside of these bounds.
     """
 
-    def __init__(self, start: float = 1., end: float = 1 / 16, share: float = .75, kl_share: float = .1):
+    def __init__(self, start: float = 1.0, end: float = 1 / 16, share: float = 0.75, kl_share: float = 0.1):
         if not (0 < end <= start and 0 < share <= 1 and 0 <= kl_share <= 1):
-            raise UserError('AnnealingHook takes 0 < end <= start, share above 0 and at most 1, kl_share from 0 to 1; found '
-                            f'start={start}, end={end}, share={share}, kl_share={kl_share}')
+            raise UserError(
+                'AnnealingHook takes 0 < end <= start, share above 0 and at most 1, kl_share from 0 to 1; found '
+                f'start={start}, end={end}, share={share}, kl_share={kl_share}'
+            )
         self.start, self.end, self.share, self.kl_share = start, end, share, kl_share
 
     def temperature(self, progress: float) -> float:
         """Temperature when a share ``progress`` of the run is done."""
-        return self.end + (self.start - self.end) * .5 * (1 + math.cos(math.pi * min(1., progress / self.share)))
+        return self.end + (self.start - self.end) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress / self.share)))
 
     def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
         """Set the model's ``temperature`` and ``kl_share``."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         progress = runner.iter / runner.max_iters
         model.temperature = self.temperature(progress)
-        model.kl_share = min(1., progress / self.kl_share) if self.kl_share else 1.
+        model.kl_share = min(1.0, progress / self.kl_share) if self.kl_share else 1.0

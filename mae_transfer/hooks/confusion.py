@@ -1,4 +1,5 @@
 """What a classifier took for what, as a picture and a table, when it has been tested."""
+
 from __future__ import annotations
 
 import csv
@@ -18,9 +19,10 @@ from ..visualization.confusion import confusion_picture
 class ConfusionHook(Hook):
     """Write ``confusion.png`` and ``confusion.csv`` into the test's log folder, and the picture to the visualizer.
 
-    Both show the classes that the data set holds, true classes in rows, predicted ones in columns; the table has numbers of
-    images. Where the test has no :class:`~mae_transfer.evaluation.Accuracy`, nothing is written.
+    Both show the classes that the data set holds, true classes in rows, predicted ones in columns; the table has
+    numbers of images. Where the test has no :class:`~mae_transfer.evaluation.Accuracy`, nothing is written.
     """
+
     priority = 'LOW'
 
     @master_only

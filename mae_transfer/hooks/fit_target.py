@@ -1,4 +1,5 @@
 """A target that follows from the photos, such as a PCA basis, is worked out before training begins."""
+
 from __future__ import annotations
 
 from time import perf_counter
@@ -17,8 +18,8 @@ from ..registry import HOOKS
 class FitTargetHook(Hook):
     """Fit the MAE's target in a pass of its own over training photos, unless it needs none or has been fitted.
 
-    Photos are chosen, and cropped, by their numbers alone: whatever the run's seed, its workers and its processes, the fit sees
-    the same pixels. The training's own random numbers are left as they are.
+    Photos are chosen, and cropped, by their numbers alone: whatever the run's seed, its workers and its processes, the
+    fit sees the same pixels. The training's own random numbers are left as they are.
 
     Args:
         batch_size: photos at once in a process.
@@ -37,8 +38,14 @@ class FitTargetHook(Hook):
         start = perf_counter()
         loader = runner.train_dataloader
         keys = chosen_photos(len(loader.dataset), target.max_images)
-        photos = DataLoader(loader.dataset, self.batch_size, sampler=keys[get_rank()::get_world_size()], num_workers=loader.num_workers,
-                            collate_fn=loader.collate_fn, generator=torch.Generator())
+        photos = DataLoader(
+            loader.dataset,
+            self.batch_size,
+            sampler=keys[get_rank() :: get_world_size()],
+            num_workers=loader.num_workers,
+            collate_fn=loader.collate_fn,
+            generator=torch.Generator(),
+        )
         size = 1 + len(target.mean)
         total = torch.zeros(size, size, dtype=torch.float64, device=target.mean.device)
         for batch in photos:
@@ -47,8 +54,11 @@ class FitTargetHook(Hook):
         count, share = round(total[0, 0].item()), target.fit(total)
         for buffer in (target.mean, target.basis):
             broadcast(buffer)  # equal already, but for the last bits of other hardware
-        runner.logger.info(f'{type(target).__name__}: fitted to {count} patches of {len(keys)} photos; {target.components} of {size - 1} '
-                           f'components hold {100 * share:.2f} % of the variance ({perf_counter() - start:.0f} s)')
+        runner.logger.info(
+            f'{type(target).__name__}: fitted to {count} patches of {len(keys)} photos; {target.components} of '
+            f'{size - 1} '
+            f'components hold {100 * share:.2f} % of the variance ({perf_counter() - start:.0f} s)'
+        )
 
 
 def chosen_photos(length: int, most: int) -> list[tuple[int, int]]:

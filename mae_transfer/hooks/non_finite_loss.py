@@ -1,4 +1,5 @@
 """A loss that is not finite ends the run, before it ends in the checkpoints."""
+
 from __future__ import annotations
 
 import torch
@@ -12,12 +13,13 @@ from ..registry import HOOKS
 class NonFiniteLossHook(Hook):
     """Look at every loss, and stop at the first that is NaN or infinite.
 
-    The look is asynchronous: the device is asked only every ``interval`` iterations and before a checkpoint is saved, so
-    none is written from a step after the failure.
+    The look is asynchronous: the device is asked only every ``interval`` iterations and before a checkpoint is saved,
+    so none is written from a step after the failure.
 
     Args:
         interval: iterations between two questions.
     """
+
     priority = 'ABOVE_NORMAL'  # before CheckpointHook
 
     def __init__(self, interval: int = 50):
@@ -53,5 +55,7 @@ class NonFiniteLossHook(Hook):
         """
         if self.first_bad is None or (iteration := self.first_bad.item()) == torch.iinfo(torch.int64).max:
             return
-        raise UserError(f'the loss of iteration {iteration} is not finite: lower base_lr, clip gradients '
-                        '(optim_wrapper.clip_grad.max_norm=1), or use --amp bf16 or off; then --resume from the last checkpoint')
+        raise UserError(
+            f'the loss of iteration {iteration} is not finite: lower base_lr, clip gradients '
+            '(optim_wrapper.clip_grad.max_norm=1), or use --amp bf16 or off; then --resume from the last checkpoint'
+        )

@@ -1,4 +1,5 @@
 """Pictures of what the MAE makes of held-out photos, while it learns."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -17,7 +18,8 @@ from ..visualization.reconstruction import reconstruction_sheet
 class ReconstructionHook(Hook):
     """Draw some photos masked, reconstructed and whole, into ``<work_dir>/reconstructions/`` and the visualizer.
 
-    A target whose predictions cannot be turned into pixels (tokens of an encoder alone) is said so once, and nothing is drawn.
+    A target whose predictions cannot be turned into pixels (tokens of an encoder alone) is said so once, and nothing is
+    drawn.
 
     Args:
         dataset: config of the photos; default the config's validation data set.
@@ -25,6 +27,7 @@ class ReconstructionHook(Hook):
         interval: epochs between pictures (iterations in an iteration-based run); the end of training has one always.
         by_epoch: whether ``interval`` counts epochs.
     """
+
     priority = 'LOW'
 
     def __init__(self, dataset: dict | None = None, count: int = 8, interval: int = 20, by_epoch: bool = True):
@@ -52,14 +55,18 @@ class ReconstructionHook(Hook):
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         if not getattr(model.target, 'invertible', True):
             if not self.is_told:
-                runner.logger.info(f'no reconstructions are drawn: what {type(model.target).__name__} predicts has no picture')
+                runner.logger.info(
+                    f'no reconstructions are drawn: what {type(model.target).__name__} predicts has no picture'
+                )
             self.is_told = True
             return
         if self.batch is None:
             dataset = DATASETS.build(self.dataset or runner.cfg.val_dataloader.dataset)
             items = [dataset[i] for i in range(min(self.count, len(dataset)))]
-            self.batch = dict(inputs=torch.stack([item['inputs'] for item in items]),
-                              seeds=torch.tensor([item['seeds'] for item in items]))
+            self.batch = dict(
+                inputs=torch.stack([item['inputs'] for item in items]),
+                seeds=torch.tensor([item['seeds'] for item in items]),
+            )
         training = model.training
         model.eval()
         sheet = reconstruction_sheet(model, self.batch)

@@ -1,4 +1,5 @@
 """Unreadable photos are skipped, counted and named."""
+
 from __future__ import annotations
 
 from mmengine.dist import all_gather_object
@@ -10,6 +11,7 @@ from ..registry import HOOKS
 @HOOKS.register_module()
 class SkippedPhotosHook(Hook):
     """Name each photo that could not be read when it is first met, and all of them when training or testing ends."""
+
     priority = 'BELOW_NORMAL'
 
     def __init__(self):

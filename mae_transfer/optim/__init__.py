@@ -1,4 +1,5 @@
 """Layer-wise decay, learning-rate rule and schedule, autocast, and timm's LARS by its name."""
+
 from timm.optim import Lars
 
 from ..registry import OPTIMIZERS

@@ -1,4 +1,5 @@
 """Mixed precision on any device."""
+
 from __future__ import annotations
 
 from contextlib import contextmanager

@@ -1,4 +1,5 @@
 """MAE = masking + decoder + target around a ViT, each a small registered part."""
+
 from .dalle_encoder import DALLEEncoder
 from .decoder import MAEDecoder
 from .dvae import DVAE
@@ -10,5 +11,18 @@ from .target import NormalizedPixelTarget, PixelTarget
 from .token_target import TokenTarget
 
 __all__ = [
-    'BlockMasking', 'DALLEEncoder', 'DVAE', 'GridMasking', 'MAE', 'MAEDecoder', 'Mask', 'NormalizedPixelTarget', 'PCATarget',
-    'PhotoPreprocessor', 'PixelTarget', 'RandomMasking', 'TokenTarget', 'seeded_noise']
+    'BlockMasking',
+    'DALLEEncoder',
+    'DVAE',
+    'GridMasking',
+    'MAE',
+    'MAEDecoder',
+    'Mask',
+    'NormalizedPixelTarget',
+    'PCATarget',
+    'PhotoPreprocessor',
+    'PixelTarget',
+    'RandomMasking',
+    'TokenTarget',
+    'seeded_noise',
+]

@@ -1,4 +1,5 @@
 """The encoder of DALL-E's discrete VAE, whose tokens BEiT and MAE's Table 1d predict."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from ..vit.checkpoint_files import read_checkpoint
 from .tokenizer import Tokenizer
 
 #: DALL-E keeps its pixels within (.1, .9), where its logit-Laplace density is defined (Ramesh et al. 2021, App. A.3).
-_MARGIN = .1
+_MARGIN = 0.1
 _HALVINGS = 3  # a max-pool stands behind each group but the last
 
 
@@ -22,7 +23,7 @@ class _Conv(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, kernel: int):
         super().__init__()
-        self.w = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel) / (inputs * kernel ** 2) ** .5)
+        self.w = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel) / (inputs * kernel**2) ** 0.5)
         self.b = nn.Parameter(torch.zeros(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -38,8 +39,9 @@ class _Block(nn.Module):
         if inputs != outputs:
             self.id_path = _Conv(inputs, outputs, 1)
         widths = [inputs, hidden, hidden, hidden, outputs]
-        self.res_path = nn.ModuleDict({
-            f'conv_{i}': _Conv(widths[i - 1], widths[i], 1 if i == 4 else 3) for i in range(1, 5)})
+        self.res_path = nn.ModuleDict(
+            {f'conv_{i}': _Conv(widths[i - 1], widths[i], 1 if i == 4 else 3) for i in range(1, 5)}
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         residual = x
@@ -50,10 +52,11 @@ class _Block(nn.Module):
 
 @MODELS.register_module()
 class DALLEEncoder(Tokenizer, nn.Module):
-    """The published encoder of DALL-E's dVAE: stride 8, 8192 tokens, 53.8 million parameters under their published names.
+    """The published encoder of DALL-E's dVAE: stride 8, 8192 tokens, 53.8 million parameters under their published
+    names.
 
-    An encoder alone: its tokens have no picture. The published code runs its convolutions in float16 on a GPU; here all is
-    float32, so a token whose two best logits are all but equal may come out as the other.
+    An encoder alone: its tokens have no picture. The published code runs its convolutions in float16 on a GPU; here all
+    is float32, so a token whose two best logits are all but equal may come out as the other.
 
     Args:
         hidden: width of the first group; the second has twice, the third four and the fourth eight times as much.
@@ -61,8 +64,9 @@ class DALLEEncoder(Tokenizer, nn.Module):
         vocab_size: number of tokens.
         channels: of the images.
     """
-    stride = 2 ** _HALVINGS
-    advice = "give the published encoder.pkl, or its state_dict() saved by torch.save or safetensors"
+
+    stride = 2**_HALVINGS
+    advice = 'give the published encoder.pkl, or its state_dict() saved by torch.save or safetensors'
 
     def __init__(self, hidden: int = 256, group_blocks: int = 2, vocab_size: int = 8192, channels: int = 3):
         super().__init__()
@@ -70,7 +74,7 @@ class DALLEEncoder(Tokenizer, nn.Module):
         gain = 1 / ((_HALVINGS + 1) * group_blocks) ** 2
         self.blocks, width = nn.ModuleDict(dict(input=_Conv(channels, hidden, 7))), hidden
         for group in range(_HALVINGS + 1):
-            blocks, outputs = nn.ModuleDict(), hidden * 2 ** group
+            blocks, outputs = nn.ModuleDict(), hidden * 2**group
             for number in range(group_blocks):
                 blocks[f'block_{number + 1}'] = _Block(width, outputs, gain)
                 width = outputs
@@ -88,7 +92,8 @@ class DALLEEncoder(Tokenizer, nn.Module):
         return self.blocks['output']['conv'](F.relu(x))
 
     def read(self, path: Path) -> Mapping:
-        """The weights in a file of tensors, or in the published pickle of the whole module, read as data all the same."""
+        """The weights in a file of tensors, or in the published pickle of the whole module, read as data all the
+        same."""
         with torch.serialization.safe_globals([(_PickledModule, name) for name in _PICKLED]):
             return read_checkpoint(path)
 
@@ -102,5 +107,12 @@ class _PickledModule(dict):
             self.update({f'{name}.{key}': value for key, value in (module or {}).items()})
 
 
-_PICKLED = ('dall_e.encoder.Encoder', 'dall_e.encoder.EncoderBlock', 'dall_e.utils.Conv2d', 'torch.nn.modules.container.Sequential',
-            'torch.nn.modules.activation.ReLU', 'torch.nn.modules.pooling.MaxPool2d', 'torch.nn.modules.linear.Identity')
+_PICKLED = (
+    'dall_e.encoder.Encoder',
+    'dall_e.encoder.EncoderBlock',
+    'dall_e.utils.Conv2d',
+    'torch.nn.modules.container.Sequential',
+    'torch.nn.modules.activation.ReLU',
+    'torch.nn.modules.pooling.MaxPool2d',
+    'torch.nn.modules.linear.Identity',
+)

@@ -1,4 +1,5 @@
 """The small transformer that guesses the masked patches, and is thrown away after pre-training."""
+
 from __future__ import annotations
 
 import torch
@@ -26,8 +27,17 @@ class MAEDecoder(nn.Module):
         mask_token: whether masked patches are stood in for here; False where the encoder has done it (Table 1c).
     """
 
-    def __init__(self, in_dim: int, grid: tuple[int, int], out_dim: int, embed_dim: int = 512, depth: int = 8,
-                 num_heads: int = 16, mlp_ratio: float = 4., mask_token: bool = True):
+    def __init__(
+        self,
+        in_dim: int,
+        grid: tuple[int, int],
+        out_dim: int,
+        embed_dim: int = 512,
+        depth: int = 8,
+        num_heads: int = 16,
+        mlp_ratio: float = 4.0,
+        mask_token: bool = True,
+    ):
         super().__init__()
         self.grid = grid
         self.embed = nn.Linear(in_dim, embed_dim)
@@ -45,8 +55,8 @@ class MAEDecoder(nn.Module):
         position, and nothing is shuffled back.
 
         Args:
-            tokens: (B, 1 + K, D) from the encoder, class token first, patches in the order of ``mask.keep``; without a mask
-                token here (B, 1 + K + M, D), those of ``mask.masked`` after them.
+            tokens: (B, 1 + K, D) from the encoder, class token first, patches in the order of ``mask.keep``; without a
+                mask token here (B, 1 + K + M, D), those of ``mask.masked`` after them.
             mask: the K kept and M masked patches.
             grid: (rows, columns) of this batch's patches.
             everywhere: predict the kept patches too, for pictures and comparisons.
@@ -63,7 +73,7 @@ class MAEDecoder(nn.Module):
         for block in self.blocks:
             x = block(x)
         if not everywhere:
-            return self.pred(self.norm(x[:, 1 + mask.keep.shape[1]:]))
+            return self.pred(self.norm(x[:, 1 + mask.keep.shape[1] :]))
         prediction = self.pred(self.norm(x[:, 1:]))
         restore = torch.cat([mask.keep, mask.masked], dim=1).argsort(dim=1)
         return prediction.gather(1, restore[..., None].expand_as(prediction))

@@ -1,4 +1,5 @@
 """MAE: hide most patches, encode the rest, guess the hidden ones."""
+
 from __future__ import annotations
 
 import torch
@@ -20,8 +21,8 @@ class MAE(BaseModel):
         masking: config of the masking, e.g. ``dict(type='RandomMasking', ratio=.75)``.
         decoder: config of the decoder, without the sizes that follow from the others.
         target: config of the target, e.g. ``dict(type='NormalizedPixelTarget')``.
-        encoder_mask_tokens: whether the encoder is given a learnt token for each masked patch (Table 1c, "encoder w/ [M]"):
-            3.3 times the FLOPs for a worse ViT, which is what the paper shows with it.
+        encoder_mask_tokens: whether the encoder is given a learnt token for each masked patch (Table 1c, "encoder w/
+            [M]"): 3.3 times the FLOPs for a worse ViT, which is what the paper shows with it.
         loss_on: 'masked': the loss counts masked patches; 'all': kept ones too (section 3: half a point worse).
         data_preprocessor: config of the preprocessor that normalises the images on the device.
 
@@ -29,8 +30,17 @@ class MAE(BaseModel):
         UserError: sizes that do not fit, before anything is computed.
     """
 
-    def __init__(self, vit: dict, masking: dict, decoder: dict, target: dict, encoder_mask_tokens: bool = False,
-                 loss_on: str = 'masked', data_preprocessor: dict | None = None, init_cfg: dict | None = None):
+    def __init__(
+        self,
+        vit: dict,
+        masking: dict,
+        decoder: dict,
+        target: dict,
+        encoder_mask_tokens: bool = False,
+        loss_on: str = 'masked',
+        data_preprocessor: dict | None = None,
+        init_cfg: dict | None = None,
+    ):
         if loss_on not in ('masked', 'all'):
             raise UserError(f"loss_on is 'masked' or 'all'; found '{loss_on}'")
         # In our own scope, so that short names work under any default scope of the runner.
@@ -38,15 +48,23 @@ class MAE(BaseModel):
             super().__init__(data_preprocessor, init_cfg)
             self.vit = MODELS.build(vit)
             self.masking = MODELS.build(masking)
-            self.masking.num_kept(self.vit.grid)  # refuses a ratio that hides nothing or all, now rather than at step one
+            self.masking.num_kept(
+                self.vit.grid
+            )  # refuses a ratio that hides nothing or all, now rather than at step one
             self.target = MODELS.build(target)
-            self.decoder = MODELS.build(dict(
-                decoder, in_dim=self.vit.embed_dim, grid=self.vit.grid, mask_token=not encoder_mask_tokens,
-                out_dim=self.target.dim(self.vit.patch_size, self.vit.in_channels)))
+            self.decoder = MODELS.build(
+                dict(
+                    decoder,
+                    in_dim=self.vit.embed_dim,
+                    grid=self.vit.grid,
+                    mask_token=not encoder_mask_tokens,
+                    out_dim=self.target.dim(self.vit.patch_size, self.vit.in_channels),
+                )
+            )
         self.loss_on = loss_on
         self.mask_token = nn.Parameter(torch.zeros(1, 1, self.vit.embed_dim)) if encoder_mask_tokens else None
         if encoder_mask_tokens:
-            nn.init.normal_(self.mask_token, std=.02)
+            nn.init.normal_(self.mask_token, std=0.02)
 
     def forward(self, inputs: Tensor, seeds: Tensor | None = None, mode: str = 'loss', noise: Tensor | None = None):
         """One pass, as MMEngine's runner asks for it.
@@ -58,15 +76,18 @@ class MAE(BaseModel):
             noise: (B, L) masking noise, in place of seeds; L: the masking's ``noise_length``.
 
         Returns:
-            'loss': dict with the scalar ``loss``, over the patches of ``loss_on``. 'predict': for each image a dict with its
-            ``loss`` over masked patches. 'tensor': predictions (B, M, P) in the order of the mask, and the :class:`Mask`.
+            'loss': dict with the scalar ``loss``, over the patches of ``loss_on``. 'predict': for each image a dict
+            with its ``loss`` over masked patches. 'tensor': predictions (B, M, P) in the order of the mask, and the
+            :class:`Mask`.
         """
         mask = self.mask(inputs, seeds, noise)
         everywhere = mode == 'loss' and self.loss_on == 'all'
         prediction = self.predict(inputs, mask, everywhere)
         if mode == 'tensor':
             return prediction, mask
-        losses = self.target.loss(prediction, self.target(inputs, self.vit.patch_size, None if everywhere else mask.masked))
+        losses = self.target.loss(
+            prediction, self.target(inputs, self.vit.patch_size, None if everywhere else mask.masked)
+        )
         if mode == 'loss':
             return dict(loss=losses.mean())
         if mode == 'predict':
@@ -78,7 +99,9 @@ class MAE(BaseModel):
         grid = self.grid(images)
         if noise is None:
             length = self.masking.noise_length(grid)
-            noise = torch.rand(len(images), length, device=images.device) if seeds is None else seeded_noise(seeds, length)
+            noise = (
+                torch.rand(len(images), length, device=images.device) if seeds is None else seeded_noise(seeds, length)
+            )
         return self.masking(grid, noise)
 
     def grid(self, images: Tensor) -> tuple[int, int]:
@@ -89,7 +112,7 @@ class MAE(BaseModel):
         """The decoder's prediction (B, M, P) for masked patches; (B, N, P), row-major, with ``everywhere``."""
         grid, beside = self.grid(images), None
         if self.mask_token is not None:
-            beside = self.mask_token + self.vit.positions(grid)[0, self.vit.num_prefix:][mask.masked]
+            beside = self.mask_token + self.vit.positions(grid)[0, self.vit.num_prefix :][mask.masked]
         return self.decoder(self.vit.tokens(images, mask.keep, beside), mask, grid, everywhere)
 
     @torch.no_grad()

@@ -1,4 +1,5 @@
 """Which patches of an image the encoder sees, and which it must guess."""
+
 from __future__ import annotations
 
 from typing import NamedTuple
@@ -15,6 +16,7 @@ class Mask(NamedTuple):
 
     ``keep`` (B, K) and ``masked`` (B, M) are int64 and together hold each of the K + M patches once.
     """
+
     keep: Tensor
     masked: Tensor
 
@@ -22,7 +24,7 @@ class Mask(NamedTuple):
         """(B, K + M) float: 0 for kept and 1 for masked patches, in row-major order (the official code's ``mask``)."""
         batch, num_kept = self.keep.shape
         mask = torch.ones(batch, num_kept + self.masked.shape[1], device=self.keep.device)
-        return mask.scatter_(1, self.keep, 0.)
+        return mask.scatter_(1, self.keep, 0.0)
 
 
 class Masking(nn.Module):
@@ -36,7 +38,7 @@ class Masking(nn.Module):
         UserError: the ratio is not within (0, 1).
     """
 
-    def __init__(self, ratio: float = .75):
+    def __init__(self, ratio: float = 0.75):
         super().__init__()
         if not 0 < ratio < 1:
             raise UserError(f'a mask ratio lies strictly between 0 and 1; found {ratio}')
@@ -51,7 +53,10 @@ class Masking(nn.Module):
         total = grid[0] * grid[1]
         kept = int(total * (1 - self.ratio))
         if not 0 < kept < total:
-            raise UserError(f'mask ratio {self.ratio} keeps {kept} of {grid[0]} x {grid[1]} patches: choose a ratio that keeps some and hides some')
+            raise UserError(
+                f'mask ratio {self.ratio} keeps {kept} of {grid[0]} x {grid[1]} patches: choose a ratio that keeps '
+                'some and hides some'
+            )
         return kept
 
     def noise_length(self, grid: tuple[int, int]) -> int:
@@ -59,7 +64,8 @@ class Masking(nn.Module):
         return grid[0] * grid[1]
 
     def order(self, grid: tuple[int, int], noise: Tensor) -> Tensor:
-        """The N patches (B, N) of each image, those that stay visible the longest first; ``noise`` as in :meth:`forward`."""
+        """The N patches (B, N) of each image, those that stay visible the longest first; ``noise`` as in
+        :meth:`forward`."""
         raise NotImplementedError
 
     def forward(self, grid: tuple[int, int], noise: Tensor) -> Mask:
@@ -86,36 +92,45 @@ class RandomMasking(Masking):
 class BlockMasking(Masking):
     """Hide rectangles of patches (MAE Table 1f, "block"; BEiT section 2.3), and just as many patches in each image.
 
-    Rectangle follows rectangle until enough is hidden. As in BEiT a rectangle's area is uniform between ``least_area`` and what
-    is left to hide, its aspect ratio log-uniform. What differs, so that batches stay dense and no draw is in vain: each
-    rectangle covers at least one patch that is visible until then, and the last one is cut to the number wanted.
+    Rectangle follows rectangle until enough is hidden. As in BEiT a rectangle's area is uniform between ``least_area``
+    and what is left to hide, its aspect ratio log-uniform. What differs, so that batches stay dense and no draw is in
+    vain: each rectangle covers at least one patch that is visible until then, and the last one is cut to the number
+    wanted.
 
     Args:
         ratio: as of :class:`Masking`.
         least_area: smallest area of a rectangle, in patches (BEiT: 16, of 14 x 14).
         aspect: smallest ratio of height and width; the largest is its inverse (BEiT: .3).
     """
-    # What these rectangles leave to hide is hidden patch by patch. Of 1000 masks of 14 x 14 patches at .5, .75 and .9 none has such a rest.
+
+    # What these rectangles leave to hide is hidden patch by patch. Of 1000 masks of 14 x 14 patches at .5, .75 and .9
+    # none has such a rest.
     ROUNDS = 20
 
-    def __init__(self, ratio: float = .5, least_area: int = 16, aspect: float = .3):
+    def __init__(self, ratio: float = 0.5, least_area: int = 16, aspect: float = 0.3):
         super().__init__(ratio)
         if least_area < 1 or not 0 < aspect <= 1:
-            raise UserError(f'blocks have a least_area of at least 1 patch and an aspect above 0 and at most 1; found {least_area} and {aspect}')
+            raise UserError(
+                f'blocks have a least_area of at least 1 patch and an aspect above 0 and at most 1; found {least_area} '
+                f'and {aspect}'
+            )
         self.least_area, self.aspect = least_area, aspect
 
     def noise_length(self, grid: tuple[int, int]) -> int:
-        """Five numbers for a rectangle (area, aspect, the patch it covers, its place around it), and one for each patch."""
+        """Five numbers for a rectangle (area, aspect, the patch it covers, its place around it), and one for each
+        patch."""
         return 5 * self.ROUNDS + grid[0] * grid[1]
 
     def order(self, grid: tuple[int, int], noise: Tensor) -> Tensor:
         """From what no rectangle covers to the first rectangle."""
         rows, columns = grid
-        draws, scatter = noise[:, :5 * self.ROUNDS].unflatten(1, (self.ROUNDS, 5)), noise[:, 5 * self.ROUNDS:]
+        draws, scatter = noise[:, : 5 * self.ROUNDS].unflatten(1, (self.ROUNDS, 5)), noise[:, 5 * self.ROUNDS :]
         row, column = torch.arange(rows, device=noise.device)[:, None], torch.arange(columns, device=noise.device)
         total = rows * columns
-        hidden_in = torch.full((len(noise), total), self.ROUNDS, device=noise.device)  # the rectangle that hides each patch
-        left = torch.full((len(noise), ), total - self.num_kept(grid), device=noise.device)
+        hidden_in = torch.full(
+            (len(noise), total), self.ROUNDS, device=noise.device
+        )  # the rectangle that hides each patch
+        left = torch.full((len(noise),), total - self.num_kept(grid), device=noise.device)
         for step, (area, aspect, which, up, across) in enumerate(draws.movedim(0, 2)):
             least = left.clamp(max=self.least_area)
             area = least + area * (left - least)
@@ -133,7 +148,7 @@ class BlockMasking(Masking):
             hidden_in = hidden_in.masked_fill(new, step)
             left = (left - new.sum(1)).clamp(min=0)
         # A cut rectangle loses its first rows: within one, and only there, patches stay in image order.
-        rank = hidden_in + torch.where(hidden_in == self.ROUNDS, scatter, 0.)
+        rank = hidden_in + torch.where(hidden_in == self.ROUNDS, scatter, 0.0)
         return rank.argsort(dim=1, descending=True, stable=True)
 
 
@@ -148,8 +163,8 @@ def _around(place: Tensor, length: Tensor, size: int, draw: Tensor) -> Tensor:
 class GridMasking(Masking):
     """Keep a regular grid, the same in every image (MAE Table 1f, "grid": one of every four patches at a ratio of .75).
 
-    Other ratios and other counts keep the first patches of ordered dithering (Bayer's matrix), which fills a grid evenly: at .5
-    a chessboard, at 15/16 every fourth patch of every fourth row.
+    Other ratios and other counts keep the first patches of ordered dithering (Bayer's matrix), which fills a grid
+    evenly: at .5 a chessboard, at 15/16 every fourth patch of every fourth row.
     """
 
     def noise_length(self, grid: tuple[int, int]) -> int:
@@ -162,7 +177,9 @@ class GridMasking(Masking):
         threshold = torch.zeros(grid, dtype=torch.int64)
         for bit in range((max(grid) - 1).bit_length()):
             odd_row, odd_column = row >> bit & 1, column >> bit & 1
-            threshold = 4 * threshold + (odd_row ^ odd_column) * 2 + odd_row  # (0, 0), (1, 1), (0, 1), (1, 0) of each square
+            threshold = (
+                4 * threshold + (odd_row ^ odd_column) * 2 + odd_row
+            )  # (0, 0), (1, 1), (0, 1), (1, 0) of each square
         return threshold.flatten().argsort(stable=True).expand(len(noise), -1).to(noise.device)
 
 
@@ -180,6 +197,7 @@ def seeded_noise(seeds: Tensor, length: int) -> Tensor:
     Returns:
         (B, N) float32 in [0, 1).
     """
+
     def mix(x: Tensor) -> Tensor:
         # 32-bit arithmetic in int64: products of a 32-bit value with a constant below 2**31 cannot overflow.
         x = (x ^ (x >> 16)) * 0x45D9F3B & 0xFFFFFFFF
@@ -191,4 +209,4 @@ def seeded_noise(seeds: Tensor, length: int) -> Tensor:
     counter = torch.arange(length, device=seeds.device)[None]
     bits = mix(mix(key ^ mix(counter + 0x1234567)) + counter & 0xFFFFFFFF)
     # 24 bits are what float32 holds exactly; the 8 that are left break ties in the sort's favour only once in 2**24.
-    return (bits >> 8).float() / 2 ** 24
+    return (bits >> 8).float() / 2**24

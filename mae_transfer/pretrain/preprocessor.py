@@ -1,4 +1,5 @@
 """Normalise images on the device."""
+
 from __future__ import annotations
 
 import torch
@@ -16,7 +17,9 @@ class PhotoPreprocessor(BaseDataPreprocessor):
         mean, std: per channel, on the scale 0..255; one value for each channel. Default: ImageNet's, as MAE.
     """
 
-    def __init__(self, mean: tuple[float, ...] = (123.675, 116.28, 103.53), std: tuple[float, ...] = (58.395, 57.12, 57.375)):
+    def __init__(
+        self, mean: tuple[float, ...] = (123.675, 116.28, 103.53), std: tuple[float, ...] = (58.395, 57.12, 57.375)
+    ):
         super().__init__(non_blocking=True)
         self.register_buffer('mean', torch.tensor(mean).view(-1, 1, 1), persistent=False)
         self.register_buffer('std', torch.tensor(std).view(-1, 1, 1), persistent=False)
@@ -25,8 +28,11 @@ class PhotoPreprocessor(BaseDataPreprocessor):
         """A batch of :func:`~mae_transfer.data.photos.collate_photos` to the arguments of ``MAE.forward``."""
         data = self.cast_data({key: data[key] for key in ('inputs', 'seeds') if key in data})
         if data['inputs'].shape[1] != len(self.mean):
-            raise UserError(f"images of {data['inputs'].shape[1]} channels meet {len(self.mean)} means: set data_preprocessor.mean and std to "
-                            "one value for each channel")
+            raise UserError(
+                f'images of {data["inputs"].shape[1]} channels meet {len(self.mean)} means: set data_preprocessor.mean '
+                'and std to '
+                'one value for each channel'
+            )
         data['inputs'] = (data['inputs'].float() - self.mean) / self.std
         return data
 

@@ -1,4 +1,5 @@
 """What the decoder should predict for the masked patches, and how far off it is."""
+
 from __future__ import annotations
 
 from torch import Tensor, nn
@@ -13,7 +14,7 @@ class PixelTarget(nn.Module):
 
     def dim(self, patch_size: int, channels: int) -> int:
         """Length P of what is predicted for a patch."""
-        return patch_size ** 2 * channels
+        return patch_size**2 * channels
 
     def forward(self, images: Tensor, patch_size: int, index: Tensor | None = None) -> Tensor:
         """What is to be predicted.
@@ -40,8 +41,8 @@ class PixelTarget(nn.Module):
 class NormalizedPixelTarget(PixelTarget):
     """Pixels normalised by the mean and the deviation of their own patch (MAE section 3, Table 1d).
 
-    The statistics run over all p * p * C values of the patch, with the unbiased variance and 1e-6 within the root, as in the
-    official code (``norm_pix_loss``).
+    The statistics run over all p * p * C values of the patch, with the unbiased variance and 1e-6 within the root, as
+    in the official code (``norm_pix_loss``).
     """
 
     def _normalise(self, patches: Tensor) -> tuple[Tensor, Tensor]:
@@ -58,7 +59,8 @@ class NormalizedPixelTarget(PixelTarget):
     def to_pixels(self, prediction: Tensor, images: Tensor, patch_size: int, index: Tensor | None = None) -> Tensor:
         """As :meth:`PixelTarget.to_pixels`, with the true patch's mean and deviation, which the model does not predict.
 
-        This is how the paper's pictures are made; the picture knows the brightness of the hidden patch, the model does not.
+        This is how the paper's pictures are made; the picture knows the brightness of the hidden patch, the model does
+        not.
         """
         mean, deviation = self._normalise(super().forward(images, patch_size, index))
         return unflatten_patches(prediction.float() * deviation + mean, patch_size)

@@ -1,4 +1,5 @@
 """An ablation's published and measured accuracy, side by side."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -7,23 +8,34 @@ from textwrap import fill
 from matplotlib.figure import Figure
 
 
-def ablation_figure(title: str, axis: str, rows: Sequence[float | str], published: Mapping[str, Sequence[float | None]],
-                    measured: Mapping[str, Sequence[Sequence[float]]], words: str = '') -> Figure:
-    """Two plots: what the paper reports, and what was measured here. Lines where the rows are numbers, over a logarithmic
-    axis where they reach from one to sixteen or more, else bars.
+def ablation_figure(
+    title: str,
+    axis: str,
+    rows: Sequence[float | str],
+    published: Mapping[str, Sequence[float | None]],
+    measured: Mapping[str, Sequence[Sequence[float]]],
+    words: str = '',
+) -> Figure:
+    """Two plots: what the paper reports, and what was measured here. Lines where the rows are numbers, over a
+    logarithmic axis where they reach from one to sixteen or more, else bars.
 
     Args:
         title: of the figure.
         axis: what the rows vary.
         rows: values on that axis, R of them.
         published: {name of the number: R values in per cent, None where there is none}.
-        measured: {name of the number: R lists of the seeds' values in per cent}; the mean is drawn, and a bar from the lowest to
-            the highest.
+        measured: {name of the number: R lists of the seeds' values in per cent}; the mean is drawn, and a bar from the
+            lowest to the highest.
         words: how the measured numbers came about, for their plot's title.
     """
     figure = Figure(figsize=(11, 4), layout='constrained')
     left, right = figure.subplots(1, 2)
-    _draw(left, axis, rows, {name: [[] if value is None else [value] for value in values] for name, values in published.items()})
+    _draw(
+        left,
+        axis,
+        rows,
+        {name: [[] if value is None else [value] for value in values] for name, values in published.items()},
+    )
     _draw(right, axis, rows, measured)
     left.set_title('published (ImageNet-1k)')
     right.set_title(fill(words, 50) or 'measured')
@@ -37,12 +49,14 @@ def _draw(plot, axis: str, rows: Sequence[float | str], series: Mapping[str, Seq
     for number, (name, values) in enumerate(series.items()):
         known = [index for index, seeds in enumerate(values) if seeds]
         means = [sum(values[index]) / len(values[index]) for index in known]
-        spread = [[mean - min(values[index]) for index, mean in zip(known, means)],
-                  [max(values[index]) - mean for index, mean in zip(known, means)]]
+        spread = [
+            [mean - min(values[index]) for index, mean in zip(known, means)],
+            [max(values[index]) - mean for index, mean in zip(known, means)],
+        ]
         if numeric:
             plot.errorbar([rows[index] for index in known], means, spread, marker='o', capsize=3, label=name)
         else:
-            width = .8 / len(series)
+            width = 0.8 / len(series)
             places = [index + (number - (len(series) - 1) / 2) * width for index in known]
             bars = plot.bar(places, means, width, yerr=spread, capsize=3, label=name)
             plot.bar_label(bars, fmt='%.1f', fontsize=7, padding=2)
@@ -56,10 +70,10 @@ def _draw(plot, axis: str, rows: Sequence[float | str], series: Mapping[str, Seq
         # Bars that begin at zero would hide differences of a point.
         values = [value for own in series.values() for seeds in own for value in seeds]
         if values:
-            margin = max(1., .25 * (max(values) - min(values)))
-            plot.set_ylim(max(0., min(values) - margin), max(values) + margin)
+            margin = max(1.0, 0.25 * (max(values) - min(values)))
+            plot.set_ylim(max(0.0, min(values) - margin), max(values) + margin)
     plot.set_xlabel(axis)
     plot.set_ylabel('top-1, %')
-    plot.grid(axis='y', alpha=.3)
+    plot.grid(axis='y', alpha=0.3)
     if series:
         plot.legend()

@@ -1,4 +1,5 @@
 """What a classifier takes for what, as a picture."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -13,7 +14,7 @@ LONGEST_NAME = 24
 NO_IMAGES = 211  # light grey
 DPI = 64  # a power of two: pixels over DPI and back are exact
 FONT = 11  # pixels
-LETTER = .61 * FONT  # width of a letter of the monospaced font
+LETTER = 0.61 * FONT  # width of a letter of the monospaced font
 
 
 def confusion_picture(confusion: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
@@ -24,8 +25,8 @@ def confusion_picture(confusion: np.ndarray, classes: tuple[str, ...]) -> np.nda
         classes: C names; written beside the rows and columns where there are at most 60, else labels are counted.
 
     Returns:
-        (height, width, 3) uint8: a square of pixels for each cell, one at least, in the order of the labels, rows of classes
-        without images in grey; a colour bar; below, the three confusions with the largest shares.
+        (height, width, 3) uint8: a square of pixels for each cell, one at least, in the order of the labels, rows of
+        classes without images in grey; a colour bar; below, the three confusions with the largest shares.
     """
     confusion, count = np.asarray(confusion), len(classes)
     named = count <= MOST_NAMES
@@ -42,7 +43,7 @@ def confusion_picture(confusion: np.ndarray, classes: tuple[str, ...]) -> np.nda
     canvas = FigureCanvasAgg(figure)
     text = dict(family='monospace', fontsize=FONT * 72 / DPI, parse_math=False)
     heat = figure.add_axes((beside / width, below / height, side / width, side / height))
-    heat.set(xlim=(-.5, count - .5), ylim=(count - .5, -.5))
+    heat.set(xlim=(-0.5, count - 0.5), ylim=(count - 0.5, -0.5))
     if named:
         heat.set_xticks(range(count), names, rotation=90, **text)
         heat.set_yticks(range(count), names, **text)
@@ -56,14 +57,20 @@ def confusion_picture(confusion: np.ndarray, classes: tuple[str, ...]) -> np.nda
     bar = figure.add_axes(((beside + side + FONT) / width, below / height, FONT / width, side / height))
     figure.colorbar(ScalarMappable(Normalize(0, 100), 'viridis'), bar)
     bar.set_yticks(range(0, 101, 20), [f'{share} %' for share in range(0, 101, 20)], **text)
-    figure.text((beside + side / 2) / width, 1 - FONT / height, 'rows: the true class; columns: what it is taken for',
-                ha='center', va='center', **text)
+    figure.text(
+        (beside + side / 2) / width,
+        1 - FONT / height,
+        'rows: the true class; columns: what it is taken for',
+        ha='center',
+        va='center',
+        **text,
+    )
     for line, caption in enumerate(reversed(captions)):
-        figure.text(FONT / width, (line + .75) * 2 * FONT / height, caption, va='center', **text)
+        figure.text(FONT / width, (line + 0.75) * 2 * FONT / height, caption, va='center', **text)
     canvas.draw()
     picture = np.asarray(canvas.buffer_rgba())[..., :3].copy()
     # Put in by hand: every cell has its own pixels, and thousands of classes need little memory.
-    picture[2 * FONT:2 * FONT + side, beside:beside + side] = _colours(confusion).repeat(cell, 0).repeat(cell, 1)
+    picture[2 * FONT : 2 * FONT + side, beside : beside + side] = _colours(confusion).repeat(cell, 0).repeat(cell, 1)
     return picture
 
 
@@ -76,7 +83,7 @@ def _colours(confusion: np.ndarray) -> np.ndarray:
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= LONGEST_NAME else name[:LONGEST_NAME - 1] + '…'
+    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + '…'
 
 
 def _largest_confusions(confusion: np.ndarray, classes: tuple[str, ...]) -> list[str]:
@@ -87,6 +94,9 @@ def _largest_confusions(confusion: np.ndarray, classes: tuple[str, ...]) -> list
     wrong = confusion[rows, columns]
     shares = wrong / images[rows]
     largest = np.lexsort((-wrong, -shares))[:3]
-    lines = [f'{100 * shares[i]:.1f} % of {_short(classes[rows[i]])} taken for {_short(classes[columns[i]])} '
-             f'({wrong[i]} of {images[rows[i]]})' for i in largest]
+    lines = [
+        f'{100 * shares[i]:.1f} % of {_short(classes[rows[i]])} taken for {_short(classes[columns[i]])} '
+        f'({wrong[i]} of {images[rows[i]]})'
+        for i in largest
+    ]
     return lines or ['no image is taken for another class']

@@ -1,4 +1,5 @@
 """Predicted boxes, masks and classes beside the truth, from the files that an evaluation leaves."""
+
 from __future__ import annotations
 
 import contextlib
@@ -11,12 +12,24 @@ from PIL import Image, ImageDraw
 from pycocotools.coco import COCO
 
 #: Colours of classes that have none of their own.
-COLOURS = ((230, 70, 70), (60, 150, 240), (250, 190, 50), (70, 190, 110), (190, 100, 220), (240, 130, 60), (50, 200, 200),
-           (220, 90, 150), (140, 140, 60), (120, 110, 230))
+COLOURS = (
+    (230, 70, 70),
+    (60, 150, 240),
+    (250, 190, 50),
+    (70, 190, 110),
+    (190, 100, 220),
+    (240, 130, 60),
+    (50, 200, 200),
+    (220, 90, 150),
+    (140, 140, 60),
+    (120, 110, 230),
+)
 MARGIN = 4
 
 
-def detection_sheet(annotations: Path, images: Path, results: Path, count: int = 8, zoom: int = 3, score: float = .3) -> Image.Image:
+def detection_sheet(
+    annotations: Path, images: Path, results: Path, count: int = 8, zoom: int = 3, score: float = 0.3
+) -> Image.Image:
     """A row for each image: the photo, the true instances, the predicted ones.
 
     Args:
@@ -33,15 +46,28 @@ def detection_sheet(annotations: Path, images: Path, results: Path, count: int =
     for image_id in sorted(coco.getImgIds())[:count]:
         photo = Image.open(images / coco.loadImgs(image_id)[0]['file_name']).convert('RGB')
         truth = [(coco.annToMask(a), a['category_id'], None) for a in coco.loadAnns(coco.getAnnIds(image_id))]
-        guessed = [(coco.annToMask(p), p['category_id'], p['score']) for p in predictions
-                   if p['image_id'] == image_id and p['score'] >= score]
-        rows.append([_enlarged(photo, zoom), _draw_instances(photo, truth, zoom), _draw_instances(photo, guessed, zoom)])
+        guessed = [
+            (coco.annToMask(p), p['category_id'], p['score'])
+            for p in predictions
+            if p['image_id'] == image_id and p['score'] >= score
+        ]
+        rows.append(
+            [_enlarged(photo, zoom), _draw_instances(photo, truth, zoom), _draw_instances(photo, guessed, zoom)]
+        )
     names = {category['id']: category['name'] for category in coco.loadCats(coco.getCatIds())}
-    return _sheet(rows, ('photo', 'truth', f'predicted (score > {score})'), [(names[i], _colour(i)) for i in sorted(names)])
+    return _sheet(
+        rows, ('photo', 'truth', f'predicted (score > {score})'), [(names[i], _colour(i)) for i in sorted(names)]
+    )
 
 
-def segmentation_sheet(images: list[Path], truths: list[Path], predictions: list[Path], classes: tuple[str, ...],
-                       palette: list[list[int]], zoom: int = 3) -> Image.Image:
+def segmentation_sheet(
+    images: list[Path],
+    truths: list[Path],
+    predictions: list[Path],
+    classes: tuple[str, ...],
+    palette: list[list[int]],
+    zoom: int = 3,
+) -> Image.Image:
     """A row for each image: the photo, the true classes, the predicted ones.
 
     Args:
@@ -78,7 +104,7 @@ def _enlarged(picture: Image.Image, zoom: int) -> Image.Image:
 def _draw_instances(photo: Image.Image, instances: list, zoom: int) -> Image.Image:
     pixels = np.asarray(photo).astype(np.float32)
     for mask, category, _ in instances:
-        pixels[mask > 0] = .45 * pixels[mask > 0] + .55 * np.array(_colour(category))
+        pixels[mask > 0] = 0.45 * pixels[mask > 0] + 0.55 * np.array(_colour(category))
     picture = _enlarged(Image.fromarray(pixels.astype(np.uint8)), zoom)
     draw = ImageDraw.Draw(picture)
     for mask, category, score in instances:
@@ -95,7 +121,9 @@ def _sheet(rows: list[list[Image.Image]], titles: tuple[str, ...], legend: list[
     widths = [max(row[column].width for row in rows) for column in range(len(titles))]
     heights = [max(picture.height for picture in row) for row in rows]
     head, foot = 20, 18 * -(-len(legend) // 3) + MARGIN
-    sheet = Image.new('RGB', (sum(widths) + MARGIN * (len(widths) - 1), head + sum(heights) + MARGIN * len(rows) + foot), 'white')
+    sheet = Image.new(
+        'RGB', (sum(widths) + MARGIN * (len(widths) - 1), head + sum(heights) + MARGIN * len(rows) + foot), 'white'
+    )
     draw = ImageDraw.Draw(sheet)
     left = 0
     for title, width in zip(titles, widths):

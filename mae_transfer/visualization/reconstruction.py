@@ -1,4 +1,5 @@
 """Masked photo, reconstruction and original, side by side (the layout of the paper's Fig. 2)."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -41,5 +42,5 @@ def _tile(columns: list[Tensor], margin: int) -> np.ndarray:
     for row in range(batch):
         for column in range(count):
             top, left = row * (height + margin), column * (width + margin)
-            sheet[top:top + height, left:left + width] = pictures[row, column, :3].permute(1, 2, 0).numpy()
+            sheet[top : top + height, left : left + width] = pictures[row, column, :3].permute(1, 2, 0).numpy()
     return sheet

@@ -1,4 +1,5 @@
 """What a ViT is, and nothing about any task."""
+
 from .vit import ViT
 
 __all__ = ['ViT']

@@ -1,4 +1,5 @@
 """Attention over all tokens or within windows, and the pre-norm block that both stand in."""
+
 from __future__ import annotations
 
 import torch.nn.functional as F
@@ -20,7 +21,9 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
 
-    def forward(self, x: Tensor, grid: tuple[int, int] | None = None, table: Tensor | None = None, window_size: int = 0) -> Tensor:
+    def forward(
+        self, x: Tensor, grid: tuple[int, int] | None = None, table: Tensor | None = None, window_size: int = 0
+    ) -> Tensor:
         """(B, N, D) to (B, N, D).
 
         Args:
@@ -29,13 +32,16 @@ class Attention(nn.Module):
         """
         qkv = self.qkv(x)
         if window_size:
-            # ViTDet pads with zeros before this map. What it makes of zero is its bias: nothing is computed for the padding.
+            # ViTDet pads with zeros before this map. What it makes of zero is its bias: nothing is computed for the
+            # padding.
             qkv = split_windows(qkv, grid, window_size, self.qkv.bias)
         q, k, v = qkv.unflatten(2, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
         x = self.attend(q, k, v, (window_size, window_size) if window_size else grid, table).transpose(1, 2).flatten(2)
         return self.proj(join_windows(x, grid, window_size) if window_size else x)
 
-    def attend(self, q: Tensor, k: Tensor, v: Tensor, grid: tuple[int, int] | None = None, table: Tensor | None = None) -> Tensor:
+    def attend(
+        self, q: Tensor, k: Tensor, v: Tensor, grid: tuple[int, int] | None = None, table: Tensor | None = None
+    ) -> Tensor:
         """Queries, keys and values (B, heads, N, d) to (B, heads, N, d).
 
         Args:
@@ -57,8 +63,15 @@ class Block(nn.Module):
         attention: attention of another kind than the plain one.
     """
 
-    def __init__(self, dim: int, num_heads: int, mlp_ratio: float = 4., drop_path: float = 0., window_size: int = 0,
-                 attention: Attention | None = None):
+    def __init__(
+        self,
+        dim: int,
+        num_heads: int,
+        mlp_ratio: float = 4.0,
+        drop_path: float = 0.0,
+        window_size: int = 0,
+        attention: Attention | None = None,
+    ):
         super().__init__()
         self.window_size = window_size
         self.norm1 = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
@@ -72,7 +85,8 @@ class Block(nn.Module):
         """(B, N, D) to (B, N, D).
 
         Args:
-            grid: (rows, columns) of the N patches; only windows, which take no class token, and relative positions need it.
+            grid: (rows, columns) of the N patches; only windows, which take no class token, and relative positions need
+                it.
             table: relative positions that several blocks share.
         """
         x = x + self.drop_path1(self.attn(self.norm1(x), grid, table, self.window_size))
@@ -97,7 +111,8 @@ def split_windows(x: Tensor, grid: tuple[int, int], size: int, padding: Tensor) 
 
 
 def join_windows(windows: Tensor, grid: tuple[int, int], size: int) -> Tensor:
-    """The inverse of :func:`split_windows`: (B * windows, size * size, D) to (B, rows * columns, D), padding cut off."""
+    """The inverse of :func:`split_windows`: (B * windows, size * size, D) to (B, rows * columns, D), padding cut
+    off."""
     rows, columns = grid
     down, across = -(-rows // size), -(-columns // size)
     dim = windows.shape[-1]

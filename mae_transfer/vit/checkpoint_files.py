@@ -1,4 +1,5 @@
 """Checkpoint files, read as data: one that would run code while being read is refused."""
+
 from __future__ import annotations
 
 import argparse
@@ -19,7 +20,7 @@ from .layouts import CheckpointError
 def _history_method(owner: type, name: str) -> Any:
     """Stands in for ``getattr``, by which MMEngine's files name the four statistics of their history buffers."""
     if owner is not HistoryBuffer or name not in ('min', 'max', 'current', 'mean'):
-        raise UnpicklingError(f"GLOBAL getattr:{getattr(owner, '__name__', type(owner).__name__)}.{name}")
+        raise UnpicklingError(f'GLOBAL getattr:{getattr(owner, "__name__", type(owner).__name__)}.{name}')
     return getattr(owner, name)
 
 
@@ -30,9 +31,19 @@ def _harmless() -> list:
     """
     # The two functions that numpy's own pickles call, under their names before and since numpy 2.
     rebuild = {'_reconstruct': np.zeros(0).__reduce__()[0], 'scalar': np.float64(0).__reduce__()[0]}
-    functions = [(call, f'numpy.{core}.multiarray.{name}') for name, call in rebuild.items() for core in ('core', '_core')]
+    functions = [
+        (call, f'numpy.{core}.multiarray.{name}') for name, call in rebuild.items() for core in ('core', '_core')
+    ]
     numbers = [type(np.dtype(code)) for code in '?bhilqBHILQefdFDU']
-    return [argparse.Namespace, HistoryBuffer, (_history_method, 'builtins.getattr'), np.ndarray, np.dtype, *functions, *numbers]
+    return [
+        argparse.Namespace,
+        HistoryBuffer,
+        (_history_method, 'builtins.getattr'),
+        np.ndarray,
+        np.dtype,
+        *functions,
+        *numbers,
+    ]
 
 
 def read_checkpoint(path: str | Path | BinaryIO, map_location: Any = 'cpu') -> dict:
@@ -68,8 +79,10 @@ def read_checkpoint(path: str | Path | BinaryIO, map_location: Any = 'cpu') -> d
         named = re.search(r'(?:GLOBAL |function |for classes allowlisted .* but got )(\S+)', str(error))
         if named is None:
             raise CheckpointError(f'{damaged} ({_first_line(error)})') from error
-        raise CheckpointError(f"refused {label}: reading it would run {named[1].strip('.')}; only tensors, numbers, text and plain "
-                              f'records are read. If you trust it, save its weights alone where it was made') from error
+        raise CheckpointError(
+            f'refused {label}: reading it would run {named[1].strip(".")}; only tensors, numbers, text and plain '
+            f'records are read. If you trust it, save its weights alone where it was made'
+        ) from error
     except Exception as error:  # torch.load raises nearly anything on bytes that are no checkpoint
         raise CheckpointError(f'{damaged} ({_first_line(error)})') from error
     if not isinstance(stored, Mapping):

@@ -1,4 +1,5 @@
 """Parameter name -> depth: the single source of layer-wise decay, whatever the ViT is wrapped in."""
+
 from __future__ import annotations
 
 _EMBEDDINGS = ('cls_token', 'pos_embed', 'patch_embed')
@@ -12,9 +13,9 @@ def parameter_depth(name: str, num_blocks: int) -> int:
         num_blocks: depth of the ViT.
 
     Returns:
-        0 for the embeddings, i + 1 for block i with its own relative positions, ``num_blocks + 1`` for all the rest: final norm,
-        heads, and relative positions that blocks share, which thus have the full learning rate (BEiT gives its shared
-        ``rel_pos_bias`` the last layer's).
+        0 for the embeddings, i + 1 for block i with its own relative positions, ``num_blocks + 1`` for all the rest:
+        final norm, heads, and relative positions that blocks share, which thus have the full learning rate (BEiT gives
+        its shared ``rel_pos_bias`` the last layer's).
     """
     first, _, rest = name.partition('.')
     if first in _EMBEDDINGS:
@@ -25,5 +26,6 @@ def parameter_depth(name: str, num_blocks: int) -> int:
 
 
 def layer_scale(name: str, num_blocks: int, decay: float) -> float:
-    """Factor on the learning rate of a parameter: ``decay ** (num_blocks + 1 - depth)``, 1 for heads and the final norm."""
+    """Factor on the learning rate of a parameter: ``decay ** (num_blocks + 1 - depth)``, 1 for heads and the final
+    norm."""
     return decay ** (num_blocks + 1 - parameter_depth(name, num_blocks))

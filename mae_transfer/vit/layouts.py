@@ -1,9 +1,9 @@
 """The names that others give to the weights of an MAE, and ours: pure functions from dictionary to dictionary.
 
 Canonical names, which every layout is carried to and from: the encoder has timm's (``cls_token``, ``pos_embed``,
-``patch_embed.proj.weight``, ``blocks.3.attn.qkv.weight``, ``norm.weight``), the decoder ours without ``decoder.`` in front
-(``mask_token``, ``pos_embed``, ``embed.weight``, ``blocks.0.mlp.fc1.bias``, ``norm.bias``, ``pred.weight``), a classification
-head timm's (``head.weight``, ``fc_norm.weight``).
+``patch_embed.proj.weight``, ``blocks.3.attn.qkv.weight``, ``norm.weight``), the decoder ours without ``decoder.`` in
+front (``mask_token``, ``pos_embed``, ``embed.weight``, ``blocks.0.mlp.fc1.bias``, ``norm.bias``, ``pred.weight``), a
+classification head timm's (``head.weight``, ``fc_norm.weight``).
 
 A name within an encoder or decoder that no rule knows is carried along as it is: the loader then trips over it, where
 dropping it would quietly make another model (layer scale, register tokens).
@@ -12,6 +12,7 @@ Sources of the names: official code ``models_mae.py`` and ``models_vit.py``; tim
 ``backbones/vision_transformer.py`` and ``necks/mae_neck.py``; transformers ``models/vit_mae`` and its
 ``conversion_mapping.py``.
 """
+
 from __future__ import annotations
 
 import re
@@ -40,6 +41,7 @@ class Names:
         blocks: what stands before a block's number, after the prefix; None where there are no blocks.
         inside: canonical name of a module within a block -> this layout's.
     """
+
     prefix: str
     modules: Mapping[str, str]
     blocks: str | None = None
@@ -77,45 +79,71 @@ _DECODER = {name: f'decoder_{name}' for name in ('pos_embed', 'embed', 'norm', '
 _HEAD = {name: name for name in ('head', 'fc_norm')}
 _MMPRETRAIN_BLOCK = {'norm1': 'ln1', 'norm2': 'ln2', 'mlp.fc1': 'ffn.layers.0.0', 'mlp.fc2': 'ffn.layers.1'}
 _QKV = ('query', 'key', 'value')
-_HF_BLOCK = {'norm1': 'layernorm_before', 'norm2': 'layernorm_after', 'attn.proj': 'attention.output.dense',
-             'mlp.fc1': 'intermediate.dense', 'mlp.fc2': 'output.dense',
-             **{f'attn.{part}': f'attention.attention.{part}' for part in _QKV}}
+_HF_BLOCK = {
+    'norm1': 'layernorm_before',
+    'norm2': 'layernorm_after',
+    'attn.proj': 'attention.output.dense',
+    'mlp.fc1': 'intermediate.dense',
+    'mlp.fc2': 'output.dense',
+    **{f'attn.{part}': f'attention.attention.{part}' for part in _QKV},
+}
 
-#: layout -> part -> its names. A layout without a part cannot hold it. Parts are tried in this order, so that an encoder
-#: without prefix gets what is left.
+#: layout -> part -> its names. A layout without a part cannot hold it. Parts are tried in this order, so that an
+#: encoder without prefix gets what is left.
 LAYOUTS: dict[str, dict[str, Names]] = {
-    'mae_transfer': dict(head=Names('', _HEAD), decoder=Names('decoder.', {}, 'blocks'),
-                         encoder=Names('vit.', {}, 'blocks')),
-    'official': dict(head=Names('', _HEAD), decoder=Names('', _DECODER, 'decoder_blocks'),
-                     encoder=Names('', {}, 'blocks')),
+    'mae_transfer': dict(
+        head=Names('', _HEAD), decoder=Names('decoder.', {}, 'blocks'), encoder=Names('vit.', {}, 'blocks')
+    ),
+    'official': dict(
+        head=Names('', _HEAD), decoder=Names('', _DECODER, 'decoder_blocks'), encoder=Names('', {}, 'blocks')
+    ),
     'timm': dict(head=Names('', _HEAD), encoder=Names('', {}, 'blocks')),
     'mmpretrain': dict(
         # After average pooling mmpretrain norms with ln2 of the backbone, where others have fc_norm.
         head=Names('', {'head': 'head.layers.head', 'fc_norm': 'backbone.ln2'}),
         decoder=Names('neck.', {**_DECODER, 'norm': 'ln1'}, 'decoder_blocks', _MMPRETRAIN_BLOCK),
-        encoder=Names('backbone.', {'patch_embed.proj': 'patch_embed.projection', 'norm': 'ln1'}, 'layers', _MMPRETRAIN_BLOCK)),
+        encoder=Names(
+            'backbone.', {'patch_embed.proj': 'patch_embed.projection', 'norm': 'ln1'}, 'layers', _MMPRETRAIN_BLOCK
+        ),
+    ),
     'hf': dict(
         head=Names('', {'head': 'classifier'}),
         decoder=Names('decoder.', _DECODER, 'decoder_layers', _HF_BLOCK),
-        encoder=Names('vit.', {'cls_token': 'embeddings.cls_token', 'pos_embed': 'embeddings.position_embeddings',
-                               'patch_embed.proj': 'embeddings.patch_embeddings.projection', 'norm': 'layernorm'},
-                      'encoder.layer', _HF_BLOCK)),
+        encoder=Names(
+            'vit.',
+            {
+                'cls_token': 'embeddings.cls_token',
+                'pos_embed': 'embeddings.position_embeddings',
+                'patch_embed.proj': 'embeddings.patch_embeddings.projection',
+                'norm': 'layernorm',
+            },
+            'encoder.layer',
+            _HF_BLOCK,
+        ),
+    ),
 }
 
 #: The parameters of an MAE; models of official code, mmpretrain and transformers have no others.
-_PARAMETERS = re.compile(r'(cls_token|mask_token|pos_embed'
-                         r'|(patch_embed\.proj|embed|norm|pred|head|fc_norm)\.(weight|bias)'
-                         r'|blocks\.\d+\.(norm[12]|attn\.(qkv|query|key|value|proj)|mlp\.fc[12])\.(weight|bias))')
+_PARAMETERS = re.compile(
+    r'(cls_token|mask_token|pos_embed'
+    r'|(patch_embed\.proj|embed|norm|pred|head|fc_norm)\.(weight|bias)'
+    r'|blocks\.\d+\.(norm[12]|attn\.(qkv|query|key|value|proj)|mlp\.fc[12])\.(weight|bias))'
+)
 
-_SPELLINGS = ('official: blocks.0.*; timm: blocks.0.*; mmpretrain: backbone.layers.0.*; hf: vit.encoder.layer.0.* or '
-              'vit.layers.0.*; mae_transfer: vit.blocks.0.* or backbone.blocks.0.*')
+_SPELLINGS = (
+    'official: blocks.0.*; timm: blocks.0.*; mmpretrain: backbone.layers.0.*; hf: vit.encoder.layer.0.* or '
+    'vit.layers.0.*; mae_transfer: vit.blocks.0.* or backbone.blocks.0.*'
+)
 
 
 def strip_wrappers(state: State) -> dict[str, Tensor]:
-    """Without the ``module.`` of data parallelism and the ``_orig_mod.`` of ``torch.compile``, where all names have it."""
+    """Without the ``module.`` of data parallelism and the ``_orig_mod.`` of ``torch.compile``, where all names have
+    it."""
     state = dict(state)
-    while state and (prefix := next((p for p in ('module.', '_orig_mod.') if all(n.startswith(p) for n in state)), None)):
-        state = {name[len(prefix):]: value for name, value in state.items()}
+    while state and (
+        prefix := next((p for p in ('module.', '_orig_mod.') if all(n.startswith(p) for n in state)), None)
+    ):
+        state = {name[len(prefix) :]: value for name, value in state.items()}
     return state
 
 
@@ -127,6 +155,7 @@ def detect_layout(state: State) -> str:
     Raises:
         CheckpointError: none of them; names the first few keys and what is known.
     """
+
     def has(pattern: str) -> bool:
         return any(re.match(pattern, name) for name in state)
 
@@ -143,7 +172,8 @@ def detect_layout(state: State) -> str:
 
 
 def to_canonical(state: State, layout: str | None = None) -> tuple[dict, dict | None, dict, list[str]]:
-    """Carry weights of any known layout to canonical names. Values are the same tensors, but for fused qkv and layer scale.
+    """Carry weights of any known layout to canonical names. Values are the same tensors, but for fused qkv and layer
+    scale.
 
     Args:
         state: flat dictionary of weights.
@@ -219,15 +249,15 @@ def _place(name: str, layout: str) -> tuple[str | None, str]:
         else:
             is_mine = names.knows(name)
         if is_mine:
-            return part, names.to_canonical(name[len(names.prefix):])
+            return part, names.to_canonical(name[len(names.prefix) :])
     return None, name
 
 
 def _old_hf_name(name: str) -> str:
     """Any spelling of transformers -> that of the files on the Hub.
 
-    Release 5 renamed the modules in memory (``layers.0.attention.q_proj``), and writes files whose encoder is spelt as before
-    but whose decoder is spelt ``decoder.decoder_encoder.layer.0``. A bare ViTMAEModel has no ``vit.``.
+    Release 5 renamed the modules in memory (``layers.0.attention.q_proj``), and writes files whose encoder is spelt as
+    before but whose decoder is spelt ``decoder.decoder_encoder.layer.0``. A bare ViTMAEModel has no ``vit.``.
     """
     if re.match(r'(embeddings|encoder|layers|layernorm|pooler)\.', name):
         name = f'vit.{name}'
@@ -258,7 +288,8 @@ def _fuse_qkv(weights: State) -> dict[str, Tensor]:
 
 
 def _fold_layer_scale(weights: State) -> dict[str, Tensor]:
-    """``gamma_1`` and ``gamma_2`` of a block (BEiT; mmseg's MAE, ones at the start) -> into the map before: the same outputs."""
+    """``gamma_1`` and ``gamma_2`` of a block (BEiT; mmseg's MAE, ones at the start) -> into the map before: the same
+    outputs."""
     folded = dict(weights)
     for name in weights:
         if match := re.fullmatch(r'(blocks\.\d+\.)gamma_([12])', name):

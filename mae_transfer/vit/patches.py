@@ -1,4 +1,5 @@
 """Images to patches and back, for any chosen subset of patches."""
+
 from __future__ import annotations
 
 import torch
@@ -40,7 +41,8 @@ def take_patches(images: Tensor, patch_size: int, index: Tensor | None = None) -
 
 
 def flatten_patches(patches: Tensor) -> Tensor:
-    """(..., C, p, p) to vectors (..., p * p * C): pixel rows, pixel columns, channels last, the order of MAE's decoder."""
+    """(..., C, p, p) to vectors (..., p * p * C): pixel rows, pixel columns, channels last, the order of MAE's
+    decoder."""
     return patches.movedim(-3, -1).flatten(-3)
 
 

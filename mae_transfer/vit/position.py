@@ -1,4 +1,5 @@
 """Positions of patches: the fixed sin-cos table of MAE, and its resizing to any grid."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -8,7 +9,8 @@ from torch import Tensor
 
 
 def sincos_table(embed_dim: int, grid: tuple[int, int], num_prefix: int = 1) -> Tensor:
-    """The 2-D sin-cos position embedding of MAE (official code, ``util/pos_embed.py``; the released weights depend on it).
+    """The 2-D sin-cos position embedding of MAE (official code, ``util/pos_embed.py``; the released weights depend on
+    it).
 
     The first half of the channels encodes the column, the second half the row; within each half sines, then cosines, of
     the frequencies ``10000 ** (-i / (embed_dim / 4))``, computed in float64.
@@ -24,7 +26,7 @@ def sincos_table(embed_dim: int, grid: tuple[int, int], num_prefix: int = 1) -> 
     if embed_dim % 4:
         raise ValueError(f'sin-cos positions need embed_dim divisible by 4; found {embed_dim}')
     rows, columns = grid
-    frequencies = 1. / 10000 ** (np.arange(embed_dim // 4, dtype=np.float64) / (embed_dim / 4))
+    frequencies = 1.0 / 10000 ** (np.arange(embed_dim // 4, dtype=np.float64) / (embed_dim / 4))
 
     def encode(coordinates: np.ndarray) -> np.ndarray:
         angles = np.outer(coordinates.reshape(-1), frequencies)
@@ -36,8 +38,11 @@ def sincos_table(embed_dim: int, grid: tuple[int, int], num_prefix: int = 1) -> 
     return torch.from_numpy(table).float().unsqueeze(0)
 
 
-def resize_pos_embed(pos_embed: Tensor, old_grid: tuple[int, int], new_grid: tuple[int, int], num_prefix: int = 1) -> Tensor:
-    """Carry position embeddings to another grid: bicubic, corners not aligned, no antialias; prefix rows kept as they are.
+def resize_pos_embed(
+    pos_embed: Tensor, old_grid: tuple[int, int], new_grid: tuple[int, int], num_prefix: int = 1
+) -> Tensor:
+    """Carry position embeddings to another grid: bicubic, corners not aligned, no antialias; prefix rows kept as they
+    are.
 
     The official interpolation (``util/pos_embed.py``), extended to grids that are not square. timm's
     ``resample_abs_pos_embed`` filters when it shrinks, which the official code does not.
@@ -51,7 +56,10 @@ def resize_pos_embed(pos_embed: Tensor, old_grid: tuple[int, int], new_grid: tup
         (1, num_prefix + new rows * new columns, D), of the same type; the input itself where the grids are equal.
     """
     if pos_embed.shape[1] != num_prefix + old_grid[0] * old_grid[1]:
-        raise ValueError(f'pos_embed of shape {tuple(pos_embed.shape)} does not hold {num_prefix} + {old_grid[0]} x {old_grid[1]} rows')
+        raise ValueError(
+            f'pos_embed of shape {tuple(pos_embed.shape)} does not hold {num_prefix} + {old_grid[0]} x {old_grid[1]} '
+            'rows'
+        )
     if tuple(old_grid) == tuple(new_grid):
         return pos_embed
     prefix, patches = pos_embed[:, :num_prefix], pos_embed[:, num_prefix:]

@@ -1,10 +1,11 @@
 """Relative positions in attention: biases that depend on how far a key lies from a query.
 
-No bias of (heads, N, N) is ever stored. Decomposed positions have two forms: tiles (:mod:`~mae_transfer.vit.tiled_attention`) on a
-CPU, and a longer dot product (:func:`longer_attention`) on a GPU; tables by 2-D offset have tiles everywhere.
+No bias of (heads, N, N) is ever stored. Decomposed positions have two forms: tiles
+(:mod:`~mae_transfer.vit.tiled_attention`) on a CPU, and a longer dot product (:func:`longer_attention`) on a GPU;
+tables by 2-D offset have tiles everywhere.
 
-Measured against the plain form (scores, whole bias, softmax), which is 1 for time; memory is above the inputs. One CPU core, float32,
-12 heads of 64, training step (forward alone):
+Measured against the plain form (scores, whole bias, softmax), which is 1 for time; memory is above the inputs. One CPU
+core, float32, 12 heads of 64, training step (forward alone):
 
 ============================  =============  =============  ===================  ==================  ================
 case                          masked, fused  longer         tiles                memory, plain form  memory, tiles
@@ -16,10 +17,12 @@ table, 32 x 32 and class      1.01 (1.11)    -              .71 (.33)           
 table, 25 of 14 x 14          1.06           -              .95                  197 MiB             182 MiB
 ============================  =============  =============  ===================  ==================  ================
 
-Processor time on a machine that others loaded too; runs differ by a tenth. On a CPU the longer product thus loses at 64 x 64, where
-three times the width costs more than the passes over a bias that it saves; in windows it is level with tiles in time (.88 to 1.05
-against .94 to 1.10) and takes more memory. On a GPU, where it is flash attention's work, it has not been measured.
+Processor time on a machine that others loaded too; runs differ by a tenth. On a CPU the longer product thus loses at 64
+x 64, where three times the width costs more than the passes over a bias that it saves; in windows it is level with
+tiles in time (.88 to 1.05 against .94 to 1.10) and takes more memory. On a GPU, where it is flash attention's work, it
+has not been measured.
 """
+
 from __future__ import annotations
 
 import torch
@@ -33,14 +36,20 @@ from .tiled_attention import tiled_attention
 KINDS = ('decomposed', 'shared', 'table')
 
 #: Which of them a parameter's name stands for.
-_NAMES = dict(rel_pos_h='decomposed', rel_pos_w='decomposed', rel_pos_window='shared', rel_pos_global='shared',
-              relative_position_bias_table='table')
+_NAMES = dict(
+    rel_pos_h='decomposed',
+    rel_pos_w='decomposed',
+    rel_pos_window='shared',
+    rel_pos_global='shared',
+    relative_position_bias_table='table',
+)
 
 _FLASH_WIDTH = 256  # the widest head that flash attention takes
 
 
 def kind_of(name: str) -> str | None:
-    """The kind of relative positions that a parameter of a ViT, by its name, is a table of; None for all other parameters."""
+    """The kind of relative positions that a parameter of a ViT, by its name, is a table of; None for all other
+    parameters."""
     return _NAMES.get(name.rpartition('.')[2])
 
 
@@ -49,7 +58,9 @@ def is_table(name: str) -> bool:
     return kind_of(name) is not None
 
 
-def make_attention(kind: str | None, dim: int, num_heads: int, table_grid: tuple[int, int], num_prefix: int) -> Attention:
+def make_attention(
+    kind: str | None, dim: int, num_heads: int, table_grid: tuple[int, int], num_prefix: int
+) -> Attention:
     """The attention of a block whose relative positions are of ``kind``: None or one of :data:`KINDS`."""
     if kind is None:
         return Attention(dim, num_heads)
@@ -61,7 +72,8 @@ def make_attention(kind: str | None, dim: int, num_heads: int, table_grid: tuple
 class DecomposedAttention(Attention):
     """Attention with a bias that is decomposed over rows and columns (MViTv2; ViTDet's implementation).
 
-    ``bias(q, k) = q . rel_pos_h[row(q) - row(k)] + q . rel_pos_w[column(q) - column(k)]``, with ``q`` before its scaling.
+    ``bias(q, k) = q . rel_pos_h[row(q) - row(k)] + q . rel_pos_w[column(q) - column(k)]``, with ``q`` before its
+    scaling.
 
     Args:
         dim, num_heads: as of :class:`~mae_transfer.vit.attention.Attention`.
@@ -70,12 +82,19 @@ class DecomposedAttention(Attention):
 
     def __init__(self, dim: int, num_heads: int, table_grid: tuple[int, int]):
         super().__init__(dim, num_heads)
-        self.rel_pos_h, self.rel_pos_w = (nn.Parameter(torch.zeros(2 * side - 1, dim // num_heads)) for side in table_grid)
+        self.rel_pos_h, self.rel_pos_w = (
+            nn.Parameter(torch.zeros(2 * side - 1, dim // num_heads)) for side in table_grid
+        )
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, grid: tuple[int, int], table: None = None) -> Tensor:
-        """As of :class:`~mae_transfer.vit.attention.Attention`, over a ``grid`` of (rows, columns) without other tokens."""
-        tables = [by_offset(resize_line(table, side)).to(q.dtype) for table, side in zip((self.rel_pos_h, self.rel_pos_w), grid)]
-        # 64 x 64 patches make heads of 192; the few grids too large for flash attention would fall to its slow or hungry relatives.
+        """As of :class:`~mae_transfer.vit.attention.Attention`, over a ``grid`` of (rows, columns) without other
+        tokens."""
+        tables = [
+            by_offset(resize_line(table, side)).to(q.dtype)
+            for table, side in zip((self.rel_pos_h, self.rel_pos_w), grid)
+        ]
+        # 64 x 64 patches make heads of 192; the few grids too large for flash attention would fall to its slow or
+        # hungry relatives.
         if q.is_cuda and q.shape[-1] + sum(grid) <= _FLASH_WIDTH:
             return longer_attention(q, k, v, *tables)
         return tiled_attention(q, k, v, _Lines(grid), *by_line(q, *tables))
@@ -87,21 +106,25 @@ class TableAttention(Attention):
     Args:
         dim, num_heads: as of :class:`~mae_transfer.vit.attention.Attention`.
         table_grid: (rows, columns) that the table is for; resized for others, bicubic.
-        num_prefix: 1 where a class token leads the sequence; the table then ends in three more entries: class token to patch,
-            patch to class token, class token to itself (BEiT's order).
-        shared: the table is handed in with each call; otherwise it is ``relative_position_bias_table`` (entries, heads).
+        num_prefix: 1 where a class token leads the sequence; the table then ends in three more entries: class token to
+            patch, patch to class token, class token to itself (BEiT's order).
+        shared: the table is handed in with each call; otherwise it is ``relative_position_bias_table`` (entries,
+            heads).
     """
 
-    def __init__(self, dim: int, num_heads: int, table_grid: tuple[int, int], num_prefix: int = 0, shared: bool = False):
+    def __init__(
+        self, dim: int, num_heads: int, table_grid: tuple[int, int], num_prefix: int = 0, shared: bool = False
+    ):
         super().__init__(dim, num_heads)
         self.table_grid, self.num_prefix = table_grid, num_prefix
         self.relative_position_bias_table = None if shared else offset_table(table_grid, num_heads, num_prefix)
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, grid: tuple[int, int], table: Tensor | None = None) -> Tensor:
-        """As of :class:`~mae_transfer.vit.attention.Attention`, over a ``grid`` of (rows, columns) behind the class token."""
+        """As of :class:`~mae_transfer.vit.attention.Attention`, over a ``grid`` of (rows, columns) behind the class
+        token."""
         table = self.relative_position_bias_table if table is None else table
         table = resize_table(table, self.table_grid, grid, self.num_prefix)
-        edges = table[len(table) - 3 * self.num_prefix:].T
+        edges = table[len(table) - 3 * self.num_prefix :].T
         return tiled_attention(q, k, v, _Offsets(grid, self.num_prefix), strips(table, grid), edges)
 
 
@@ -120,7 +143,8 @@ def resize_line(table: Tensor, side: int) -> Tensor:
 
 
 def resize_table(table: Tensor, old_grid: tuple[int, int], new_grid: tuple[int, int], num_prefix: int = 0) -> Tensor:
-    """A table of 2-D offsets (entries, heads) for another grid, bicubic; its last entries, for the class token, stay."""
+    """A table of 2-D offsets (entries, heads) for another grid, bicubic; its last entries, for the class token,
+    stay."""
     if tuple(old_grid) == tuple(new_grid):
         return table
     old, new = ([2 * side - 1 for side in grid] for grid in (old_grid, new_grid))
@@ -143,15 +167,18 @@ def by_line(q: Tensor, by_row: Tensor, by_column: Tensor) -> tuple[Tensor, Tenso
         (B, heads, N, rows), what each row of keys gets; and (B, heads, N, columns), what each column gets.
     """
     squares = q.unflatten(2, (len(by_row), len(by_column)))
-    return (torch.einsum('bhrcd,rkd->bhrck', squares, by_row).flatten(2, 3),
-            torch.einsum('bhrcd,ckd->bhrck', squares, by_column).flatten(2, 3))
+    return (
+        torch.einsum('bhrcd,rkd->bhrck', squares, by_row).flatten(2, 3),
+        torch.einsum('bhrcd,ckd->bhrck', squares, by_column).flatten(2, 3),
+    )
 
 
 def longer_attention(q: Tensor, k: Tensor, v: Tensor, by_row: Tensor, by_column: Tensor) -> Tensor:
     """Decomposed positions as a longer dot product, which PyTorch's fused kernels compute.
 
-    Queries are extended by what each row and column of keys gets (:func:`by_line`), keys by a one for their row and a one for
-    their column. Heads of d become heads of d + rows + columns; ``v`` is padded to that, because flash attention wants one width.
+    Queries are extended by what each row and column of keys gets (:func:`by_line`), keys by a one for their row and a
+    one for their column. Heads of d become heads of d + rows + columns; ``v`` is padded to that, because flash
+    attention wants one width.
     """
     dim = q.shape[-1]
     rows, columns = len(by_row), len(by_column)
@@ -159,10 +186,10 @@ def longer_attention(q: Tensor, k: Tensor, v: Tensor, by_row: Tensor, by_column:
     column_ones = torch.eye(columns, dtype=k.dtype, device=k.device).repeat(rows, 1)
     ones = torch.cat([row_ones, column_ones], 1).expand(*k.shape[:2], -1, -1)
     # The kernel scales the whole product: the tables are divided by that, not the larger queries.
-    more = by_line(q, by_row * dim ** .5, by_column * dim ** .5)
+    more = by_line(q, by_row * dim**0.5, by_column * dim**0.5)
     fill = -(dim + rows + columns) % 8  # kernels want multiples of 16 bytes
     q, k = F.pad(torch.cat([q, *more], -1), (0, fill)), F.pad(torch.cat([k, ones], -1), (0, fill))
-    return F.scaled_dot_product_attention(q, k, F.pad(v, (0, q.shape[-1] - dim)), scale=dim ** -.5)[..., :dim]
+    return F.scaled_dot_product_attention(q, k, F.pad(v, (0, q.shape[-1] - dim)), scale=dim**-0.5)[..., :dim]
 
 
 class _Lines:
@@ -184,12 +211,14 @@ class _Lines:
 
 
 def strips(table: Tensor, grid: tuple[int, int]) -> Tensor:
-    """A table of 2-D offsets (entries, heads), spread over columns but not over rows: (heads, columns, 2 rows - 1, columns).
+    """A table of 2-D offsets (entries, heads), spread over columns but not over rows: (heads, columns, 2 rows - 1,
+    columns).
 
-    Entry [head, query's column, rows - 1 - query's row + key's row, key's column]: the bias of a query is a slice of it.
+    Entry [head, query's column, rows - 1 - query's row + key's row, key's column]: the bias of a query is a slice of
+    it.
     """
     rows, columns = grid
-    lines = table[:(2 * rows - 1) * (2 * columns - 1)].unflatten(0, (2 * rows - 1, 2 * columns - 1))
+    lines = table[: (2 * rows - 1) * (2 * columns - 1)].unflatten(0, (2 * rows - 1, 2 * columns - 1))
     return by_offset(lines.flip(0).transpose(0, 1)).permute(3, 0, 2, 1).contiguous()
 
 
@@ -203,11 +232,15 @@ class _Offsets:
         """Scores (b, h, columns, rows, columns) of the patches in each row of queries, and where their strips lie."""
         rows, columns = self.grid
         first, last = (max(0, n - self.num_prefix) for n in (tile[2].start, tile[2].stop))
-        squares = scores[..., self.num_prefix:].unflatten(3, self.grid)[:, :, self.num_prefix * (tile[2].start == 0):]
+        squares = scores[..., self.num_prefix :].unflatten(3, self.grid)[:, :, self.num_prefix * (tile[2].start == 0) :]
         for row in range(first // columns, -(-last // columns)):
             start, stop = max(first, row * columns), min(last, (row + 1) * columns)
-            where = tile[1], slice(start - row * columns, stop - row * columns), slice(rows - 1 - row, 2 * rows - 1 - row)
-            yield squares[:, :, start - first:stop - first], where
+            where = (
+                tile[1],
+                slice(start - row * columns, stop - row * columns),
+                slice(rows - 1 - row, 2 * rows - 1 - row),
+            )
+            yield squares[:, :, start - first : stop - first], where
 
     def _edges(self, scores: Tensor, tile: tuple[slice, slice, slice]):
         """Scores (b, h, ...) with the class token: from it to patches, from patches to it, to itself."""

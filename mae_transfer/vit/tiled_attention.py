@@ -1,9 +1,10 @@
 """Attention with a bias that is never stored: tile by tile, each computed again in the backward pass.
 
-Beside its inputs it keeps one number for each query, the logarithm of its sum of exponentials (Rabe and Staats 2021, "Self-attention
-does not need O(n^2) memory"; Dao 2022, "FlashAttention"). PyTorch's own fused kernels take a bias only as a whole, and on the CPU
-none that wants a gradient.
+Beside its inputs it keeps one number for each query, the logarithm of its sum of exponentials (Rabe and Staats 2021,
+"Self-attention does not need O(n^2) memory"; Dao 2022, "FlashAttention"). PyTorch's own fused kernels take a bias only
+as a whole, and on the CPU none that wants a gradient.
 """
+
 from __future__ import annotations
 
 import math
@@ -15,7 +16,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 #: Scores in a tile: as many as the cache of a CPU's core holds; on a GPU as many as keep it busy (512 MiB of float32).
-_SCORES = dict(cpu=2 ** 18, cuda=2 ** 27)
+_SCORES = dict(cpu=2**18, cuda=2**27)
 _LEAST_QUERIES = 64  # fewer rows make slow matrix products
 
 
@@ -32,7 +33,8 @@ class Bias(Protocol):
 def tiled_attention(q: Tensor, k: Tensor, v: Tensor, bias: Bias, *tensors: Tensor) -> Tensor:
     """``softmax(q k^T / sqrt(d) + bias) v`` of (B, heads, N, d), in value and gradient, in memory proportional to N.
 
-    The exponentials and the gradient of the bias are in float32 (float64 for float64), matrix products in the type of ``q``.
+    The exponentials and the gradient of the bias are in float32 (float64 for float64), matrix products in the type of
+    ``q``.
     """
     return _TiledAttention.apply(bias, q, k, v, *tensors)
 
@@ -53,7 +55,8 @@ def _tiles(q: Tensor) -> Iterator[tuple[slice, slice, slice]]:
 
 
 def _store(q: Tensor, dtype: torch.dtype) -> Tensor:
-    """Memory for the scores of the largest tile. Used for all tiles: fresh pages for each would cost as much as its products."""
+    """Memory for the scores of the largest tile. Used for all tiles: fresh pages for each would cost as much as its
+    products."""
     b, h, n = (min(part.stop, size) - part.start for part, size in zip(next(_tiles(q)), q.shape))
     return q.new_empty(b * h * n * q.shape[2], dtype=dtype)
 
@@ -61,7 +64,7 @@ def _store(q: Tensor, dtype: torch.dtype) -> Tensor:
 def _multiply(one: Tensor, other: Tensor, store: Tensor) -> Tensor:
     """The matrix product, held in ``store`` and of its type."""
     shape = (*one.shape[:-1], other.shape[-1])
-    product = store[:math.prod(shape)].view(shape)
+    product = store[: math.prod(shape)].view(shape)
     return torch.matmul(one, other, out=product) if one.dtype == store.dtype else product.copy_(one @ other)
 
 
@@ -74,13 +77,12 @@ def _accumulate(total: Tensor, one: Tensor, other: Tensor) -> None:
 
 
 class _TiledAttention(torch.autograd.Function):
-
     @staticmethod
     def forward(ctx, bias: Bias, q: Tensor, k: Tensor, v: Tensor, *tensors: Tensor) -> Tensor:
         exact = torch.promote_types(q.dtype, torch.float32)
         with torch.autocast(q.device.type, enabled=False):
             # Slices of one (B, N, 3, heads, d) are slow to multiply: row after row is far apart.
-            q, k, v = (q * q.shape[-1] ** -.5).contiguous(), k.contiguous(), v.contiguous()
+            q, k, v = (q * q.shape[-1] ** -0.5).contiguous(), k.contiguous(), v.contiguous()
             out, log_sum = torch.empty_like(v), q.new_empty(*q.shape[:3], 1, dtype=exact)
             store = _store(q, exact)
             for tile in _tiles(q):
@@ -104,7 +106,9 @@ class _TiledAttention(torch.autograd.Function):
             grad = grad.contiguous()
             mean = (grad.to(exact) * out).sum(-1, keepdim=True)
             q_grad = torch.empty_like(q)
-            k_grad, v_grad, *grads = (torch.zeros_like(t, dtype=exact, memory_format=torch.contiguous_format) for t in (k, v, *tensors))
+            k_grad, v_grad, *grads = (
+                torch.zeros_like(t, dtype=exact, memory_format=torch.contiguous_format) for t in (k, v, *tensors)
+            )
             store, second_store = _store(q, exact), _store(q, exact)
             for tile in _tiles(q):
                 b, h, _ = tile
@@ -117,5 +121,5 @@ class _TiledAttention(torch.autograd.Function):
                 scores_grad = scores_grad.to(half)
                 _accumulate(k_grad[b, h], scores_grad.mT, q[tile])
                 q_grad[tile] = scores_grad @ k[b, h]
-            q_grad *= q.shape[-1] ** -.5
+            q_grad *= q.shape[-1] ** -0.5
         return None, q_grad, k_grad.to(half), v_grad.to(half), *(g.to(t.dtype) for g, t in zip(grads, tensors))

@@ -1,4 +1,5 @@
 """A model and a data set of a moment, for the loops that read features; the same on two processes."""
+
 from __future__ import annotations
 
 import functools
@@ -30,12 +31,22 @@ CLASSES = ('ant', 'bee', 'cat')
 class ColouredNoise(Dataset):
     """``length`` noisy images of 3 x 4 x 4; the classes' colours can be told apart, but not always. Labels go round."""
 
-    def __init__(self, length: int, seed: int = 0, noise: float = 60., classes: tuple = CLASSES, present: tuple = (0, 1, 2),
-                 shift: int = 0, skipped: tuple = ()):
+    def __init__(
+        self,
+        length: int,
+        seed: int = 0,
+        noise: float = 60.0,
+        classes: tuple = CLASSES,
+        present: tuple = (0, 1, 2),
+        shift: int = 0,
+        skipped: tuple = (),
+    ):
         generator = torch.Generator().manual_seed(seed)
         self.labels = torch.arange(length) % 3
         colours = torch.eye(3).mul(60).add(90)[self.labels, :, None, None]
-        self.images = (colours + torch.randn(length, 3, 4, 4, generator=generator) * noise).clamp(0, 255).to(torch.uint8)
+        self.images = (
+            (colours + torch.randn(length, 3, 4, 4, generator=generator) * noise).clamp(0, 255).to(torch.uint8)
+        )
         self.labels += shift
         self.skipped = skipped
         self.metainfo = dict(classes=tuple(classes), present=tuple(present))
@@ -53,14 +64,14 @@ class Divided(BaseDataPreprocessor):
     """What LabelledPreprocessor gives, without its settings."""
 
     def forward(self, data: dict, training: bool = False) -> dict:
-        return dict(inputs=self.cast_data(data['inputs']).float() / 255 - .5, labels=self.cast_data(data['labels']))
+        return dict(inputs=self.cast_data(data['inputs']).float() / 255 - 0.5, labels=self.cast_data(data['labels']))
 
 
 @MODELS.register_module()
 class Pixels(BaseModel):
     """Features of 8 numbers that are a fixed product with the pixels; with dropout while training."""
 
-    def __init__(self, factor: float = 1.):
+    def __init__(self, factor: float = 1.0):
         super().__init__(dict(type='Divided'))
         self.linear = nn.Linear(48, 8)
         with torch.no_grad():
@@ -77,19 +88,39 @@ class Pixels(BaseModel):
 
 def loader(length: int, batch_size: int = 4, shuffle: bool = False, **dataset) -> dict:
     """The config of a data loader."""
-    return dict(batch_size=batch_size, num_workers=0, collate_fn=dict(type='default_collate'), dataset=dict(
-        type='ColouredNoise', length=length, **dataset), sampler=dict(type='DefaultSampler', shuffle=shuffle))
+    return dict(
+        batch_size=batch_size,
+        num_workers=0,
+        collate_fn=dict(type='default_collate'),
+        dataset=dict(type='ColouredNoise', length=length, **dataset),
+        sampler=dict(type='DefaultSampler', shuffle=shuffle),
+    )
 
 
 def config(work_dir: Path, loop: dict, train: dict | None = None, test: dict | None = None, **changes) -> Config:
     """All that a config needs for a loop on features; neither number of images is divisible by two."""
-    return Config(dict(dict(
-        default_scope='mae_transfer', work_dir=str(work_dir), model=dict(type='Pixels'),
-        test_dataloader=test or loader(31, seed=1), test_evaluator=[], test_cfg=dict(loop, train_dataloader=train or loader(63)),
-        experiment_name=f'{work_dir}_{loop["type"]}'.replace('/', '_'), log_level='WARNING', randomness=dict(seed=0)), **changes))
+    return Config(
+        dict(
+            dict(
+                default_scope='mae_transfer',
+                work_dir=str(work_dir),
+                model=dict(type='Pixels'),
+                test_dataloader=test or loader(31, seed=1),
+                test_evaluator=[],
+                test_cfg=dict(loop, train_dataloader=train or loader(63)),
+                experiment_name=f'{work_dir}_{loop["type"]}'.replace('/', '_'),
+                log_level='WARNING',
+                randomness=dict(seed=0),
+            ),
+            **changes,
+        )
+    )
 
 
-KNN, PROBE = dict(type='KNNLoop', ks=(3, 10)), dict(type='FastProbeLoop', lrs=(.01, .1, 1.), weight_decays=(0., .1), epochs=5)
+KNN, PROBE = (
+    dict(type='KNNLoop', ks=(3, 10)),
+    dict(type='FastProbeLoop', lrs=(0.01, 0.1, 1.0), weight_decays=(0.0, 0.1), epochs=5),
+)
 EXTRACTED = loader(31, seed=1, shuffle=True)
 
 
@@ -126,6 +157,8 @@ def results_of_two_processes() -> list[dict]:
 
 def _one_of_two(rank: int, port: int, folder: Path) -> None:
     torch.set_num_threads(1)  # the parent's threads are not here
-    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE='2', MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
+    os.environ.update(
+        RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE='2', MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port)
+    )
     start_group('pytorch')
     torch.save(results(folder, 'pytorch'), folder / f'{rank}.pt')

@@ -1,16 +1,17 @@
 """The classifier against the official code; what is trained, and what is loaded."""
+
 import logging
 
 import pytest
 import torch
-from tests.helpers import enlarge, small_vit
-from tests.official import GOLDEN, parameter, value
 from torch import nn
 
 from mae_transfer.classify import ViTClassifier
 from mae_transfer.errors import UserError
 from mae_transfer.registry import MODELS
 from mae_transfer.vit.checkpoint import CheckpointError
+from tests.helpers import enlarge, small_vit
+from tests.official import GOLDEN, parameter, value
 
 VIT = dict(type='ViT', arch=dict(embed_dim=16, depth=4, num_heads=2), img_size=16, patch_size=4, learn_positions=True)
 POOLINGS = ('patch_mean', 'class_token')
@@ -34,12 +35,20 @@ def images(count: int = 3, side: int = 16) -> torch.Tensor:
 
 # The official numbers
 
+
 @pytest.mark.parametrize('golden', GOLDEN['classifier'], ids=lambda golden: golden['pooling'])
 def test_features_and_logits_equal_the_official_ones(golden):
     model = ViTClassifier(
-        dict(type='ViT', arch={key: golden[key] for key in ('embed_dim', 'depth', 'num_heads')}, img_size=golden['image_size'],
-             patch_size=golden['patch_size'], learn_positions=True),
-        golden['num_classes'], 'patch_mean' if golden['pooling'].startswith('patch mean') else 'class_token').eval()
+        dict(
+            type='ViT',
+            arch={key: golden[key] for key in ('embed_dim', 'depth', 'num_heads')},
+            img_size=golden['image_size'],
+            patch_size=golden['patch_size'],
+            learn_positions=True,
+        ),
+        golden['num_classes'],
+        'patch_mean' if golden['pooling'].startswith('patch mean') else 'class_token',
+    ).eval()
     assert {official_name(name) for name, _ in model.named_parameters()} == set(golden['parameters'])
     with torch.no_grad():
         for name, target in model.named_parameters():
@@ -52,11 +61,12 @@ def test_features_and_logits_equal_the_official_ones(golden):
 
 # How it starts
 
-@pytest.mark.parametrize('settings, std', [(dict(), 2e-5), (dict(head_std=.01), .01)])
+
+@pytest.mark.parametrize('settings, std', [(dict(), 2e-5), (dict(head_std=0.01), 0.01)])
 def test_the_classifier_starts_narrow_and_without_bias(settings, std):
     torch.manual_seed(0)
     head = classifier(num_classes=1000, **settings).head
-    assert head.weight.std().item() == pytest.approx(std, rel=.03) and not head.bias.any()
+    assert head.weight.std().item() == pytest.approx(std, rel=0.03) and not head.bias.any()
 
 
 def test_the_mean_of_patches_has_a_norm_of_its_own_in_place_of_the_vit_s():
@@ -93,19 +103,21 @@ def test_an_unknown_pooling_is_refused():
 
 # The pass
 
+
 def test_the_loss_is_smoothed_cross_entropy():
-    model, labels = enlarge(classifier(label_smoothing=.1)).eval(), torch.tensor([0, 4, 2])
+    model, labels = enlarge(classifier(label_smoothing=0.1)).eval(), torch.tensor([0, 4, 2])
     logs = model(images(), mode='tensor').log_softmax(1)
-    expected = -(.9 * logs[range(3), labels] + .1 * logs.mean(1)).mean()
+    expected = -(0.9 * logs[range(3), labels] + 0.1 * logs.mean(1)).mean()
     assert model(images(), labels)['loss'].item() == pytest.approx(expected.item(), rel=1e-6)
 
 
 def test_smoothing_mixed_labels_is_what_timm_s_mixup_does():
     from timm.data.mixup import mixup_target
     from timm.loss import SoftTargetCrossEntropy
-    model, labels = enlarge(classifier(label_smoothing=.1)).eval(), torch.tensor([0, 4, 2])
-    expected = SoftTargetCrossEntropy()(model(images(), mode='tensor'), mixup_target(labels, 5, .3, smoothing=.1))
-    assert model(images(), mixup_target(labels, 5, .3))['loss'].item() == pytest.approx(expected.item(), rel=1e-6)
+
+    model, labels = enlarge(classifier(label_smoothing=0.1)).eval(), torch.tensor([0, 4, 2])
+    expected = SoftTargetCrossEntropy()(model(images(), mode='tensor'), mixup_target(labels, 5, 0.3, smoothing=0.1))
+    assert model(images(), mixup_target(labels, 5, 0.3))['loss'].item() == pytest.approx(expected.item(), rel=1e-6)
 
 
 def test_each_image_has_its_scores():
@@ -118,54 +130,64 @@ def test_each_image_has_its_scores():
 
 # What is trained
 
+
 def test_fine_tuning_trains_everything():
     model = classifier()
     assert trained(model) == {name for name, _ in model.named_parameters()}
 
 
 @pytest.mark.parametrize('pooling', POOLINGS)
-@pytest.mark.parametrize('tuned, blocks', [(0, []), (.5, []), (1, [3]), (2, [2, 3]), (3, [1, 2, 3]), (4, [0, 1, 2, 3])])
+@pytest.mark.parametrize(
+    'tuned, blocks', [(0, []), (0.5, []), (1, [3]), (2, [2, 3]), (3, [1, 2, 3]), (4, [0, 1, 2, 3])]
+)
 def test_partial_tuning_trains_the_last_blocks_and_what_comes_after(pooling, tuned, blocks):
     model = classifier(pooling, tuned_blocks=tuned)
     last = {'head.weight', 'head.bias'} | ({'fc_norm.weight', 'fc_norm.bias'} if pooling == 'patch_mean' else set())
     if tuned and pooling == 'class_token':
         last |= {'vit.norm.weight', 'vit.norm.bias'}
-    mlp = {f'vit.blocks.3.{name}' for name in ('norm2.weight', 'norm2.bias', 'mlp.fc1.weight', 'mlp.fc1.bias', 'mlp.fc2.weight', 'mlp.fc2.bias')}
-    expected = last | (mlp if tuned == .5 else set())
-    expected |= {name for name, _ in model.named_parameters() if any(name.startswith(f'vit.blocks.{i}.') for i in blocks)}
+    mlp = {
+        f'vit.blocks.3.{name}'
+        for name in ('norm2.weight', 'norm2.bias', 'mlp.fc1.weight', 'mlp.fc1.bias', 'mlp.fc2.weight', 'mlp.fc2.bias')
+    }
+    expected = last | (mlp if tuned == 0.5 else set())
+    expected |= {
+        name for name, _ in model.named_parameters() if any(name.startswith(f'vit.blocks.{i}.') for i in blocks)
+    }
     if tuned == 4:
         expected |= {'vit.cls_token', 'vit.pos_embed', 'vit.patch_embed.proj.weight', 'vit.patch_embed.proj.bias'}
     assert trained(model) == expected
 
 
-@pytest.mark.parametrize('tuned', [0, .5, 1, 2, 4, None])
+@pytest.mark.parametrize('tuned', [0, 0.5, 1, 2, 4, None])
 def test_one_step_changes_all_that_is_trained_and_nothing_else(tuned):
     torch.manual_seed(0)
     model = enlarge(classifier(tuned_blocks=tuned)).train()
     before = {name: parameter.clone() for name, parameter in model.named_parameters()}
-    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=1.)
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=1.0)
     model(images(), torch.tensor([0, 1, 2]))['loss'].backward()
     optimizer.step()
     changed = {name for name, parameter in model.named_parameters() if not torch.equal(parameter, before[name])}
     assert changed == trained(model)
 
 
-@pytest.mark.parametrize('tuned', [0, .5, 2])
+@pytest.mark.parametrize('tuned', [0, 0.5, 2])
 def test_stochastic_depth_is_off_where_nothing_is_trained(tuned):
-    model = classifier(tuned_blocks=tuned, vit=dict(drop_path_rate=.9)).train()
+    model = classifier(tuned_blocks=tuned, vit=dict(drop_path_rate=0.9)).train()
     for i, block in enumerate(model.vit.blocks[1:], 1):
         assert block.drop_path1.training == (tuned == 2 and i > 1), i
-        assert block.drop_path2.training == (tuned == 2 and i > 1 or tuned == .5 and i == 3), i
+        assert block.drop_path2.training == (tuned == 2 and i > 1 or tuned == 0.5 and i == 3), i
 
 
 def test_drop_path_reaches_the_blocks_when_all_is_trained():
-    model = enlarge(classifier(vit=dict(drop_path_rate=.9))).train()
+    model = enlarge(classifier(vit=dict(drop_path_rate=0.9))).train()
     assert not torch.equal(model(images(), mode='tensor'), model(images(), mode='tensor'))
 
 
-@pytest.mark.parametrize('tuned', [-1, .25, 1.5, 5])
+@pytest.mark.parametrize('tuned', [-1, 0.25, 1.5, 5])
 def test_a_number_of_tuned_blocks_that_cannot_be_is_refused(tuned):
-    with pytest.raises(UserError, match=f'tuned_blocks is .5 or a whole number from 0 to 4, the depth of the ViT; found {tuned}'):
+    with pytest.raises(
+        UserError, match=f'tuned_blocks is .5 or a whole number from 0 to 4, the depth of the ViT; found {tuned}'
+    ):
         classifier(tuned_blocks=tuned)
 
 
@@ -177,6 +199,7 @@ def test_a_linear_probe_norms_by_the_batch_and_trains_the_classifier_alone():
 
 
 # What is loaded
+
 
 def saved(tmp_path, state: dict, name: str = 'weights.pth'):
     torch.save(state, tmp_path / name)
@@ -192,6 +215,7 @@ def source(model: ViTClassifier) -> dict:
 def logged(caplog):
     """What was logged, MMEngine's loggers included."""
     from mmengine.logging import MMLogger
+
     logger = MMLogger.get_instance('classifier tests')
     logger.addHandler(caplog.handler)
     caplog.set_level(logging.INFO)
@@ -202,7 +226,9 @@ def logged(caplog):
 @pytest.mark.parametrize('pooling', POOLINGS)
 def test_a_pre_trained_vit_is_loaded_and_the_head_starts_anew(tmp_path, pooling, logged):
     vit = enlarge(small_vit())
-    model = classifier(pooling, vit=dict(init_cfg=dict(type='Pretrained', checkpoint=saved(tmp_path, vit.state_dict()))))
+    model = classifier(
+        pooling, vit=dict(init_cfg=dict(type='Pretrained', checkpoint=saved(tmp_path, vit.state_dict())))
+    )
     before = model.head.weight.clone()
     model.init_weights()
     for name, weight in model.vit.state_dict().items():
@@ -227,7 +253,9 @@ def test_a_head_for_other_classes_is_left_out_and_said_so(tmp_path, logged):
     model.init_weights()
     assert "head starts from random weights: the checkpoint's is for 7 classes, the model has 5" in logged.text
     assert torch.equal(model.fc_norm.weight, norm)
-    with pytest.raises(CheckpointError, match="is for 7 classes, the model has 5; choose a fine-tuned checkpoint for this config"):
+    with pytest.raises(
+        CheckpointError, match='is for 7 classes, the model has 5; choose a fine-tuned checkpoint for this config'
+    ):
         model.load_weights(file, need_head=True)
 
 

@@ -1,4 +1,6 @@
-"""The fast linear probe: what it trains equals torch's own, what it chooses by is held out, and it agrees with itself on two processes."""
+"""The fast linear probe: what it trains equals torch's own, what it chooses by is held out, and it agrees with itself
+on two processes."""
+
 import json
 
 import pytest
@@ -6,16 +8,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmengine.runner import Runner
-from tests.classify.stand_ins import PROBE, config, loader, results, results_of_two_processes
 from torch import nn
 
 from mae_transfer.classify import fast_probe as module
 from mae_transfer.classify.fast_probe import FastProbeLoop, held_out_part, mean_and_std, score, train_heads
 from mae_transfer.classify.features import Features
 from mae_transfer.errors import UserError
+from tests.classify.stand_ins import PROBE, config, loader, results, results_of_two_processes
 
 
-def made_up(count: int = 300, distance: float = 1., seed: int = 1, classes: int = 5) -> Features:
+def made_up(count: int = 300, distance: float = 1.0, seed: int = 1, classes: int = 5) -> Features:
     """Clouds of 12 numbers around a centre for each class; ``distance`` 0 is noise."""
     centres = torch.randn(classes, 12, generator=torch.Generator().manual_seed(0)) * distance
     generator = torch.Generator().manual_seed(seed)
@@ -26,6 +28,7 @@ def made_up(count: int = 300, distance: float = 1., seed: int = 1, classes: int 
 @pytest.fixture(scope='module')
 def probe(tmp_path_factory):
     """A loop whose ``judge`` is called with made-up features."""
+
     def build(**given) -> FastProbeLoop:
         cfg = config(tmp_path_factory.mktemp('probe'), dict(PROBE, **given))
         runner = Runner.from_cfg(cfg)
@@ -33,6 +36,7 @@ def probe(tmp_path_factory):
         loop.training['num_classes'] = 5
         loop.present = torch.arange(5)
         return loop
+
     return build
 
 
@@ -46,7 +50,7 @@ def lines(monkeypatch):
 
 # --- the held-out part ------------------------------------------------------------------------------------------------
 @settings(max_examples=60, deadline=None)
-@given(labels=st.lists(st.integers(0, 4), min_size=2, max_size=60), share=st.floats(.01, .99), seed=st.integers(0, 9))
+@given(labels=st.lists(st.integers(0, 4), min_size=2, max_size=60), share=st.floats(0.01, 0.99), seed=st.integers(0, 9))
 def test_some_of_each_class_are_held_out_and_some_are_left(labels, share, seed):
     labels = torch.tensor(labels)
     counts = labels.bincount(minlength=5)
@@ -62,15 +66,15 @@ def test_some_of_each_class_are_held_out_and_some_are_left(labels, share, seed):
 def test_the_held_out_part_follows_from_the_seed_alone():
     labels = made_up().labels
     torch.manual_seed(1)
-    held = held_out_part(labels, .1, 3)
+    held = held_out_part(labels, 0.1, 3)
     torch.manual_seed(2)
-    assert torch.equal(held, held_out_part(labels, .1, 3)) and not torch.equal(held, held_out_part(labels, .1, 4))
+    assert torch.equal(held, held_out_part(labels, 0.1, 3)) and not torch.equal(held, held_out_part(labels, 0.1, 4))
 
 
 # --- training ---------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize('pair', [0, 1, 2])
 def test_a_classifier_of_the_grid_is_a_linear_layer_trained_by_torchs_sgd(pair):
-    pairs = [(.3, 0.), (.1, .01), (.01, .1)]
+    pairs = [(0.3, 0.0), (0.1, 0.01), (0.01, 0.1)]
     train, epochs, batch_size = made_up(70), 4, 16  # the last batch of an epoch is smaller
     heads = train_heads(train, 5, pairs, epochs, batch_size, seed=3)
 
@@ -78,11 +82,13 @@ def test_a_classifier_of_the_grid_is_a_linear_layer_trained_by_torchs_sgd(pair):
     norm = nn.BatchNorm1d(12, affine=False, eps=1e-6)
     layer = nn.Linear(12, 5)
     with torch.no_grad():
-        layer.weight.copy_(torch.randn(12, 1, 5, generator=generator)[:, 0].T * .01)
+        layer.weight.copy_(torch.randn(12, 1, 5, generator=generator)[:, 0].T * 0.01)
         layer.bias.zero_()
         values = norm(train.values.float())
     lr, weight_decay = pairs[pair]
-    optimizer = torch.optim.SGD([dict(params=[layer.weight], weight_decay=weight_decay), dict(params=[layer.bias])], lr=lr, momentum=.9)
+    optimizer = torch.optim.SGD(
+        [dict(params=[layer.weight], weight_decay=weight_decay), dict(params=[layer.bias])], lr=lr, momentum=0.9
+    )
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=5 * epochs)
     for _ in range(epochs):
         for batch in torch.randperm(70, generator=generator).split(batch_size):
@@ -106,71 +112,77 @@ def test_features_are_standardised_as_by_a_batch_norm_over_all(monkeypatch):
 def test_a_feature_that_never_changes_does_no_harm():
     train = made_up()
     train.values[:, 0] = 5
-    assert score(train_heads(train, 5, [(.1, 0.)], 5, 64, 0), train).top1.item() > 50
+    assert score(train_heads(train, 5, [(0.1, 0.0)], 5, 64, 0), train).top1.item() > 50
 
 
 def test_a_classifier_does_not_depend_on_the_others():
     train = made_up()
-    together = train_heads(train, 5, [(.3, 0.), (.1, .01)], 3, 32, 0)
-    alone = train_heads(train, 5, [(.1, .01)], 3, 32, 0)
+    together = train_heads(train, 5, [(0.3, 0.0), (0.1, 0.01)], 3, 32, 0)
+    alone = train_heads(train, 5, [(0.1, 0.01)], 3, 32, 0)
     torch.testing.assert_close(together.weight[:, 1:], alone.weight, rtol=1e-5, atol=1e-6)
 
 
 def test_what_can_be_separated_is_separated():
-    heads = train_heads(made_up(distance=10), 5, [(.01, 0.), (.1, 0.)], 20, 32, 0)
+    heads = train_heads(made_up(distance=10), 5, [(0.01, 0.0), (0.1, 0.0)], 20, 32, 0)
     assert score(heads, made_up(distance=10, seed=2)).top1.tolist() == [100, 100]
 
 
 def test_noise_is_guessed_by_chance():
-    found = score(train_heads(made_up(2000, distance=0), 5, [(.1, 0.)], 3, 256, 0), made_up(5000, distance=0, seed=2))
+    found = score(train_heads(made_up(2000, distance=0), 5, [(0.1, 0.0)], 3, 256, 0), made_up(5000, distance=0, seed=2))
     assert found.top1.item() == pytest.approx(20, abs=3)
     assert found.top5.item() == 100
 
 
 # --- judging ----------------------------------------------------------------------------------------------------------
 def test_scores_are_those_of_the_logits(monkeypatch):
-    train, features = (made_up(count, .3, seed, 8) for count, seed in ((300, 1), (100, 2)))
-    heads = train_heads(train, 8, [(.1, 0.), (.01, 0.)], 2, 64, 0)
+    train, features = (made_up(count, 0.3, seed, 8) for count, seed in ((300, 1), (100, 2)))
+    heads = train_heads(train, 8, [(0.1, 0.0), (0.01, 0.0)], 2, 64, 0)
     logits = heads(features.values)
     monkeypatch.setattr(module, 'ROWS', 33)
     found = score(heads, features)
     for head in range(2):
         of_head = logits[:, head]
-        assert found.top1[head].item() == pytest.approx((of_head.argmax(1) == features.labels).double().mean().item() * 100)
+        assert found.top1[head].item() == pytest.approx(
+            (of_head.argmax(1) == features.labels).double().mean().item() * 100
+        )
         within = (of_head > of_head.gather(1, features.labels[:, None])).sum(1) < 5
         assert found.top5[head].item() == pytest.approx(within.double().mean().item() * 100) and found.top5[head] < 100
-        assert found.loss[head].item() == pytest.approx(nn.functional.cross_entropy(of_head, features.labels).item(), rel=1e-5)
+        assert found.loss[head].item() == pytest.approx(
+            nn.functional.cross_entropy(of_head, features.labels).item(), rel=1e-5
+        )
 
 
 def test_only_classes_that_are_present_are_guessed():
     features = made_up()
-    heads = train_heads(features, 5, [(.1, 0.)], 5, 64, 0)
+    heads = train_heads(features, 5, [(0.1, 0.0)], 5, 64, 0)
     part = Features(features.values[features.labels == 2], features.labels[features.labels == 2])
     assert score(heads, part, torch.tensor([2])).top1.item() == 100 > score(heads, part).top1.item()
     assert score(heads, part, torch.tensor([1])).top1.item() == 0
 
 
 def test_a_classifier_that_diverges_counts_nothing_and_harms_no_other():
-    found = score(train_heads(made_up(), 5, [(1., 1e6), (.1, 0.)], 5, 32, 0), made_up(seed=2))
+    found = score(train_heads(made_up(), 5, [(1.0, 1e6), (0.1, 0.0)], 5, 32, 0), made_up(seed=2))
     assert [part[0].item() for part in found] == [0, 0, float('inf')]
     assert found.top1[1] > 50 and found.loss[1].isfinite()
 
 
 # --- choosing ---------------------------------------------------------------------------------------------------------
 def test_test_images_have_no_part_in_the_choice(probe):
-    loop = probe(lrs=[1e-12, .1], weight_decays=[0.])
+    loop = probe(lrs=[1e-12, 0.1], weight_decays=[0.0])
     train = made_up()
-    untrained = train_heads(train, 5, [(1e-12, 0.)], 1, 1024, 0)
-    test = Features(train.values, untrained(train.values)[:, 0].argmax(1))  # what the classifier that learns nothing says is true
+    untrained = train_heads(train, 5, [(1e-12, 0.0)], 1, 1024, 0)
+    test = Features(
+        train.values, untrained(train.values)[:, 0].argmax(1)
+    )  # what the classifier that learns nothing says is true
     assert score(untrained, test).top1.item() == 100
     metrics = loop.judge(train, test)
-    assert metrics['probe/lr'] == .1 and metrics['probe/held_out_top1'] > 50 > metrics['probe/top1']
+    assert metrics['probe/lr'] == 0.1 and metrics['probe/held_out_top1'] > 50 > metrics['probe/top1']
     assert metrics == loop.judge(train, test)
 
 
 def test_what_is_reported_is_of_the_chosen_pair_trained_on_all(probe):
     train, test = made_up(), made_up(seed=2)
-    held = held_out_part(train.labels, .1, 0)
+    held = held_out_part(train.labels, 0.1, 0)
     parts = {True: train, False: Features(train.values[~held], train.labels[~held])}
     for retrain, part in parts.items():
         metrics = probe(retrain=retrain, batch_size=50).judge(train, test)
@@ -181,50 +193,64 @@ def test_what_is_reported_is_of_the_chosen_pair_trained_on_all(probe):
 
 def test_held_out_images_are_not_trained_on_before_the_choice(probe):
     train = made_up(60, distance=0)  # noise, which 12 numbers can be fitted to
-    held = held_out_part(train.labels, .3, 0)
+    held = held_out_part(train.labels, 0.3, 0)
     fit, rest = (Features(train.values[part], train.labels[part]) for part in (~held, held))
-    metrics = probe(lrs=[.3], weight_decays=[0.], epochs=50, held_out=.3).judge(train, made_up(60, distance=0, seed=2))
-    alone, leaked = (score(train_heads(part, 5, [(.3, 0.)], 50, 1024, 0), rest).top1.item() for part in (fit, train))
+    metrics = probe(lrs=[0.3], weight_decays=[0.0], epochs=50, held_out=0.3).judge(
+        train, made_up(60, distance=0, seed=2)
+    )
+    alone, leaked = (score(train_heads(part, 5, [(0.3, 0.0)], 50, 1024, 0), rest).top1.item() for part in (fit, train))
     assert metrics['probe/held_out_top1'] == pytest.approx(alone) and alone < leaked - 20
 
 
 def test_classes_that_the_test_set_has_not_are_not_guessed(probe):
-    loop, test = probe(), made_up(seed=2, distance=.3)
+    loop, test = probe(), made_up(seed=2, distance=0.3)
     test = Features(test.values[test.labels == 2], test.labels[test.labels == 2])
-    assert loop.judge(made_up(distance=.3), test)['probe/top1'] < 100
+    assert loop.judge(made_up(distance=0.3), test)['probe/top1'] < 100
     loop.present = torch.tensor([2])
-    assert loop.judge(made_up(distance=.3), test)['probe/top1'] == 100
+    assert loop.judge(made_up(distance=0.3), test)['probe/top1'] == 100
 
 
 def test_of_equal_accuracies_the_lower_loss_is_chosen(probe):
-    metrics = probe(lrs=[.001, .003, 1.], weight_decays=[0., .1], epochs=50).judge(made_up(distance=20), made_up(distance=20, seed=2))
+    metrics = probe(lrs=[0.001, 0.003, 1.0], weight_decays=[0.0, 0.1], epochs=50).judge(
+        made_up(distance=20), made_up(distance=20, seed=2)
+    )
     assert metrics['probe/held_out_top1'] == 100
-    assert (metrics['probe/lr'], metrics['probe/weight_decay']) == (1., 0.)
+    assert (metrics['probe/lr'], metrics['probe/weight_decay']) == (1.0, 0.0)
 
 
 def test_the_grid_and_the_choice_are_logged(probe, lines):
-    metrics = probe(lrs=[.1, .001], weight_decays=[0., .5]).judge(made_up(), made_up(seed=2))
+    metrics = probe(lrs=[0.1, 0.001], weight_decays=[0.0, 0.5]).judge(made_up(), made_up(seed=2))
     table, choice = lines
     title, head, low, high = table.splitlines()
     assert title == 'fast probe, top-1 on held-out training images:' and head.split() == ['wd', '0', 'wd', '0.5']
     assert low.startswith('lr 0.001 ') and high.startswith('lr 0.1 ') and len({len(head), len(low), len(high)}) == 1
-    assert float(high.split()[2 + (metrics['probe/weight_decay'] > 0)]) == pytest.approx(metrics['probe/held_out_top1'], abs=.005)
-    assert choice.startswith(f'fast probe: chosen lr 0.1, weight decay {metrics["probe/weight_decay"]:g}; the best lies on the edge')
+    assert float(high.split()[2 + (metrics['probe/weight_decay'] > 0)]) == pytest.approx(
+        metrics['probe/held_out_top1'], abs=0.005
+    )
+    assert choice.startswith(
+        f'fast probe: chosen lr 0.1, weight decay {metrics["probe/weight_decay"]:g}; the best lies on the edge'
+    )
 
 
-@pytest.mark.parametrize('chosen, told', [
-    ((.1, 0.), ''),
-    ((.1, .1), ''),
-    ((1., .1), '; the best lies on the edge of the grid: extend test_cfg.lrs upwards'),
-    ((.01, 0.), '; the best lies on the edge of the grid: extend test_cfg.lrs downwards'),
-    ((1., .2), '; the best lies on the edge of the grid: extend test_cfg.lrs upwards and test_cfg.weight_decays upwards'),
-])
+@pytest.mark.parametrize(
+    'chosen, told',
+    [
+        ((0.1, 0.0), ''),
+        ((0.1, 0.1), ''),
+        ((1.0, 0.1), '; the best lies on the edge of the grid: extend test_cfg.lrs upwards'),
+        ((0.01, 0.0), '; the best lies on the edge of the grid: extend test_cfg.lrs downwards'),
+        (
+            (1.0, 0.2),
+            '; the best lies on the edge of the grid: extend test_cfg.lrs upwards and test_cfg.weight_decays upwards',
+        ),
+    ],
+)
 def test_a_choice_on_the_edge_is_told(probe, chosen, told):
-    assert probe(lrs=[1., .01, .1], weight_decays=[0., .1, .2])._at_edge(*chosen) == told
+    assert probe(lrs=[1.0, 0.01, 0.1], weight_decays=[0.0, 0.1, 0.2])._at_edge(*chosen) == told
 
 
 def test_a_grid_of_one_has_no_edge(probe):
-    assert probe(lrs=[.1], weight_decays=[.1])._at_edge(.1, .1) == ''
+    assert probe(lrs=[0.1], weight_decays=[0.1])._at_edge(0.1, 0.1) == ''
 
 
 # --- the loop ---------------------------------------------------------------------------------------------------------
@@ -235,13 +261,15 @@ def test_two_processes_have_the_choice_and_accuracy_of_one(tmp_path):
 
 
 def test_more_processes_than_pairs_agree(probe, monkeypatch):
-    loop = probe(lrs=[.1], weight_decays=[0.])
+    loop = probe(lrs=[0.1], weight_decays=[0.0])
     expected, reductions = loop.judge(made_up(), made_up(seed=2)), []
     of_first = []
     monkeypatch.setattr(module, 'all_reduce', lambda found: of_first.append(found.clone()))
     loop.judge(made_up(), made_up(seed=2))
     monkeypatch.setattr(module, 'get_dist_info', lambda: (2, 3))
-    monkeypatch.setattr(module, 'all_reduce', lambda found: (reductions.append(found.clone()), found.copy_(of_first[0])))
+    monkeypatch.setattr(
+        module, 'all_reduce', lambda found: (reductions.append(found.clone()), found.copy_(of_first[0]))
+    )
     assert loop.judge(made_up(), made_up(seed=2)) == expected
     assert reductions[0].tolist() == [[0], [0], [0]]
 
@@ -249,23 +277,26 @@ def test_more_processes_than_pairs_agree(probe, monkeypatch):
 def test_the_metrics_reach_the_log(tmp_path):
     metrics = Runner.from_cfg(config(tmp_path, PROBE)).test()
     assert list(metrics) == ['probe/top1', 'probe/top5', 'probe/held_out_top1', 'probe/lr', 'probe/weight_decay']
-    log, = tmp_path.glob('*/*.json')
+    (log,) = tmp_path.glob('*/*.json')
     logged = json.loads(log.read_text())
     assert {name: logged[name] for name in metrics} == pytest.approx(metrics)
 
 
 def test_clear_colours_are_told_apart(tmp_path):
-    train, test = loader(63, noise=5.), loader(31, noise=5., seed=1)
+    train, test = loader(63, noise=5.0), loader(31, noise=5.0, seed=1)
     metrics = Runner.from_cfg(config(tmp_path, dict(PROBE, epochs=20), train, test)).test()
     assert metrics['probe/top1'] == metrics['probe/held_out_top1'] == 100
 
 
-@pytest.mark.parametrize('settings_given, line', [
-    (dict(lrs=[]), 'test_cfg.lrs and test_cfg.weight_decays each need at least one number; found none'),
-    (dict(weight_decays=[]), 'test_cfg.lrs and test_cfg.weight_decays each need at least one number; found none'),
-    (dict(held_out=0), 'test_cfg.held_out is a share of the training images, between 0 and 1; found 0'),
-    (dict(held_out=1.), 'test_cfg.held_out is a share of the training images, between 0 and 1; found 1.0'),
-])
+@pytest.mark.parametrize(
+    'settings_given, line',
+    [
+        (dict(lrs=[]), 'test_cfg.lrs and test_cfg.weight_decays each need at least one number; found none'),
+        (dict(weight_decays=[]), 'test_cfg.lrs and test_cfg.weight_decays each need at least one number; found none'),
+        (dict(held_out=0), 'test_cfg.held_out is a share of the training images, between 0 and 1; found 0'),
+        (dict(held_out=1.0), 'test_cfg.held_out is a share of the training images, between 0 and 1; found 1.0'),
+    ],
+)
 def test_impossible_settings_are_refused(probe, settings_given, line):
     with pytest.raises(UserError) as error:
         probe(**settings_given)

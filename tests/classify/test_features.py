@@ -1,14 +1,25 @@
 """The features of a whole data set, and the loop around them."""
+
 import pytest
 import torch
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
-from tests.classify.stand_ins import CLASSES, EXTRACTED, KNN, PROBE, ColouredNoise, Pixels, config, loader, results_of_two_processes
 
 from mae_transfer.classify import features as module
 from mae_transfer.classify.features import check_classes, extract_features
 from mae_transfer.errors import UserError
+from tests.classify.stand_ins import (
+    CLASSES,
+    EXTRACTED,
+    KNN,
+    PROBE,
+    ColouredNoise,
+    Pixels,
+    config,
+    loader,
+    results_of_two_processes,
+)
 
 
 def build(**settings):
@@ -17,7 +28,7 @@ def build(**settings):
 
 def expected(dataset: ColouredNoise) -> torch.Tensor:
     model = Pixels().eval()
-    return model.features(dataset.images.float() / 255 - .5).detach()
+    return model.features(dataset.images.float() / 255 - 0.5).detach()
 
 
 @pytest.fixture
@@ -41,7 +52,9 @@ def test_two_processes_have_the_features_of_one():
     dataloader = Runner.build_dataloader(EXTRACTED, seed=0)
     values, labels = extract_features(Pixels(), dataloader, 'test')
     for rank in results_of_two_processes():
-        torch.testing.assert_close(rank['features']['values'], values, rtol=1e-3, atol=1e-4)  # the last bit of a float16
+        torch.testing.assert_close(
+            rank['features']['values'], values, rtol=1e-3, atol=1e-4
+        )  # the last bit of a float16
         assert torch.equal(rank['features']['labels'], labels)
     assert len(values) == 31
 
@@ -54,8 +67,10 @@ def test_nothing_is_trained():
 
 
 def test_autocast_is_as_asked_for():
-    exact, half = (extract_features(Pixels(), build(), 'train', dtype).values.float() for dtype in ('float32', 'bfloat16'))
-    torch.testing.assert_close(half, exact, rtol=.02, atol=.05)
+    exact, half = (
+        extract_features(Pixels(), build(), 'train', dtype).values.float() for dtype in ('float32', 'bfloat16')
+    )
+    torch.testing.assert_close(half, exact, rtol=0.02, atol=0.05)
     assert not torch.equal(half, exact) and torch.equal(half.bfloat16().float(), half)
 
 
@@ -76,8 +91,11 @@ def test_progress_is_logged(lines, monkeypatch):
 def test_unreadable_photos_are_named_once(lines):
     dataloader = build(length=4, skipped=((), ('b.jpg',), ('a.jpg', 'b.jpg'), ()), batch_size=2)
     dataloader.collate_fn = lambda items: dict(
-        inputs=torch.stack([item['inputs'] for item in items]), labels=torch.stack([item['labels'] for item in items]),
-        indices=torch.tensor([item['indices'] for item in items]), skipped=[name for item in items for name in item['skipped']])
+        inputs=torch.stack([item['inputs'] for item in items]),
+        labels=torch.stack([item['labels'] for item in items]),
+        indices=torch.tensor([item['indices'] for item in items]),
+        skipped=[name for item in items for name in item['skipped']],
+    )
     extract_features(Pixels(), dataloader, 'train')
     assert lines[-1] == '2 unreadable photos of train were skipped: a.jpg, b.jpg'
 
@@ -105,10 +123,13 @@ def test_an_unknown_dtype_is_refused():
         extract_features(Pixels(), build(), 'train', 'half')
 
 
-@pytest.mark.parametrize('test, line', [
-    (('ant', 'bee', 'cat', 'dog'), "train has 3 classes, test 4: 'dog' is not among those of train"),
-    (('ant', 'cat', 'bee'), "label 1 is 'bee' in train and 'cat' in test: classes must be the same, in one order"),
-])
+@pytest.mark.parametrize(
+    'test, line',
+    [
+        (('ant', 'bee', 'cat', 'dog'), "train has 3 classes, test 4: 'dog' is not among those of train"),
+        (('ant', 'cat', 'bee'), "label 1 is 'bee' in train and 'cat' in test: classes must be the same, in one order"),
+    ],
+)
 def test_other_classes_are_refused(test, line, tmp_path):
     with pytest.raises(UserError) as error:
         check_classes(CLASSES, test)
@@ -123,14 +144,15 @@ def test_the_same_classes_are_taken_and_the_last_may_be_missing(test):
 
 
 def test_classes_are_counted_in_train(tmp_path):
-    test = loader(2, noise=5., classes=CLASSES[:2], present=(0, 1))
+    test = loader(2, noise=5.0, classes=CLASSES[:2], present=(0, 1))
     for loop in (KNN, dict(PROBE, epochs=20)):
-        assert 100 in Runner.from_cfg(config(tmp_path, loop, loader(63, noise=5.), test)).test().values()
+        assert 100 in Runner.from_cfg(config(tmp_path, loop, loader(63, noise=5.0), test)).test().values()
 
 
 @HOOKS.register_module()
 class Called(Hook):
     """Notes which hooks are called, and with which metrics."""
+
     calls: list = []
 
     def before_test(self, runner):

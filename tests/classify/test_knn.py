@@ -1,4 +1,5 @@
 """k-NN: exact in any parts, ties decided, each test image judged once."""
+
 import json
 import math
 
@@ -7,17 +8,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmengine.runner import Runner
-from tests.classify.stand_ins import KNN, Pixels, config, loader, results, results_of_two_processes
 
 from mae_transfer.classify import knn as module
 from mae_transfer.classify.knn import knn_predictions, knn_votes, nearest
 from mae_transfer.errors import UserError
+from tests.classify.stand_ins import KNN, Pixels, config, loader, results, results_of_two_processes
 
 
 def tied(seed: int, count: int) -> torch.Tensor:
-    """Vectors of length 2 with four of six entries 1 or -1: cosines are quarters, exact in any float type, and often equal."""
+    """Vectors of length 2 with four of six entries 1 or -1: cosines are quarters, exact in any float type, and often
+    equal."""
     generator = torch.Generator().manual_seed(seed)
-    signs = torch.randint(0, 2, (count, 6), generator=generator) * 2. - 1
+    signs = torch.randint(0, 2, (count, 6), generator=generator) * 2.0 - 1
     return signs * (torch.rand(count, 6, generator=generator).argsort(1) < 4)
 
 
@@ -27,17 +29,19 @@ def naive_nearest(query: torch.Tensor, bank: torch.Tensor, k: int) -> list[tuple
 
 
 @settings(max_examples=50, deadline=None)
-@given(seed=st.integers(0, 10 ** 6), count=st.integers(1, 30), chunk=st.integers(1, 31), data=st.data())
+@given(seed=st.integers(0, 10**6), count=st.integers(1, 30), chunk=st.integers(1, 31), data=st.data())
 def test_neighbours_are_those_of_the_naive_way_ties_included(seed, count, chunk, data):
     k = data.draw(st.integers(1, count))
     queries, bank = tied(seed, 5), tied(seed + 1, count)
     similarities, numbers = nearest(queries, bank, k, chunk=chunk)
     for row, query in enumerate(queries):
-        assert [(s, -i) for s, i in zip(similarities[row].tolist(), numbers[row].tolist())] == naive_nearest(query, bank, k)
+        assert [(s, -i) for s, i in zip(similarities[row].tolist(), numbers[row].tolist())] == naive_nearest(
+            query, bank, k
+        )
 
 
 @settings(max_examples=30, deadline=None)
-@given(seed=st.integers(0, 10 ** 6), count=st.integers(3, 30), queries_at_once=st.integers(1, 8))
+@given(seed=st.integers(0, 10**6), count=st.integers(3, 30), queries_at_once=st.integers(1, 8))
 def test_predictions_are_those_of_the_naive_way_in_any_parts(seed, count, queries_at_once):
     queries, bank = tied(seed, 7), tied(seed + 1, count)
     labels = torch.randint(0, 6, (count,), generator=torch.Generator().manual_seed(seed))
@@ -47,9 +51,9 @@ def test_predictions_are_those_of_the_naive_way_in_any_parts(seed, count, querie
         found = knn_predictions(queries, bank, labels, 6, ks)
     for of_k, k in zip(found.tolist(), ks):
         for row, query in enumerate(queries):
-            votes = [0.] * 6
+            votes = [0.0] * 6
             for similarity, negative in naive_nearest(query, bank, k):
-                votes[labels[-negative]] += math.exp(similarity / .07)
+                votes[labels[-negative]] += math.exp(similarity / 0.07)
             order = sorted((-vote, label) for label, vote in enumerate(votes) if vote)[:5]
             assert of_k[row] == [label for _, label in order] + [-1] * (5 - len(order))
 
@@ -57,23 +61,27 @@ def test_predictions_are_those_of_the_naive_way_in_any_parts(seed, count, querie
 def test_lengths_do_not_matter_and_half_precision_is_compared_in_full():
     generator = torch.Generator().manual_seed(0)
     queries, bank = torch.randn(9, 16, generator=generator), torch.randn(200, 16, generator=generator)
-    lengths = torch.rand(200, 1, generator=generator) + .1
+    lengths = torch.rand(200, 1, generator=generator) + 0.1
     similarities, numbers = nearest(queries.half(), (bank * lengths).half(), 10, chunk=64)
-    exact = torch.nn.functional.cosine_similarity(queries.half().double()[:, None], (bank * lengths).half().double(), dim=2)
+    exact = torch.nn.functional.cosine_similarity(
+        queries.half().double()[:, None], (bank * lengths).half().double(), dim=2
+    )
     best = exact.topk(10)
     assert torch.equal(numbers, best.indices)
     torch.testing.assert_close(similarities.double(), best.values, rtol=0, atol=1e-6)
-    assert similarities.dtype is torch.float32 and exact.min() < -.3  # negative similarities were ordered too
+    assert similarities.dtype is torch.float32 and exact.min() < -0.3  # negative similarities were ordered too
 
 
 def test_opposite_and_orthogonal_vectors_are_ordered():
-    similarities, numbers = nearest(torch.tensor([[1., 0]]), torch.tensor([[-1., 0], [0, 1], [-0., -1], [1, 1], [-1, -1]]), 5)
+    similarities, numbers = nearest(
+        torch.tensor([[1.0, 0]]), torch.tensor([[-1.0, 0], [0, 1], [-0.0, -1], [1, 1], [-1, -1]]), 5
+    )
     assert numbers.tolist() == [[3, 1, 2, 4, 0]]
-    assert similarities[0].tolist() == pytest.approx([.5 ** .5, 0, 0, -.5 ** .5, -1])
+    assert similarities[0].tolist() == pytest.approx([0.5**0.5, 0, 0, -(0.5**0.5), -1])
 
 
 def test_the_two_zeros_of_floats_are_a_tie():
-    zeros = torch.tensor([[0., -0., 0., -0.]])
+    zeros = torch.tensor([[0.0, -0.0, 0.0, -0.0]])
     assert module._to_keys(zeros, 0).diff().tolist() == [[-1, -1, -1]]
 
 
@@ -93,9 +101,9 @@ def test_all_similarities_are_never_held_at_once(monkeypatch):
 
 
 def test_votes_are_weighted_by_similarity_and_temperature():
-    similarities, labels = torch.tensor([[.9, .8, .8]]), torch.tensor([[1, 0, 0]])
-    sharp, flat = (knn_votes(similarities, labels, 3, temperature) for temperature in (.07, 1.))
-    assert sharp[0].tolist() == pytest.approx([2 * math.exp(.8 / .07), math.exp(.9 / .07), 0])
+    similarities, labels = torch.tensor([[0.9, 0.8, 0.8]]), torch.tensor([[1, 0, 0]])
+    sharp, flat = (knn_votes(similarities, labels, 3, temperature) for temperature in (0.07, 1.0))
+    assert sharp[0].tolist() == pytest.approx([2 * math.exp(0.8 / 0.07), math.exp(0.9 / 0.07), 0])
     assert sharp.argmax() == 1 and flat.argmax() == 0
 
 
@@ -105,14 +113,16 @@ def test_a_class_without_a_neighbour_is_no_prediction():
 
 
 def test_more_neighbours_are_not_asked_for_than_each_k_has():
-    bank = torch.tensor([[1., 0], [.6, .8], [.6, .8], [.6, .8]])
-    found = knn_predictions(torch.tensor([[1., 0]]), bank, torch.tensor([1, 0, 0, 0]), 2, [1, 4], temperature=10.)
+    bank = torch.tensor([[1.0, 0], [0.6, 0.8], [0.6, 0.8], [0.6, 0.8]])
+    found = knn_predictions(torch.tensor([[1.0, 0]]), bank, torch.tensor([1, 0, 0, 0]), 2, [1, 4], temperature=10.0)
     assert found[..., 0].tolist() == [[1], [0]]
 
 
 def test_only_classes_that_are_present_are_predicted():
-    bank = torch.tensor([[1., 0], [1, .1], [1, .2]])
-    found = knn_predictions(torch.tensor([[1., 0]]), bank, torch.tensor([0, 1, 2]), 4, [3], present=torch.tensor([1, 2, 3]))
+    bank = torch.tensor([[1.0, 0], [1, 0.1], [1, 0.2]])
+    found = knn_predictions(
+        torch.tensor([[1.0, 0]]), bank, torch.tensor([0, 1, 2]), 4, [3], present=torch.tensor([1, 2, 3])
+    )
     assert found.tolist() == [[[1, 2, -1, -1, -1]]]
 
 
@@ -121,7 +131,7 @@ def test_the_loop_judges_test_images_by_train_images(tmp_path):
     assert list(metrics) == ['knn/top1_k3', 'knn/top5_k3', 'knn/top1_k10', 'knn/top5_k10']
     model = Pixels().eval()
     train, test = (Runner.build_dataloader(part).dataset for part in (loader(63), loader(31, seed=1)))
-    queries, bank = (model.features(part.images.float() / 255 - .5) for part in (test, train))
+    queries, bank = (model.features(part.images.float() / 255 - 0.5) for part in (test, train))
     right = knn_predictions(queries, bank, train.labels, 3, [3, 10]) == test.labels[:, None]
     assert metrics['knn/top1_k3'] == pytest.approx(100 * right[0, :, 0].sum().item() / 31)
     assert metrics['knn/top1_k10'] == pytest.approx(100 * right[1, :, 0].sum().item() / 31)
@@ -131,7 +141,7 @@ def test_the_loop_judges_test_images_by_train_images(tmp_path):
 
 def test_the_metrics_reach_the_log(tmp_path):
     metrics = Runner.from_cfg(config(tmp_path, KNN)).test()
-    log, = tmp_path.glob('*/*.json')
+    (log,) = tmp_path.glob('*/*.json')
     logged = json.loads(log.read_text())
     assert {name: logged[name] for name in metrics} == pytest.approx(metrics)
 
@@ -142,13 +152,19 @@ def test_two_processes_have_the_accuracy_of_one(tmp_path):
 
 
 def test_clear_colours_are_told_apart(tmp_path):
-    metrics = Runner.from_cfg(config(tmp_path, KNN, train=loader(63, noise=5.), test=loader(31, noise=5., seed=1))).test()
-    assert set(metrics.values()) == {100.}
+    metrics = Runner.from_cfg(
+        config(tmp_path, KNN, train=loader(63, noise=5.0), test=loader(31, noise=5.0, seed=1))
+    ).test()
+    assert set(metrics.values()) == {100.0}
 
 
 def test_classes_that_the_test_set_has_not_are_not_guessed(tmp_path):
-    found = [Runner.from_cfg(config(tmp_path / str(len(present)), KNN, test=loader(31, seed=1, present=present))).test()['knn/top1_k10']
-             for present in ((0,), (0, 1, 2))]
+    found = [
+        Runner.from_cfg(config(tmp_path / str(len(present)), KNN, test=loader(31, seed=1, present=present))).test()[
+            'knn/top1_k10'
+        ]
+        for present in ((0,), (0, 1, 2))
+    ]
     assert found[0] <= 100 * 11 / 31 < found[1]  # 11 of 31 are of class 0
 
 

@@ -1,4 +1,5 @@
 """Two real ranks on the CPU end where one process ends that sees both ranks' data; configs are made fit for the CPU."""
+
 import os
 import socket
 import subprocess
@@ -20,7 +21,7 @@ REPOSITORY = Path(mae_transfer.__file__).parents[1]
 on_cpu = pytest.mark.skipif(get_device() != 'cpu', reason='MMEngine sees an accelerator')
 
 # What a tool does, on a model of four parameters: train two epochs on 16 points, validate, save what came of it.
-TRAIN = '''
+TRAIN = """
 import sys
 import torch
 from torch import nn
@@ -89,7 +90,7 @@ if __name__ == '__main__':
     torch.save(dict(state=dict(model.state_dict()), seen=model.seen, wrapper=type(runner.model).__name__,
                     world=runner.world_size, validated=validated),
                f'{out}/rank{runner.rank}.pt')
-'''
+"""
 
 
 def free_port():
@@ -107,8 +108,13 @@ def train(folder, *launch, launcher, batch, **environment):
     path = os.pathsep.join([str(REPOSITORY), *filter(None, [os.environ.get('PYTHONPATH')])])
     # No GPU for these ranks, also on a machine that has one.
     env = {**os.environ, 'PYTHONPATH': path, 'CUDA_VISIBLE_DEVICES': '', 'OMP_NUM_THREADS': '1', **environment}
-    return subprocess.Popen([sys.executable, *map(str, launch), str(script), launcher, str(batch), str(out)], env=env,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(
+        [sys.executable, *map(str, launch), str(script), launcher, str(batch), str(out)],
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
 
 
 def finish(*processes):
@@ -122,16 +128,33 @@ def results(folder, launcher, world):
 
 
 def torchrun(folder):
-    return [train(folder, '-m', 'torch.distributed.run', '--nproc_per_node', 2, '--master_port', free_port(),
-                  launcher='pytorch', batch=4)]
+    return [
+        train(
+            folder,
+            '-m',
+            'torch.distributed.run',
+            '--nproc_per_node',
+            2,
+            '--master_port',
+            free_port(),
+            launcher='pytorch',
+            batch=4,
+        )
+    ]
 
 
 def srun(folder):
     scontrol = folder / 'scontrol'
-    scontrol.write_text('#!/bin/sh\n[ "$*" = "show hostnames localhost,elsewhere" ] && echo localhost && echo elsewhere\n')
+    scontrol.write_text(
+        '#!/bin/sh\n[ "$*" = "show hostnames localhost,elsewhere" ] && echo localhost && echo elsewhere\n'
+    )
     scontrol.chmod(0o755)
-    shared = dict(SLURM_NTASKS='2', SLURM_NODELIST='localhost,elsewhere', MASTER_PORT=str(free_port()),
-                  PATH=os.pathsep.join([str(folder), os.environ['PATH']]))
+    shared = dict(
+        SLURM_NTASKS='2',
+        SLURM_NODELIST='localhost,elsewhere',
+        MASTER_PORT=str(free_port()),
+        PATH=os.pathsep.join([str(folder), os.environ['PATH']]),
+    )
     return [train(folder, launcher='slurm', batch=4, **shared, SLURM_PROCID=rank, SLURM_LOCALID=rank) for rank in '01']
 
 
@@ -143,7 +166,9 @@ def alone(tmp_path_factory):
     return results(folder, 'none', 1)[0]
 
 
-@pytest.mark.parametrize('launcher, launch', [('pytorch', torchrun), pytest.param('slurm', srun, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    'launcher, launch', [('pytorch', torchrun), pytest.param('slurm', srun, marks=pytest.mark.slow)]
+)
 def test_two_ranks_train_as_one_process_on_the_union_of_their_batches(tmp_path, alone, launcher, launch):
     finish(*launch(tmp_path))
     first, second = results(tmp_path, launcher, 2)
@@ -164,8 +189,11 @@ def started(monkeypatch):
     backends = []
     monkeypatch.setattr(distributed, 'get_device', lambda: 'cpu')
     monkeypatch.setattr(torch.distributed, 'init_process_group', backends.append)
-    environment = {name: value for name, value in os.environ.items()
-                   if not name.startswith(('SLURM_', 'OMPI_', 'MASTER_')) and name not in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK')}
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(('SLURM_', 'OMPI_', 'MASTER_')) and name not in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK')
+    }
     monkeypatch.setattr(os, 'environ', environment)
     return backends
 
@@ -190,10 +218,14 @@ def test_slurm_without_a_host_says_what_to_set(started):
     assert not started
 
 
-@pytest.mark.parametrize('launcher, says', [
-    ('pytorch', 'no RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT in the environment: .* torchrun'),
-    ('slurm', 'no SLURM_PROCID, SLURM_NTASKS, SLURM_LOCALID in the environment: .* srun'),
-    ('mpi', 'no OMPI_COMM_WORLD_RANK.* mpirun')])
+@pytest.mark.parametrize(
+    'launcher, says',
+    [
+        ('pytorch', 'no RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT in the environment: .* torchrun'),
+        ('slurm', 'no SLURM_PROCID, SLURM_NTASKS, SLURM_LOCALID in the environment: .* srun'),
+        ('mpi', 'no OMPI_COMM_WORLD_RANK.* mpirun'),
+    ],
+)
 def test_ranks_that_no_launcher_started_are_told(started, launcher, says):
     with pytest.raises(RuntimeError, match=says):
         start_group(launcher)
@@ -233,10 +265,15 @@ def said(monkeypatch):
 def sync_bn_config(**fields):
     norm = dict(type='SyncBN', requires_grad=True)
     return dict(
-        model=dict(backbone=dict(type='ResNet', norm_cfg=norm), decode_head=dict(norm_cfg=dict(norm)),
-                   auxiliary_head=[dict(norm_cfg=dict(norm)), dict(norm_cfg=dict(type='LN'))],
-                   neck=(dict(norm_cfg=dict(type='mmdet.MMSyncBN')), dict(norm_cfg=dict(type=nn.SyncBatchNorm)))),
-        sync_bn='torch', **fields)
+        model=dict(
+            backbone=dict(type='ResNet', norm_cfg=norm),
+            decode_head=dict(norm_cfg=dict(norm)),
+            auxiliary_head=[dict(norm_cfg=dict(norm)), dict(norm_cfg=dict(type='LN'))],
+            neck=(dict(norm_cfg=dict(type='mmdet.MMSyncBN')), dict(norm_cfg=dict(type=nn.SyncBatchNorm))),
+        ),
+        sync_bn='torch',
+        **fields,
+    )
 
 
 @on_cpu
@@ -257,6 +294,7 @@ def test_sync_bn_becomes_bn_everywhere_and_one_line_says_so(make, said):
 @on_cpu
 def test_the_adapted_norm_runs_on_the_cpu():
     from mmcv.cnn import build_norm_layer
+
     cfg = Config(dict(norm_cfg=dict(type='SyncBN', requires_grad=True)))
     adapt_to_cpu(cfg)
     norm = build_norm_layer(cfg.norm_cfg, 4)[1]
@@ -271,19 +309,40 @@ def test_a_config_without_sync_bn_is_not_talked_about(said):
 
 
 @on_cpu
-@pytest.mark.parametrize('fields, expected', [
-    ({}, dict(type='MMDistributedDataParallel', broadcast_buffers=False, find_unused_parameters=False, device_ids=None)),
-    (dict(find_unused_parameters=True),
-     dict(type='MMDistributedDataParallel', broadcast_buffers=False, find_unused_parameters=True, device_ids=None)),
-    (dict(model_wrapper_cfg=dict(find_unused_parameters=True, device_ids=[0], output_device=0)),
-     dict(type='MMDistributedDataParallel', find_unused_parameters=True, device_ids=None, output_device=None)),
-    (dict(model_wrapper_cfg=dict(type='MMSeparateDistributedDataParallel', broadcast_buffers=True)),
-     dict(type='MMSeparateDistributedDataParallel', broadcast_buffers=True, device_ids=None)),
-    (dict(model_wrapper_cfg=dict(type=MMDistributedDataParallel, static_graph=True)),
-     dict(type=MMDistributedDataParallel, static_graph=True, device_ids=None)),
-    (dict(model_wrapper_cfg=dict(type='MMFullyShardedDataParallel', cpu_offload=True)),
-     dict(type='MMFullyShardedDataParallel', cpu_offload=True)),
-], ids=['none', 'find_unused', 'own_fields', 'separate', 'class', 'not_ddp'])
+@pytest.mark.parametrize(
+    'fields, expected',
+    [
+        (
+            {},
+            dict(
+                type='MMDistributedDataParallel', broadcast_buffers=False, find_unused_parameters=False, device_ids=None
+            ),
+        ),
+        (
+            dict(find_unused_parameters=True),
+            dict(
+                type='MMDistributedDataParallel', broadcast_buffers=False, find_unused_parameters=True, device_ids=None
+            ),
+        ),
+        (
+            dict(model_wrapper_cfg=dict(find_unused_parameters=True, device_ids=[0], output_device=0)),
+            dict(type='MMDistributedDataParallel', find_unused_parameters=True, device_ids=None, output_device=None),
+        ),
+        (
+            dict(model_wrapper_cfg=dict(type='MMSeparateDistributedDataParallel', broadcast_buffers=True)),
+            dict(type='MMSeparateDistributedDataParallel', broadcast_buffers=True, device_ids=None),
+        ),
+        (
+            dict(model_wrapper_cfg=dict(type=MMDistributedDataParallel, static_graph=True)),
+            dict(type=MMDistributedDataParallel, static_graph=True, device_ids=None),
+        ),
+        (
+            dict(model_wrapper_cfg=dict(type='MMFullyShardedDataParallel', cpu_offload=True)),
+            dict(type='MMFullyShardedDataParallel', cpu_offload=True),
+        ),
+    ],
+    ids=['none', 'find_unused', 'own_fields', 'separate', 'class', 'not_ddp'],
+)
 def test_the_wrapper_keeps_its_fields_and_loses_its_device(fields, expected):
     cfg = Config(dict(launcher='pytorch', **fields))
     adapt_to_cpu(cfg)

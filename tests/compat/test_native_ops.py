@@ -1,4 +1,5 @@
 """mmcv's ops by torchvision: what is served, what is refused, and that the numbers are torchvision's."""
+
 import importlib.util
 import sys
 from pathlib import Path
@@ -20,7 +21,7 @@ served = pytest.mark.skipif(native_ops.install() != 'torchvision', reason='mmcv 
 DEVICES = ['cpu', pytest.param('cuda', marks=pytest.mark.skipif(not torch.cuda.is_available(), reason='no GPU'))]
 
 
-def some_rois(count=12, images=2, extent=40., seed=0):
+def some_rois(count=12, images=2, extent=40.0, seed=0):
     generator = torch.Generator().manual_seed(seed)
     corners = torch.rand(count, 4, generator=generator) * extent
     boxes = torch.cat([torch.minimum(corners[:, :2], corners[:, 2:]), torch.maximum(corners[:, :2], corners[:, 2:])], 1)
@@ -28,16 +29,20 @@ def some_rois(count=12, images=2, extent=40., seed=0):
 
 
 def some_boxes(count=60, seed=0):
-    return some_rois(count, extent=60., seed=seed)[:, 1:], torch.rand(count, generator=torch.Generator().manual_seed(seed + 1))
+    return some_rois(count, extent=60.0, seed=seed)[:, 1:], torch.rand(
+        count, generator=torch.Generator().manual_seed(seed + 1)
+    )
 
 
 # The module that mmcv finds.
+
 
 @served
 def test_the_module_is_found_like_any_other():
     spec = importlib.util.find_spec('mmcv._ext')
     assert spec.name == 'mmcv._ext' and spec.origin == 'mae_transfer.compat.native_ops'
     from mmengine.utils.dl_utils import mmcv_full_available
+
     assert mmcv_full_available()
 
 
@@ -73,6 +78,7 @@ def test_a_bug_report_can_be_collected():
 
 # RoIAlign.
 
+
 @served
 @pytest.mark.parametrize('device', DEVICES)
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
@@ -100,8 +106,8 @@ def test_roi_align_and_its_gradient_are_torchvisions(aligned, sampling_ratio, dt
 @pytest.mark.parametrize('aligned', [True, False])
 def test_roi_align_passes_gradcheck(aligned):
     features = torch.randn(1, 2, 5, 6, dtype=torch.float64, requires_grad=True)
-    rois = torch.tensor([[0., 0.3, 0.7, 4.1, 3.9], [0., 1., 1., 2.5, 4.5]], dtype=torch.float64)
-    assert torch.autograd.gradcheck(lambda x: mmcv_ops.roi_align(x, rois, 2, 1., 2, 'avg', aligned), features)
+    rois = torch.tensor([[0.0, 0.3, 0.7, 4.1, 3.9], [0.0, 1.0, 1.0, 2.5, 4.5]], dtype=torch.float64)
+    assert torch.autograd.gradcheck(lambda x: mmcv_ops.roi_align(x, rois, 2, 1.0, 2, 'avg', aligned), features)
 
 
 @served
@@ -148,10 +154,11 @@ def test_half_precision_is_worked_out_in_float32(dtype, rois_dtype, autocast, de
 
 # NMS.
 
+
 @served
 @pytest.mark.parametrize('device', DEVICES)
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
-@pytest.mark.parametrize('threshold', [0., 0.3, 0.7, 1.])
+@pytest.mark.parametrize('threshold', [0.0, 0.3, 0.7, 1.0])
 def test_nms_keeps_what_torchvision_keeps(threshold, dtype, device):
     boxes, scores = (tensor.to(device, dtype) for tensor in some_boxes())
     keep = torchvision.ops.nms(boxes, scores, threshold)
@@ -189,9 +196,16 @@ def test_nms_reads_arrays():
 
 
 @served
-@pytest.mark.parametrize('boxes_dtype, scores_dtype', [
-    (torch.float32, torch.bfloat16), (torch.float32, torch.float16), (torch.bfloat16, torch.bfloat16),
-    (torch.float16, torch.float16), (torch.float32, torch.float64)])
+@pytest.mark.parametrize(
+    'boxes_dtype, scores_dtype',
+    [
+        (torch.float32, torch.bfloat16),
+        (torch.float32, torch.float16),
+        (torch.bfloat16, torch.bfloat16),
+        (torch.float16, torch.float16),
+        (torch.float32, torch.float64),
+    ],
+)
 def test_nms_reads_mixed_and_half_precision(boxes_dtype, scores_dtype):
     boxes, scores = some_boxes()
     boxes, scores = boxes.to(boxes_dtype), scores.to(scores_dtype)
@@ -201,7 +215,7 @@ def test_nms_reads_mixed_and_half_precision(boxes_dtype, scores_dtype):
 
 @served
 def test_nms_tells_apart_scores_that_float32_would_not():
-    boxes, scores = torch.tensor([[0., 0., 4., 4.]] * 2), torch.tensor([0.5, 0.5 + 1e-12], dtype=torch.float64)
+    boxes, scores = torch.tensor([[0.0, 0.0, 4.0, 4.0]] * 2), torch.tensor([0.5, 0.5 + 1e-12], dtype=torch.float64)
     assert mmcv_ops.nms(boxes, scores, 0.5)[1].tolist() == [1]
 
 
@@ -210,8 +224,8 @@ def plain_nms(boxes, scores, threshold, offset):
         return (box[2] - box[0] + offset) * (box[3] - box[1] + offset)
 
     def overlap(a, b):
-        width = max(0., min(a[2], b[2]) - max(a[0], b[0]) + offset)
-        height = max(0., min(a[3], b[3]) - max(a[1], b[1]) + offset)
+        width = max(0.0, min(a[2], b[2]) - max(a[0], b[0]) + offset)
+        height = max(0.0, min(a[3], b[3]) - max(a[1], b[1]) + offset)
         return width * height / (area(a) + area(b) - width * height)
 
     kept = []
@@ -233,14 +247,19 @@ def test_nms_agrees_with_plain_python(rows, threshold, offset):
     boxes = [(x, y, x + w, y + h) for x, y, w, h, _ in rows]
     scores = [row[4] / 8 for row in rows]
     # In double: torchvision compares an IoU of float32 with a threshold of double, which differ at 0.1.
-    _, keep = mmcv_ops.nms(torch.tensor(boxes, dtype=torch.float64), torch.tensor(scores, dtype=torch.float64),
-                           threshold, offset=offset)
+    _, keep = mmcv_ops.nms(
+        torch.tensor(boxes, dtype=torch.float64), torch.tensor(scores, dtype=torch.float64), threshold, offset=offset
+    )
     assert keep.tolist() == plain_nms(boxes, scores, threshold, offset)
 
 
 @served
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.tuples(*[st.floats(0, 500, width=32, allow_subnormal=False)] * 4, st.integers(0, 8)), min_size=1, max_size=12))
+@given(
+    st.lists(
+        st.tuples(*[st.floats(0, 500, width=32, allow_subnormal=False)] * 4, st.integers(0, 8)), min_size=1, max_size=12
+    )
+)
 def test_nms_with_the_offset_agrees_with_plain_python_on_float32(rows):
     boxes = [(min(a, c), min(b, d), max(a, c), max(b, d)) for a, b, c, d, _ in rows]
     scores = [row[4] / 8 for row in rows]
@@ -250,12 +269,13 @@ def test_nms_with_the_offset_agrees_with_plain_python_on_float32(rows):
 
 @served
 def test_the_offset_does_not_round_float32_boxes():
-    boxes = [(0., 0., 2. ** -30, 0.), (0., 0., 0., 0.)]  # in float32 both would be 1 pixel wide, their IoU 1
-    _, keep = mmcv_ops.nms(torch.tensor(boxes), torch.tensor([0.9, 0.8]), 1 - 2. ** -31, offset=1)
-    assert keep.tolist() == plain_nms(boxes, [0.9, 0.8], 1 - 2. ** -31, 1) == [0, 1]
+    boxes = [(0.0, 0.0, 2.0**-30, 0.0), (0.0, 0.0, 0.0, 0.0)]  # in float32 both would be 1 pixel wide, their IoU 1
+    _, keep = mmcv_ops.nms(torch.tensor(boxes), torch.tensor([0.9, 0.8]), 1 - 2.0**-31, offset=1)
+    assert keep.tolist() == plain_nms(boxes, [0.9, 0.8], 1 - 2.0**-31, 1) == [0, 1]
 
 
 # The models that need the ops.
+
 
 @served
 def test_mask_rcnn_learns_and_predicts():
@@ -274,7 +294,7 @@ def test_mask_rcnn_learns_and_predicts():
     head.bbox_roi_extractor.out_channels = head.mask_roi_extractor.out_channels = 8
     head.bbox_head.update(in_channels=8, fc_out_channels=16, num_classes=2)
     head.mask_head.update(in_channels=8, conv_out_channels=8, num_convs=1, num_classes=2)
-    config.test_cfg.rcnn.update(score_thr=0.)
+    config.test_cfg.rcnn.update(score_thr=0.0)
     torch.manual_seed(0)
     model = MODELS.build(config)
     inputs = demo_mm_inputs(2, [[3, 64, 64]] * 2, num_items=[2, 2], num_classes=2, with_mask=True)

@@ -1,4 +1,5 @@
 """Which processes have mmcv's ops, and who serves them: a compiled mmcv where it loads, torchvision where not."""
+
 import importlib.machinery
 import importlib.util
 import os
@@ -19,8 +20,13 @@ def run_python(folder, source, *path):
     script = folder / 'script.py'
     script.write_text(source)
     path = os.pathsep.join([*map(str, path), str(REPOSITORY), *filter(None, [os.environ.get('PYTHONPATH')])])
-    done = subprocess.run([sys.executable, '-W', 'always::RuntimeWarning', str(script)], capture_output=True, text=True,
-                          cwd=folder, env={**os.environ, 'PYTHONPATH': path})
+    done = subprocess.run(
+        [sys.executable, '-W', 'always::RuntimeWarning', str(script)],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env={**os.environ, 'PYTHONPATH': path},
+    )
     assert done.returncode == 0, done.stderr
     return done
 
@@ -44,14 +50,18 @@ BROKEN = {
 
 @pytest.mark.parametrize('name, content', BROKEN.values(), ids=BROKEN)
 def test_a_compiled_mmcv_that_does_not_load_is_stood_in_for_with_one_warning(tmp_path, name, content):
-    done = run_python(tmp_path, '''
+    done = run_python(
+        tmp_path,
+        """
 from mae_transfer.compat import install, native_ops
 install(); install()
 assert native_ops.install() == 'torchvision'
 import torch
 from mmcv.ops import RoIAlign, nms
 assert nms(torch.tensor([[0., 0., 4., 4.], [0., 0., 4., 5.]]), torch.tensor([.1, .2]), .5)[1].tolist() == [1]
-''', mmcv_with_extension(tmp_path, name, content))
+""",
+        mmcv_with_extension(tmp_path, name, content),
+    )
     assert done.stderr.count('do not load with torch') == 1
     assert 'torchvision serves nms and roi_align' in done.stderr
     if name == '_ext.py':
@@ -59,7 +69,9 @@ assert nms(torch.tensor([[0., 0., 4., 4.], [0., 0., 4., 5.]]), torch.tensor([.1,
 
 
 def test_a_compiled_mmcv_that_loads_serves_itself(tmp_path):
-    done = run_python(tmp_path, '''
+    done = run_python(
+        tmp_path,
+        """
 from mae_transfer.compat import install, native_ops
 install()
 assert native_ops.install() == 'compiled'
@@ -67,7 +79,9 @@ import importlib.util
 assert importlib.util.find_spec('mmcv._ext').origin.endswith('_ext.py')
 from mmcv.utils import ext_loader
 assert ext_loader.load_ext('_ext', ['nms']).nms() == 'compiled'
-''', mmcv_with_extension(tmp_path, '_ext.py', b"def nms(): return 'compiled'"))
+""",
+        mmcv_with_extension(tmp_path, '_ext.py', b"def nms(): return 'compiled'"),
+    )
     assert 'RuntimeWarning' not in done.stderr
 
 
@@ -102,20 +116,29 @@ def rank(number, align):
 @pytest.mark.parametrize('start', ['fork', 'spawn'])
 def test_the_ops_are_there_in_loader_workers(tmp_path, start):
     """As in a tool: the script imports the package at its top, and the dataset unpickles mmcv's ops."""
-    run_python(tmp_path, WORKER + f'''
+    run_python(
+        tmp_path,
+        WORKER
+        + f"""
 if __name__ == '__main__':
     loader = torch.utils.data.DataLoader(Boxes(), num_workers=1, multiprocessing_context={start!r})
     assert [batch.mean().item() for batch in loader] == [0, 1]
-''')
+""",
+    )
 
 
 @served
 def test_the_ops_are_there_in_spawned_ranks(tmp_path):
-    """The parent's script is without the package: the function that the ranks are to run imports it, before its arguments."""
+    """The parent's script is without the package: the function that the ranks are to run imports it, before its
+    arguments."""
     (tmp_path / 'work.py').write_text(WORKER)
-    run_python(tmp_path, '''
+    run_python(
+        tmp_path,
+        """
 if __name__ == '__main__':
     import torch
     import work
     torch.multiprocessing.spawn(work.rank, (work.Boxes().align,), nprocs=1)
-''', tmp_path)
+""",
+        tmp_path,
+    )

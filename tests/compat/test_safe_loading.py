@@ -1,4 +1,6 @@
-"""Every way in which MMEngine loads a checkpoint refuses to run what the file says, and still reads MMEngine's own files."""
+"""Every way in which MMEngine loads a checkpoint refuses to run what the file says, and still reads MMEngine's own
+files."""
+
 from __future__ import annotations
 
 import threading
@@ -12,11 +14,11 @@ from mmengine.logging import HistoryBuffer
 from mmengine.model import BaseModel
 from mmengine.runner import CheckpointLoader, Runner, load_checkpoint
 from mmengine.runner import checkpoint as mmengine_checkpoint
-from tests.vit.test_checkpoint_files import malicious
 from torch import nn
 
 from mae_transfer.compat import safe_loading
 from mae_transfer.vit.checkpoint import CheckpointError, load_vit, read_checkpoint
+from tests.vit.test_checkpoint_files import malicious
 
 safe_loading.install()
 
@@ -27,8 +29,8 @@ class Line(BaseModel):
     def __init__(self):
         super().__init__()
         self.linear = nn.Linear(2, 1)
-        nn.init.constant_(self.linear.weight, .5)
-        nn.init.constant_(self.linear.bias, .1)
+        nn.init.constant_(self.linear.weight, 0.5)
+        nn.init.constant_(self.linear.bias, 0.1)
 
     def forward(self, inputs, mode='loss'):
         output = self.linear(torch.stack(inputs))
@@ -38,23 +40,48 @@ class Line(BaseModel):
 def runner(work_dir, epochs: int = 2, **changes) -> Runner:
     data = [dict(inputs=torch.ones(2) * i) for i in range(4)]
     config = dict(
-        model=Line(), work_dir=str(work_dir), experiment_name=uuid4().hex,
-        train_dataloader=dict(dataset=data, sampler=dict(type='DefaultSampler', shuffle=True), batch_size=2, num_workers=0,
-                              collate_fn=dict(type='pseudo_collate')),
-        train_cfg=dict(by_epoch=True, max_epochs=epochs), optim_wrapper=dict(optimizer=dict(type='AdamW', lr=.01)),
-        param_scheduler=[dict(type='LinearLR', start_factor=.1, end=1), dict(type='CosineAnnealingLR', begin=1, end=3, T_max=2)],
-        default_hooks=dict(logger=dict(type='LoggerHook', interval=1), checkpoint=dict(type='CheckpointHook', interval=1)),
-        custom_hooks=[dict(type='EMAHook')], randomness=dict(seed=0), default_scope='mae_transfer', log_level='WARNING')
+        model=Line(),
+        work_dir=str(work_dir),
+        experiment_name=uuid4().hex,
+        train_dataloader=dict(
+            dataset=data,
+            sampler=dict(type='DefaultSampler', shuffle=True),
+            batch_size=2,
+            num_workers=0,
+            collate_fn=dict(type='pseudo_collate'),
+        ),
+        train_cfg=dict(by_epoch=True, max_epochs=epochs),
+        optim_wrapper=dict(optimizer=dict(type='AdamW', lr=0.01)),
+        param_scheduler=[
+            dict(type='LinearLR', start_factor=0.1, end=1),
+            dict(type='CosineAnnealingLR', begin=1, end=3, T_max=2),
+        ],
+        default_hooks=dict(
+            logger=dict(type='LoggerHook', interval=1), checkpoint=dict(type='CheckpointHook', interval=1)
+        ),
+        custom_hooks=[dict(type='EMAHook')],
+        randomness=dict(seed=0),
+        default_scope='mae_transfer',
+        log_level='WARNING',
+    )
     return Runner(**dict(config, **changes))
 
 
 @pytest.fixture
 def evil(tmp_path):
-    """(path of a checkpoint with everything a runner expects, and one thing more; path of the file that this would create)."""
+    """(path of a checkpoint with everything a runner expects, and one thing more; path of the file that this would
+    create)."""
     marker = tmp_path / 'marker'
     path = tmp_path / 'evil.pth'
-    torch.save(dict(state_dict=Line().state_dict(), meta=dict(epoch=1, iter=2), message_hub=malicious(marker)['open'],
-                    evil=malicious(marker)['system']), path)
+    torch.save(
+        dict(
+            state_dict=Line().state_dict(),
+            meta=dict(epoch=1, iter=2),
+            message_hub=malicious(marker)['open'],
+            evil=malicious(marker)['system'],
+        ),
+        path,
+    )
     return path, marker
 
 
@@ -99,8 +126,13 @@ WAYS = dict(
     runner_load=lambda path, tmp_path: runner(tmp_path / 'work').load_checkpoint(str(path)),
     stream=lambda path, tmp_path: mmengine_checkpoint._safe_torch_load(path.open('rb')),
     unguarded=lambda path, tmp_path: mmengine_checkpoint._safe_torch_load(str(path), weights_only=False),
-    resume=resume, resume_newest=resume_newest, load_from=load_from, pretrained_init=pretrained_init,
-    pretrained_prefix=pretrained_prefix, open_mmlab=open_mmlab)
+    resume=resume,
+    resume_newest=resume_newest,
+    load_from=load_from,
+    pretrained_init=pretrained_init,
+    pretrained_prefix=pretrained_prefix,
+    open_mmlab=open_mmlab,
+)
 
 
 @pytest.mark.parametrize('way', WAYS)
@@ -122,6 +154,7 @@ def test_the_file_is_as_dangerous_as_it_should_be(evil):
 @pytest.fixture
 def address(tmp_path):
     """Address of a server on this machine for the files in tmp_path."""
+
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, *args):
             pass
@@ -150,7 +183,7 @@ def test_files_from_the_web(address, evil, tmp_path, monkeypatch):
 def test_a_run_of_mmengine_resumes(tmp_path):
     work = tmp_path / 'work'
     first = runner(work, epochs=1)
-    first.message_hub.update_info('best', torch.tensor(.5).numpy()[()])
+    first.message_hub.update_info('best', torch.tensor(0.5).numpy()[()])
     first.train()
     stored = read_checkpoint(work / 'epoch_1.pth')
     assert isinstance(stored['message_hub']['log_scalars']['train/loss'], HistoryBuffer)
@@ -159,16 +192,16 @@ def test_a_run_of_mmengine_resumes(tmp_path):
     second = runner(work, epochs=2, resume=True)
     model = second.train()
     assert (second.epoch, second.iter) == (2, 4)
-    assert second.message_hub.get_info('best') == .5
+    assert second.message_hub.get_info('best') == 0.5
     whole = runner(tmp_path / 'whole', epochs=2).train()
     assert len(second.message_hub.get_scalar('train/loss').data[0]) == 4  # the history goes on where it was
     torch.testing.assert_close(model.linear.weight, whole.linear.weight, rtol=0, atol=0)
 
 
 def test_statistics_of_a_history_still_work_after_reading(tmp_path):
-    torch.save(dict(history=HistoryBuffer([3., 1., 2.], [1, 1, 1])), tmp_path / 'history.pth')
+    torch.save(dict(history=HistoryBuffer([3.0, 1.0, 2.0], [1, 1, 1])), tmp_path / 'history.pth')
     history = CheckpointLoader.load_checkpoint(str(tmp_path / 'history.pth'))['history']
-    assert [history.statistics(name) for name in ('min', 'max', 'current', 'mean')] == [1., 3., 2., 2.]
+    assert [history.statistics(name) for name in ('min', 'max', 'current', 'mean')] == [1.0, 3.0, 2.0, 2.0]
 
 
 def test_cut_short_is_said_on_resume(tmp_path):

@@ -1,4 +1,5 @@
 """The COCO configs by name, and their box heads."""
+
 from __future__ import annotations
 
 from mmengine.config import Config

@@ -1,4 +1,6 @@
-"""What the tests of the COCO and of the ADE20K configs share: a config at small size on tiny data, and what any of them must do."""
+"""What the tests of the COCO and of the ADE20K configs share: a config at small size on tiny data, and what any of them
+must do."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -42,7 +44,9 @@ def strings(node) -> Iterator[str]:
 def draw(path: Path, height: int, width: int, channels: int = 3, high: int = 256) -> None:
     """A noisy image, or, with one channel, a map of labels below ``high``."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.random.default_rng(height).integers(0, high, (height, width, channels)[:2 + (channels > 1)], dtype=np.uint8)
+    pixels = np.random.default_rng(height).integers(
+        0, high, (height, width, channels)[: 2 + (channels > 1)], dtype=np.uint8
+    )
     assert cv2.imwrite(str(path), pixels)
 
 
@@ -56,6 +60,7 @@ def reduce(cfg: Config, root: str, pretrained: str, sizes: dict[tuple, tuple], s
         sizes: (height, width) of the config to those that replace it wherever it stands.
         settings: further changes, as for ``Config.merge_from_dict``; a ViT of :data:`SMALL_VIT` comes first.
     """
+
     def shrink(node):
         if isinstance(node, dict):
             return {key: shrink(value) for key, value in node.items()}
@@ -66,12 +71,12 @@ def reduce(cfg: Config, root: str, pretrained: str, sizes: dict[tuple, tuple], s
         if isinstance(node, str):
             for old, new in [(cfg.data_root, root), (cfg.pretrained, pretrained)]:
                 if node.startswith(old):
-                    return new + node[len(old):]
+                    return new + node[len(old) :]
         return node
 
     cfg = Config(shrink(cfg.to_dict()))
     # Four blocks: a tap at each where the recipe has four, and the last where it has one.
-    cfg.model.backbone.update(SMALL_VIT, out_indices=tuple(range(4))[-len(cfg.model.backbone.out_indices):])
+    cfg.model.backbone.update(SMALL_VIT, out_indices=tuple(range(4))[-len(cfg.model.backbone.out_indices) :])
     cfg.model.neck.embed_dim = 32
     cfg.merge_from_dict(settings or {})
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
@@ -95,7 +100,8 @@ def first_batch(cfg: Config) -> dict:
 
 
 def train_one_step(cfg: Config) -> nn.Module:
-    """One step of training; asserts that losses and gradients are finite, reach every parameter and move the first block.
+    """One step of training; asserts that losses and gradients are finite, reach every parameter and move the first
+    block.
 
     Returns:
         The model after it.
@@ -117,18 +123,19 @@ def train_one_step(cfg: Config) -> nn.Module:
     before = first.detach().clone()
     model.train_step(batch, wrapper)
     # Adam's first step is lr * sign of the gradient, and the block lies four layers below the heads.
-    scale = cfg.optim_wrapper.paramwise_cfg.layer_decay ** 4
-    assert (first - before).abs().max().item() == pytest.approx(cfg.optim_wrapper.optimizer.lr * scale, rel=.05)
+    scale = cfg.optim_wrapper.paramwise_cfg.layer_decay**4
+    assert (first - before).abs().max().item() == pytest.approx(cfg.optim_wrapper.optimizer.lr * scale, rel=0.05)
     return model
 
 
 def judge_one_image(model: nn.Module, cfg: Config):
-    """One step of testing: the model's prediction for the first image, and the sizes (height, width) that the ViT saw."""
+    """One step of testing: the model's prediction for the first image, and the sizes (height, width) that the ViT
+    saw."""
     seen = []
     handle = model.backbone.register_forward_pre_hook(lambda module, args: seen.append(tuple(args[0].shape[2:])))
     model.eval()
     with torch.no_grad():
-        sample, = model.test_step(next(iter(Runner.build_dataloader(cfg.val_dataloader))))
+        (sample,) = model.test_step(next(iter(Runner.build_dataloader(cfg.val_dataloader))))
     handle.remove()
     return sample, seen
 
@@ -140,8 +147,9 @@ def dtypes_of(**modules: nn.Module) -> Iterator[dict[str, set]]:
 
     def note(name):
         def hook(module, args, output):
-            outputs = output if isinstance(output, (tuple, list)) else (output, )
+            outputs = output if isinstance(output, (tuple, list)) else (output,)
             seen[name] |= {tensor.dtype for tensor in outputs}
+
         return hook
 
     handles = [module.register_forward_hook(note(name)) for name, module in modules.items()]
@@ -151,7 +159,8 @@ def dtypes_of(**modules: nn.Module) -> Iterator[dict[str, set]]:
 
 
 def official_file(path: Path, **settings) -> dict[str, torch.Tensor]:
-    """Write a pre-training as the official code does (under 'model', positions for 224 x 224, a class token); gives its weights."""
+    """Write a pre-training as the official code does (under 'model', positions for 224 x 224, a class token); gives its
+    weights."""
     source = ViT(**dict(dict(img_size=224, class_token=True), **dict(SMALL_VIT, **settings)))
     torch.nn.init.normal_(source.pos_embed)
     torch.save(dict(model=source.state_dict()), path)

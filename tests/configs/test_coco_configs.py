@@ -2,6 +2,7 @@
 
 Sizes alone are reduced (:func:`reduced`): what is built, and how it is joined, is the config's.
 """
+
 import json
 
 import numpy as np
@@ -24,6 +25,7 @@ from tests.configs.dense import load
 def coco_root(tmp_path_factory):
     """Two images to train and one to judge, none square, with polygons of two classes."""
     from mmdet.datasets import CocoDataset  # after mae_transfer, which gives mmcv its native operators
+
     root = tmp_path_factory.mktemp('coco')
     for split, sizes in [('train2017', [(90, 70), (61, 103)]), ('val2017', [(50, 37)])]:
         images, annotations = [], []
@@ -31,30 +33,53 @@ def coco_root(tmp_path_factory):
             dense.draw(root / split / f'{i}.jpg', height, width)
             images.append(dict(id=i, file_name=f'{i}.jpg', height=height, width=width))
             for category, (x, y, side) in [(1, (4, 6, 28)), (3, (width - 30, height - 26, 20))]:
-                annotations.append(dict(
-                    id=len(annotations) + 1, image_id=i, category_id=category, iscrowd=0, area=side * side / 2,
-                    bbox=[x, y, side, side], segmentation=[[x, y, x + side, y, x, y + side]]))
+                annotations.append(
+                    dict(
+                        id=len(annotations) + 1,
+                        image_id=i,
+                        category_id=category,
+                        iscrowd=0,
+                        area=side * side / 2,
+                        bbox=[x, y, side, side],
+                        segmentation=[[x, y, x + side, y, x, y + side]],
+                    )
+                )
         (root / 'annotations').mkdir(exist_ok=True)
-        (root / 'annotations' / f'instances_{split}.json').write_text(json.dumps(dict(
-            images=images, annotations=annotations,
-            categories=[dict(id=i, name=name) for i, name in enumerate(CocoDataset.METAINFO['classes'], start=1)])))
+        (root / 'annotations' / f'instances_{split}.json').write_text(
+            json.dumps(
+                dict(
+                    images=images,
+                    annotations=annotations,
+                    categories=[
+                        dict(id=i, name=name) for i, name in enumerate(CocoDataset.METAINFO['classes'], start=1)
+                    ],
+                )
+            )
+        )
     return f'{root}/'
 
 
 def reduced(name: str, root: str, pretrained: str = 'none'):
     """The config with small sizes, its data in ``root``, ready for a machine without a GPU."""
     width = 8
-    cfg = dense.reduce(load(name), root, pretrained, {(1024, 1024): (96, 96)}, {
-        'model.data_preprocessor.pad_size_divisor': 96,
-        'model.backbone': dict(window_size=4, global_blocks=(1, 3)),  # of 6 x 6 patches, and of four blocks
-        'model.neck.out_channels': width,
-        'model.rpn_head': dict(in_channels=width, feat_channels=width),
-        'model.roi_head.bbox_roi_extractor.out_channels': width,
-        'model.roi_head.mask_roi_extractor.out_channels': width,
-        'model.roi_head.mask_head': dict(in_channels=width, conv_out_channels=width),
-        'model.train_cfg.rpn_proposal.max_per_img': 20,
-        'model.test_cfg.rpn.max_per_img': 20,
-        'model.test_cfg.rcnn': dict(max_per_img=20, score_thr=0.)})  # so that untrained weights find something
+    cfg = dense.reduce(
+        load(name),
+        root,
+        pretrained,
+        {(1024, 1024): (96, 96)},
+        {
+            'model.data_preprocessor.pad_size_divisor': 96,
+            'model.backbone': dict(window_size=4, global_blocks=(1, 3)),  # of 6 x 6 patches, and of four blocks
+            'model.neck.out_channels': width,
+            'model.rpn_head': dict(in_channels=width, feat_channels=width),
+            'model.roi_head.bbox_roi_extractor.out_channels': width,
+            'model.roi_head.mask_roi_extractor.out_channels': width,
+            'model.roi_head.mask_head': dict(in_channels=width, conv_out_channels=width),
+            'model.train_cfg.rpn_proposal.max_per_img': 20,
+            'model.test_cfg.rpn.max_per_img': 20,
+            'model.test_cfg.rcnn': dict(max_per_img=20, score_thr=0.0),
+        },
+    )  # so that untrained weights find something
     for head in heads_of(cfg):
         head.update(in_channels=width, conv_out_channels=width, fc_out_channels=width)
     stages = cfg.model.train_cfg.rcnn
@@ -85,7 +110,9 @@ def test_trains_and_tests(config):
 def test_precision_is_really_on(config, amp, tmp_path):
     """From the options of tools/train.py to the numbers inside a block, and float32 where boxes meet maps."""
     dtype = dict(bf16=torch.bfloat16, fp16=torch.float16)[amp]
-    config.update(work_dir=str(tmp_path), launcher='none', log_level='WARNING', experiment_name=str(tmp_path).replace('/', '_'))
+    config.update(
+        work_dir=str(tmp_path), launcher='none', log_level='WARNING', experiment_name=str(tmp_path).replace('/', '_')
+    )
     launch.set_amp(config, amp)
     launch.prepare_training(config, 'none')
     runner = launch.build_runner(config, complete=False)
@@ -98,8 +125,12 @@ def test_precision_is_really_on(config, amp, tmp_path):
     for extractor in extractors:
         extractor.register_forward_pre_hook(lambda module, args: regions.append({tensor.dtype for tensor in args}))
     windowed, everywhere = model.backbone.blocks[0], model.backbone.blocks[3]
-    layers = dict(windowed=windowed.attn.qkv, everywhere=everywhere.mlp.fc1, neck=model.neck,
-                  head=next(module for module in model.roi_head.modules() if type(module) is nn.Conv2d))
+    layers = dict(
+        windowed=windowed.attn.qkv,
+        everywhere=everywhere.mlp.fc1,
+        neck=model.neck,
+        head=next(module for module in model.roi_head.modules() if type(module) is nn.Conv2d),
+    )
     with dense.dtypes_of(**layers) as seen:
         logged = model.train_step(dense.first_batch(config), wrapper)
     assert seen == dict(windowed={dtype}, everywhere={dtype}, neck={torch.float32}, head={dtype})
@@ -179,5 +210,7 @@ def test_own_classes_reach_every_head(name):
     cfg = load(name)
     cfg.classes = ('cat', 'dog', 'owl')
     launch.apply_classes(cfg)
-    assert [head.num_classes for head in [*heads_of(cfg), cfg.model.roi_head.mask_head]] == [3] * (len(heads_of(cfg)) + 1)
+    assert [head.num_classes for head in [*heads_of(cfg), cfg.model.roi_head.mask_head]] == [3] * (
+        len(heads_of(cfg)) + 1
+    )
     assert cfg.train_dataloader.dataset.metainfo.classes == ('cat', 'dog', 'owl')

@@ -1,4 +1,5 @@
 """The pre-training configs: MAE's Table 8, for B, L and H on any number of GPUs."""
+
 from __future__ import annotations
 
 from functools import cache
@@ -35,10 +36,10 @@ RECIPE = {
     'total_batch_size': 4096,
     'train_cfg.max_epochs': 1600,
     'optim_wrapper.optimizer.type': 'AdamW',
-    'optim_wrapper.optimizer.betas': (.9, .95),
-    'optim_wrapper.optimizer.weight_decay': .05,
+    'optim_wrapper.optimizer.betas': (0.9, 0.95),
+    'optim_wrapper.optimizer.weight_decay': 0.05,
     'optim_wrapper.paramwise_cfg.no_decay': (),
-    'optim_wrapper.paramwise_cfg.layer_decay': 1.,
+    'optim_wrapper.paramwise_cfg.layer_decay': 1.0,
     'optim_wrapper.clip_grad': None,
     'optim_wrapper.dtype': 'bfloat16',
     'param_scheduler.0.type': 'WarmupCosineLR',
@@ -48,7 +49,7 @@ RECIPE = {
     'param_scheduler.0.min_lr': None,
     'param_scheduler.1': None,
     'model.masking.type': 'RandomMasking',
-    'model.masking.ratio': .75,
+    'model.masking.ratio': 0.75,
     'model.decoder.embed_dim': 512,
     'model.decoder.depth': 8,
     'model.decoder.num_heads': 16,
@@ -56,7 +57,7 @@ RECIPE = {
     'model.vit.img_size': 224,
     'model.vit.drop_path_rate': None,
     'train_dataloader.dataset.img_size': None,  # the ViT's, by launch.share_img_size
-    'train_dataloader.dataset.scale': (.2, 1.),
+    'train_dataloader.dataset.scale': (0.2, 1.0),
     'train_dataloader.dataset.split': 'train',
     'train_dataloader.drop_last': True,
     'train_dataloader.sampler.shuffle': True,
@@ -77,16 +78,26 @@ def test_recipe(size, key, value):
     assert node == value
 
 
-@pytest.mark.parametrize('size, width, depth, heads, patch, grid, millions', [
-    ('vitb', 768, 12, 12, 16, (14, 14), 111.91),
-    ('vitl', 1024, 24, 16, 16, (14, 14), 329.54),
-    ('vith', 1280, 32, 16, 14, (16, 16), 657.07)])
+@pytest.mark.parametrize(
+    'size, width, depth, heads, patch, grid, millions',
+    [
+        ('vitb', 768, 12, 12, 16, (14, 14), 111.91),
+        ('vitl', 1024, 24, 16, 16, (14, 14), 329.54),
+        ('vith', 1280, 32, 16, 14, (16, 16), 657.07),
+    ],
+)
 def test_model(size, width, depth, heads, patch, grid, millions):
     model = built(size)
     vit = model.vit
-    assert (vit.embed_dim, vit.depth, vit.size.num_heads, vit.patch_size, vit.grid) == (width, depth, heads, patch, grid)
+    assert (vit.embed_dim, vit.depth, vit.size.num_heads, vit.patch_size, vit.grid) == (
+        width,
+        depth,
+        heads,
+        patch,
+        grid,
+    )
     # With the fixed position tables, as mmpretrain counts.
-    assert sum(parameter.numel() for parameter in model.parameters()) / 1e6 == pytest.approx(millions, abs=.005)
+    assert sum(parameter.numel() for parameter in model.parameters()) / 1e6 == pytest.approx(millions, abs=0.005)
 
 
 @every_size
@@ -104,11 +115,18 @@ def test_position_tables_are_fixed(size):
 @every_size
 def test_class_and_mask_token_are_decayed_biases_and_norms_are_not(size):
     cfg = load(size)
-    decay = {name: group['weight_decay'] for group in parameter_groups(
-        built(size), lr=1., weight_decay=cfg.optim_wrapper.optimizer.weight_decay, **cfg.optim_wrapper.paramwise_cfg)
-        for name in group['param_names']}
-    assert decay['vit.cls_token'] == decay['decoder.mask_token'] == decay['vit.blocks.0.attn.qkv.weight'] == .05
-    assert {value for name, value in decay.items() if name.endswith('.bias') or '.norm' in name} == {0.}
+    decay = {
+        name: group['weight_decay']
+        for group in parameter_groups(
+            built(size),
+            lr=1.0,
+            weight_decay=cfg.optim_wrapper.optimizer.weight_decay,
+            **cfg.optim_wrapper.paramwise_cfg,
+        )
+        for name in group['param_names']
+    }
+    assert decay['vit.cls_token'] == decay['decoder.mask_token'] == decay['vit.blocks.0.attn.qkv.weight'] == 0.05
+    assert {value for name, value in decay.items() if name.endswith('.bias') or '.norm' in name} == {0.0}
 
 
 @every_size
@@ -138,5 +156,10 @@ def test_everything_reads_one_data_root(size):
 @every_size
 def test_the_docstring_names_recipe_result_and_command(size):
     text = (CONFIGS / f'mae_pretrain_{size}.py').read_text()
-    for part in ('Recipe: MAE Table 8', 'Known to reach: ', '(quoted: ', f'Command: tools/dist_train.sh configs/mae_pretrain_{size}.py 8'):
+    for part in (
+        'Recipe: MAE Table 8',
+        'Known to reach: ',
+        '(quoted: ',
+        f'Command: tools/dist_train.sh configs/mae_pretrain_{size}.py 8',
+    ):
         assert part in text

@@ -1,4 +1,5 @@
 """The tokenizers' configs, and a training by one of them that a pre-training's target then reads."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -6,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
-from tests.helpers import photo_folder
-from tests.tools.commands import call, error_line, train
 
 from mae_transfer.registry import MODELS
+from tests.helpers import photo_folder
+from tests.tools.commands import call, error_line, train
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 TINY = "{'type':'ViT','arch':{'embed_dim':16,'depth':1,'num_heads':2},'img_size':32,'patch_size':8}"
@@ -20,7 +21,9 @@ def load(name: str) -> Config:
     return Config.fromfile(CONFIGS / f'{name}.py')
 
 
-@pytest.mark.parametrize('name, vocabulary, side, grid', [('tokenizer_dvae', 8192, 112, 14), ('small/tokenizer_dvae_tin20', 512, 64, 8)])
+@pytest.mark.parametrize(
+    'name, vocabulary, side, grid', [('tokenizer_dvae', 8192, 112, 14), ('small/tokenizer_dvae_tin20', 512, 64, 8)]
+)
 def test_photos_become_as_many_tokens_as_a_vit_has_patches(name, vocabulary, side, grid):
     cfg = load(name)
     with torch.device('meta'):
@@ -34,7 +37,7 @@ def test_photos_become_as_many_tokens_as_a_vit_has_patches(name, vocabulary, sid
 def test_the_recipe_is_what_the_docstring_says():
     cfg = load('tokenizer_dvae')
     assert cfg.base_lr * cfg.total_batch_size / 256 == pytest.approx(1e-4) and cfg.total_batch_size == 512
-    assert cfg.optim_wrapper.optimizer == dict(type='AdamW', betas=(.9, .999), weight_decay=1e-4)
+    assert cfg.optim_wrapper.optimizer == dict(type='AdamW', betas=(0.9, 0.999), weight_decay=1e-4)
     assert dict(type='AnnealingHook') in cfg.custom_hooks
 
 
@@ -46,27 +49,42 @@ def test_the_docstring_names_command_and_use(name):
 
 
 def test_the_small_docstring_gives_the_sizes_that_the_target_needs():
-    text, model = (CONFIGS / 'small' / 'tokenizer_dvae_tin20.py').read_text(), load('small/tokenizer_dvae_tin20').model
+    text = ' '.join((CONFIGS / 'small' / 'tokenizer_dvae_tin20.py').read_text().split())
+    model = load('small/tokenizer_dvae_tin20').model
     assert ', '.join(f'{key}={model[key]}' for key in ('vocab_size', 'width', 'code_dim', 'num_blocks')) + ',' in text
 
 
 def small_run(photos: Path, *more: str) -> list[str]:
-    loaders = [f'{loader}_dataloader.{key}' for loader in ('train', 'val', 'test')
-               for key in ('num_workers=0', 'persistent_workers=False', 'batch_size=4')]
-    return ['--cfg-options', f'data_root={photos}', 'total_batch_size=4', 'train_cfg.max_epochs=1', 'param_scheduler.0.end=1',
-            'param_scheduler.0.warmup=.1', *loaders, *more]
+    loaders = [
+        f'{loader}_dataloader.{key}'
+        for loader in ('train', 'val', 'test')
+        for key in ('num_workers=0', 'persistent_workers=False', 'batch_size=4')
+    ]
+    return [
+        '--cfg-options',
+        f'data_root={photos}',
+        'total_batch_size=4',
+        'train_cfg.max_epochs=1',
+        'param_scheduler.0.end=1',
+        'param_scheduler.0.warmup=.1',
+        *loaders,
+        *more,
+    ]
 
 
 def test_a_tokenizer_is_trained_judged_and_predicted(tmp_path):
     photos, sizes = photo_folder(tmp_path / 'photos', 12), dict(vocab_size=16, width=8, code_dim=4)
     settings = [f'model.{key}={value}' for key, value in sizes.items()] + [
-        f'{loader}_dataloader.dataset.img_size=32' for loader in ('train', 'val', 'test')]
+        f'{loader}_dataloader.dataset.img_size=32' for loader in ('train', 'val', 'test')
+    ]
     config = CONFIGS / 'small' / 'tokenizer_dvae_tin20.py'
     train(config, '--work-dir', tmp_path / 'dvae', *small_run(photos, *settings))
     judged = call('test', config, tmp_path / 'dvae', '--work-dir', tmp_path / 'judged', *small_run(photos, *settings))
     assert judged.code == 0 and 'tokenizer/error: 0.' in judged.out and 'tokenizer/tokens_used: ' in judged.out
 
-    target = dict(type='TokenTarget', tokenizer=dict(type='DVAE', num_blocks=1, **sizes, checkpoint=str(tmp_path / 'dvae')))
+    target = dict(
+        type='TokenTarget', tokenizer=dict(type='DVAE', num_blocks=1, **sizes, checkpoint=str(tmp_path / 'dvae'))
+    )
     mae, base = CONFIGS / 'small' / 'mae_pretrain_tin20.py', [f'model.vit={TINY}', f'model.decoder={DECODER}']
     options = small_run(photos, *base, f'model.target={target}')
     train(mae, '--work-dir', tmp_path / 'mae', *options)

@@ -1,22 +1,26 @@
 """ImageNet-C's layout: every image with its corruption and severity."""
+
 from pathlib import Path
 
 import pytest
 import torch
-from tests.helpers import save_photo
 from torch.utils.data import DataLoader
 
 from mae_transfer.data import ImageNetC, collate_labelled
 from mae_transfer.data.corruptions import CORRUPTIONS
 from mae_transfer.errors import UserError
 from mae_transfer.registry import DATASETS
+from tests.helpers import save_photo
 
 
 def corrupted(root: Path, *corruptions: str, classes=('n01440764', 'n15075141')) -> Path:
     """Of each class one image, of the last one two."""
     for seed, corruption in enumerate(corruptions):
         for severity in range(1, 6):
-            for name in (*(f'{wnid}/ILSVRC2012_val_00000001.png' for wnid in classes), f'{classes[-1]}/ILSVRC2012_val_00000002.png'):
+            for name in (
+                *(f'{wnid}/ILSVRC2012_val_00000001.png' for wnid in classes),
+                f'{classes[-1]}/ILSVRC2012_val_00000002.png',
+            ):
                 save_photo(root / corruption / str(severity) / name, 10 * seed + severity, (12, 12))
     return root
 
@@ -55,8 +59,7 @@ def test_a_batch_has_its_groups(tmp_path):
     assert batch['groups'] == ['fog/2', 'fog/2', 'fog/3', 'fog/3'] and batch['labels'].tolist() == [999, 999, 0, 999]
 
 
-@pytest.mark.parametrize('classes, labels, names', [
-    (['b', 'a'], [1, 0, 0], ('b', 'a')), (None, [0, 1, 1], ('a', 'b'))])
+@pytest.mark.parametrize('classes, labels, names', [(['b', 'a'], [1, 0, 0], ('b', 'a')), (None, [0, 1, 1], ('a', 'b'))])
 def test_other_classes_can_be_corrupted_too(tmp_path, classes, labels, names):
     photos = ImageNetC(str(corrupted(tmp_path, 'fog', classes=('a', 'b'))), ('fog',), classes=classes, img_size=8)
     assert sorted(photos.labels[:3].tolist()) == sorted(labels) and photos.metainfo['classes'] == names
@@ -71,7 +74,9 @@ def test_without_names_every_folder_has_the_classes_of_the_first(tmp_path):
 
 def test_missing_folders_are_named_beside_what_was_found(tmp_path):
     root = corrupted(tmp_path, 'fog', 'frost')
-    with pytest.raises(UserError, match="65 of 75 folders are missing, the first is 'gaussian_noise/1'; found fog, frost; choose fewer"):
+    with pytest.raises(
+        UserError, match="65 of 75 folders are missing, the first is 'gaussian_noise/1'; found fog, frost; choose fewer"
+    ):
         ImageNetC(str(root))
     (root / 'fog' / '3').rename(root / 'fog' / 'three')
     with pytest.raises(UserError, match="1 of 5 folders are missing, the first is 'fog/3'"):

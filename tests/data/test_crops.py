@@ -1,4 +1,5 @@
 """Crops of labelled photos: the official pipelines number for number, and what every crop keeps to."""
+
 import math
 import pickle
 import random
@@ -49,21 +50,25 @@ def test_crops_can_be_sent_to_another_process(crop):
 
 
 # --- fine-tuning ------------------------------------------------------------------------------------------------------
-MEAN, STD = torch.tensor([.485, .456, .406])[:, None, None], torch.tensor([.229, .224, .225])[:, None, None]
+MEAN, STD = torch.tensor([0.485, 0.456, 0.406])[:, None, None], torch.tensor([0.229, 0.224, 0.225])[:, None, None]
 
 
-@pytest.mark.parametrize('ours, theirs', [
-    (dict(), dict(auto_augment='rand-m9-mstd0.5-inc1')),
-    (dict(scale=(.5, .6), hflip=0.), dict(auto_augment='rand-m9-mstd0.5-inc1', scale=(.5, .6), hflip=0.)),
-    (dict(auto_augment='augmix-m3-w3'), dict(auto_augment='augmix-m3-w3')),
-    (dict(auto_augment='original'), dict(auto_augment='original')),
-    (dict(auto_augment=None), dict(auto_augment=None)),
-    (dict(auto_augment=None, color_jitter=.4), dict(color_jitter=.4)),
-])
+@pytest.mark.parametrize(
+    'ours, theirs',
+    [
+        (dict(), dict(auto_augment='rand-m9-mstd0.5-inc1')),
+        (dict(scale=(0.5, 0.6), hflip=0.0), dict(auto_augment='rand-m9-mstd0.5-inc1', scale=(0.5, 0.6), hflip=0.0)),
+        (dict(auto_augment='augmix-m3-w3'), dict(auto_augment='augmix-m3-w3')),
+        (dict(auto_augment='original'), dict(auto_augment='original')),
+        (dict(auto_augment=None), dict(auto_augment=None)),
+        (dict(auto_augment=None, color_jitter=0.4), dict(color_jitter=0.4)),
+    ],
+)
 @pytest.mark.parametrize('img_size', [48, (32, 48)])
 def test_fine_tuning_crops_are_those_of_timm_s_transform(ours, theirs, img_size):
     official = create_transform(
-        img_size, **dict(dict(is_training=True, color_jitter=None, interpolation='bicubic', re_prob=0.), **theirs))
+        img_size, **dict(dict(is_training=True, color_jitter=None, interpolation='bicubic', re_prob=0.0), **theirs)
+    )
     transform = FineTuneCrop(img_size, **ours)
     for seed in range(12):
         image = noise(90, 60, seed)
@@ -84,13 +89,19 @@ def test_the_default_augments():
     assert 10 < changed < 20  # two operations, each with probability 1/2
 
 
-@pytest.mark.parametrize('arguments, words', [
-    (dict(auto_augment='random'), "timm knows no augmentation auto_augment='random', color_jitter=None; MAE's is"),
-    (dict(auto_augment='rand-z9'), "auto_augment='rand-z9'"),
-    (dict(auto_augment='rand-m9-inc1.5'), "auto_augment='rand-m9-inc1.5'"),
-    (dict(auto_augment=None, color_jitter=(.4, .4)), r'color_jitter=\(0.4, 0.4\)'),
-    (dict(color_jitter=.4), "color_jitter=0.4 has no effect beside auto_augment='rand-m9-mstd0.5-inc1': set one of them to None"),
-])
+@pytest.mark.parametrize(
+    'arguments, words',
+    [
+        (dict(auto_augment='random'), "timm knows no augmentation auto_augment='random', color_jitter=None; MAE's is"),
+        (dict(auto_augment='rand-z9'), "auto_augment='rand-z9'"),
+        (dict(auto_augment='rand-m9-inc1.5'), "auto_augment='rand-m9-inc1.5'"),
+        (dict(auto_augment=None, color_jitter=(0.4, 0.4)), r'color_jitter=\(0.4, 0.4\)'),
+        (
+            dict(color_jitter=0.4),
+            "color_jitter=0.4 has no effect beside auto_augment='rand-m9-mstd0.5-inc1': set one of them to None",
+        ),
+    ],
+)
 def test_an_augmentation_that_timm_does_not_know_is_refused(arguments, words):
     with pytest.raises(UserError, match=words):
         FineTuneCrop(32, **arguments)
@@ -104,11 +115,11 @@ def test_augmentation_is_for_colour_images():
 
 # --- linear probing ---------------------------------------------------------------------------------------------------
 sides = strategies.integers(1, 3000)
-shares = strategies.tuples(strategies.floats(.001, 1), strategies.floats(.001, 1)).map(sorted)
+shares = strategies.tuples(strategies.floats(0.001, 1), strategies.floats(0.001, 1)).map(sorted)
 
 
 @settings(max_examples=300, deadline=None)
-@given(sides, sides, shares, strategies.integers(0, 2 ** 62))
+@given(sides, sides, shares, strategies.integers(0, 2**62))
 def test_a_probing_box_lies_in_the_image_and_has_the_drawn_area_or_a_whole_side(width, height, scale, seed):
     with seeded(seed):
         top, left, box_height, box_width = ProbeCrop(32, tuple(scale)).box(width, height)
@@ -116,11 +127,13 @@ def test_a_probing_box_lies_in_the_image_and_has_the_drawn_area_or_a_whole_side(
     area = width * height
     if 1 < box_width < width and 1 < box_height < height:
         # Each side is rounded by at most a half.
-        assert (box_width - .5) * (box_height - .5) <= scale[1] * area * 1.001
-        assert (box_width + .5) * (box_height + .5) >= scale[0] * area * .999
-        assert (box_width - .5) / (box_height + .5) <= 4 / 3 * 1.001 and (box_width + .5) / (box_height - .5) >= 3 / 4 * .999
+        assert (box_width - 0.5) * (box_height - 0.5) <= scale[1] * area * 1.001
+        assert (box_width + 0.5) * (box_height + 0.5) >= scale[0] * area * 0.999
+        assert (box_width - 0.5) / (box_height + 0.5) <= 4 / 3 * 1.001 and (box_width + 0.5) / (
+            box_height - 0.5
+        ) >= 3 / 4 * 0.999
     # A side is never longer than the greatest area at the greatest ratio makes it.
-    longest = math.sqrt(scale[1] * area * 4 / 3) + .51
+    longest = math.sqrt(scale[1] * area * 4 / 3) + 0.51
     assert box_width <= max(1, longest) and box_height <= max(1, longest)
 
 
@@ -131,24 +144,29 @@ def test_probing_boxes_follow_the_draws_of_area_ratio_top_and_left():
         with seeded(seed):
             found = ProbeCrop(32).box(width, height)
         with seeded(seed):
-            area = (.08 + .92 * torch.rand(1).item()) * width * height
+            area = (0.08 + 0.92 * torch.rand(1).item()) * width * height
             ratio = (3 / 4) * (16 / 9) ** torch.rand(1).item()
-            w, h = min(round((area * ratio) ** .5), width), min(round((area / ratio) ** .5), height)
-            assert found == (torch.randint(0, height - h + 1, (1,)).item(), torch.randint(0, width - w + 1, (1,)).item(), h, w)
+            w, h = min(round((area * ratio) ** 0.5), width), min(round((area / ratio) ** 0.5), height)
+            assert found == (
+                torch.randint(0, height - h + 1, (1,)).item(),
+                torch.randint(0, width - w + 1, (1,)).item(),
+                h,
+                w,
+            )
 
 
 def test_on_a_long_image_the_short_side_is_clamped_where_torchvision_would_draw_anew():
     boxes = []
     for seed in range(200):
         with seeded(seed):
-            boxes.append(ProbeCrop(32, (.5, 1.)).box(400, 40))
+            boxes.append(ProbeCrop(32, (0.5, 1.0)).box(400, 40))
     heights = np.array([box[2] for box in boxes])
     assert (heights == 40).all() and all(box[0] == 0 for box in boxes)
     widths = np.array([box[3] for box in boxes])
     assert widths.min() < 100 and 120 < widths.max() <= 146  # sqrt(400 * 40 * 4 / 3)
 
 
-@pytest.mark.parametrize('scale', [(.2, .2), (.5, .5)])
+@pytest.mark.parametrize('scale', [(0.2, 0.2), (0.5, 0.5)])
 def test_a_probing_crop_shows_its_box_flipped_in_half_of_all_cases(scale):
     transform, flipped = ProbeCrop(32, scale), 0
     for seed in range(40):
@@ -177,27 +195,31 @@ def test_the_whole_image_is_the_probing_crop_of_all_of_it_at_ratio_one(monkeypat
 @pytest.mark.parametrize('img_size, resized', [(224, 256), (64, 73), (96, 109), (32, 36), (448, 448), (225, 225)])
 def test_evaluation_is_the_official_resizing_and_centre_crop(img_size, resized):
     image = noise(500, 300)
-    official = transforms.Compose([
-        transforms.Resize(resized, interpolation=transforms.InterpolationMode.BICUBIC), transforms.CenterCrop(img_size),
-        transforms.PILToTensor()])
+    official = transforms.Compose(
+        [
+            transforms.Resize(resized, interpolation=transforms.InterpolationMode.BICUBIC),
+            transforms.CenterCrop(img_size),
+            transforms.PILToTensor(),
+        ]
+    )
     assert torch.equal(CentreCrop(img_size)(image), official(image))
 
 
 def test_a_centre_crop_shows_the_asked_share_of_the_shorter_side():
-    image = CentreCrop(100, crop_pct=.5)(gradient(400, 200)).float()
+    image = CentreCrop(100, crop_pct=0.5)(gradient(400, 200)).float()
     assert image[1, 0].mean().item() == pytest.approx(50 / 200 * 255, abs=2)
     assert image[1, -1].mean().item() == pytest.approx(149 / 200 * 255, abs=2)
     assert image[0, :, 0].mean().item() == pytest.approx(150 / 400 * 255, abs=2)
 
 
 @pytest.mark.parametrize('img_size', [(32, 64), (64, 32)])
-@pytest.mark.parametrize('crop_pct', [None, 1.])
+@pytest.mark.parametrize('crop_pct', [None, 1.0])
 @pytest.mark.parametrize('size', [(500, 80), (80, 500), (20, 20)])
 def test_crops_that_are_not_square_lie_within_the_image(img_size, crop_pct, size):
     assert CentreCrop(img_size, crop_pct)(Image.new('RGB', size, (255, 255, 255))).min() == 255  # no padding
 
 
-@pytest.mark.parametrize('crop_pct', [0, -1., 1.2, 87.5])
+@pytest.mark.parametrize('crop_pct', [0, -1.0, 1.2, 87.5])
 def test_a_share_that_is_none_is_refused(crop_pct):
     with pytest.raises(UserError, match='crop_pct is a share above 0 and at most 1'):
         CentreCrop(224, crop_pct)
@@ -209,7 +231,7 @@ def draws() -> tuple:
 
 
 @settings(deadline=None)
-@given(strategies.integers(0, 2 ** 63 - 1))
+@given(strategies.integers(0, 2**63 - 1))
 def test_a_seed_decides_every_generator_and_leaves_it_as_it_was(seed):
     random.seed(1), np.random.seed(1), torch.default_generator.manual_seed(1)
     random.gauss(0, 1), np.random.randn()  # half of a pair of normal numbers waits in the generator
@@ -228,7 +250,9 @@ def test_the_generators_are_given_back_after_an_error_too():
     with pytest.raises(KeyError), seeded(5):
         draws()
         raise KeyError
-    assert (random.getstate(), np.random.get_state()[1].tolist()) == states[:2] and torch.equal(torch.get_rng_state(), states[2])
+    assert (random.getstate(), np.random.get_state()[1].tolist()) == states[:2] and torch.equal(
+        torch.get_rng_state(), states[2]
+    )
 
 
 def test_the_gpu_s_generator_is_left_alone(monkeypatch):

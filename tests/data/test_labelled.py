@@ -1,4 +1,5 @@
 """Labelled photos as items and batches: labels that stay true, seeds that decide everything."""
+
 import os
 import random
 from pathlib import Path
@@ -8,13 +9,13 @@ import pytest
 import torch
 from mmengine.config import Config
 from PIL import Image
-from tests.data.test_labels import any_checksum, cifar_folder  # noqa: F401 (a fixture)
-from tests.helpers import save_photo
 from torch.utils.data import DataLoader
 
 from mae_transfer.data import LabelledPhotos, SeededSampler, collate_labelled
 from mae_transfer.errors import UserError
 from mae_transfer.registry import DATASETS, FUNCTIONS
+from tests.data.test_labels import any_checksum, cifar_folder  # noqa: F401 (a fixture)
+from tests.helpers import save_photo
 
 
 def folder(root: Path, *, count: int = 2, size=(20, 16)) -> Path:
@@ -29,7 +30,9 @@ def folder(root: Path, *, count: int = 2, size=(20, 16)) -> Path:
 # --- items ------------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize('split', ['train', 'val'])
 def test_an_item_is_a_uint8_crop_with_its_label_and_number(tmp_path, split):
-    photos = DATASETS.build(dict(type='LabelledPhotos', data_root=str(folder(tmp_path)), split=split, img_size=(16, 24)))
+    photos = DATASETS.build(
+        dict(type='LabelledPhotos', data_root=str(folder(tmp_path)), split=split, img_size=(16, 24))
+    )
     item = photos[3]
     assert item['inputs'].shape == (3, 16, 24) and item['inputs'].dtype == torch.uint8
     assert (item['labels'], item['indices'], item['skipped']) == (1, 3, [])
@@ -48,17 +51,22 @@ def test_iteration_ends_after_the_last_image(tmp_path):
     assert [item['indices'] for item in LabelledPhotos(str(folder(tmp_path)), 'val', img_size=8)] == list(range(6))
 
 
-@pytest.mark.parametrize('img_size, transform, split, shape, kind', [
-    (None, None, 'train', (224, 224), 'FineTuneCrop'),
-    (None, None, 'val', (224, 224), 'CentreCrop'),
-    (24, dict(type='ProbeCrop'), 'train', (24, 24), 'ProbeCrop'),
-    (24, dict(type='CentreCrop', crop_pct=1.), 'train', (24, 24), 'CentreCrop'),
-    (24, dict(type='ProbeCrop', img_size=12), 'train', (12, 12), 'ProbeCrop'),
-    (None, dict(type='mae_transfer.ProbeCrop'), None, (224, 224), 'ProbeCrop'),
-])
+@pytest.mark.parametrize(
+    'img_size, transform, split, shape, kind',
+    [
+        (None, None, 'train', (224, 224), 'FineTuneCrop'),
+        (None, None, 'val', (224, 224), 'CentreCrop'),
+        (24, dict(type='ProbeCrop'), 'train', (24, 24), 'ProbeCrop'),
+        (24, dict(type='CentreCrop', crop_pct=1.0), 'train', (24, 24), 'CentreCrop'),
+        (24, dict(type='ProbeCrop', img_size=12), 'train', (12, 12), 'ProbeCrop'),
+        (None, dict(type='mae_transfer.ProbeCrop'), None, (224, 224), 'ProbeCrop'),
+    ],
+)
 def test_a_transform_is_built_for_the_size(tmp_path, img_size, transform, split, shape, kind):
     root = folder(tmp_path) / ('train' if split is None else '')
-    config = Config(dict(data=dict(type='LabelledPhotos', data_root=str(root), split=split, img_size=img_size, transform=transform)))
+    config = Config(
+        dict(data=dict(type='LabelledPhotos', data_root=str(root), split=split, img_size=img_size, transform=transform))
+    )
     photos = DATASETS.build(config.data)
     assert photos[0]['inputs'].shape[1:] == shape and type(photos.transform).__name__ == kind
     assert transform is None or set(config.data.transform) == set(transform)  # the config is left as it was
@@ -73,8 +81,16 @@ COLOUR, GREY = (200, 30, 90), (88, 88, 88)  # the grey is the colour's luma
 
 
 @pytest.mark.parametrize('split', ['train', 'val'])
-@pytest.mark.parametrize('mode, suffix, seen', [
-    ('L', '.jpg', GREY), ('P', '.png', COLOUR), ('RGBA', '.png', COLOUR), ('CMYK', '.jpg', COLOUR), ('LA', '.png', GREY)])
+@pytest.mark.parametrize(
+    'mode, suffix, seen',
+    [
+        ('L', '.jpg', GREY),
+        ('P', '.png', COLOUR),
+        ('RGBA', '.png', COLOUR),
+        ('CMYK', '.jpg', COLOUR),
+        ('LA', '.png', GREY),
+    ],
+)
 def test_every_colour_mode_becomes_rgb(tmp_path, split, mode, suffix, seen):
     image = Image.new('RGB', (20, 20), COLOUR)
     (tmp_path / split / 'a').mkdir(parents=True)
@@ -91,7 +107,9 @@ def test_mode_l_has_one_channel(tmp_path):
 
 @pytest.mark.usefixtures('any_checksum')
 def test_cifar_s_images_are_items_like_others(tmp_path):
-    photos = LabelledPhotos(str(cifar_folder(tmp_path, False)), 'val', img_size=32, transform=dict(type='CentreCrop', crop_pct=1.))
+    photos = LabelledPhotos(
+        str(cifar_folder(tmp_path, False)), 'val', img_size=32, transform=dict(type='CentreCrop', crop_pct=1.0)
+    )
     item = photos[2]
     assert item['inputs'].shape == (3, 32, 32) and item['labels'] == photos.labels[2] == item['inputs'][1, 5, 5].item()
     assert item['inputs'][0, 5, 5] == item['labels'] + 100 and photos.name(2) == 'test/2'
@@ -137,7 +155,9 @@ def test_skipping_goes_on_from_the_first_after_the_last(tmp_path):
     assert (item['labels'], item['indices'], item['skipped']) == (0, 0, ['cat/0.png', 'cat/1.png'])
 
 
-@pytest.mark.parametrize('how, words', zip(HOW, ['cannot be read as an image', 'cannot be read as an image', 'does not exist']))
+@pytest.mark.parametrize(
+    'how, words', zip(HOW, ['cannot be read as an image', 'cannot be read as an image', 'does not exist'])
+)
 def test_in_evaluation_an_unreadable_image_is_an_error(tmp_path, how, words):
     damage(folder(tmp_path) / 'val' / 'ant' / '1.png', how)
     photos = LabelledPhotos(str(tmp_path), 'val', img_size=8)
@@ -178,20 +198,22 @@ def same(one: dict, other: dict) -> bool:
 @pytest.mark.parametrize('transform', [None, dict(type='ProbeCrop')])
 def test_a_seed_decides_an_item_in_whatever_order(tmp_path, transform):
     photos = LabelledPhotos(str(folder(tmp_path)), img_size=16, transform=transform)
-    keys = [(index, seed) for index in range(6) for seed in (3, 2 ** 62 + 5)]
+    keys = [(index, seed) for index in range(6) for seed in (3, 2**62 + 5)]
     first = {key: photos[key] for key in keys}
     random.seed(9), np.random.seed(9), torch.default_generator.manual_seed(9)
     for key in reversed(keys):
         photos[0]
         assert same(photos[key], first[key])
-    assert sum(same(first[index, 3], first[index, 2 ** 62 + 5]) for index in range(6)) < 2
+    assert sum(same(first[index, 3], first[index, 2**62 + 5]) for index in range(6)) < 2
 
 
 def test_items_leave_the_generators_as_they_were(tmp_path):
     photos = LabelledPhotos(str(folder(tmp_path)), img_size=16)
     states = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()
     photos[0, 5]
-    assert (random.getstate(), np.random.get_state()[1].tolist()) == states[:2] and torch.equal(torch.get_rng_state(), states[2])
+    assert (random.getstate(), np.random.get_state()[1].tolist()) == states[:2] and torch.equal(
+        torch.get_rng_state(), states[2]
+    )
 
 
 def test_without_a_seed_training_draws_from_torch_s_generator(tmp_path):
@@ -221,7 +243,9 @@ def test_workers_do_not_change_the_batches(tmp_path):
 
     def batches(workers):
         sampler = SeededSampler(photos, seed=3)
-        return list(DataLoader(photos, 4, sampler=sampler, num_workers=workers, collate_fn=FUNCTIONS.get('collate_labelled')))
+        return list(
+            DataLoader(photos, 4, sampler=sampler, num_workers=workers, collate_fn=FUNCTIONS.get('collate_labelled'))
+        )
 
     alone, shared = batches(0), batches(2)
     assert len(alone) == 2 and sorted(torch.cat([batch['indices'] for batch in alone]).tolist()) == list(range(6))
@@ -231,21 +255,33 @@ def test_workers_do_not_change_the_batches(tmp_path):
 
 
 def test_items_are_collated_to_a_batch():
-    items = [dict(inputs=torch.full((3, 2, 2), i, dtype=torch.uint8), labels=9 - i, indices=10 * i, skipped=['x.jpg'] * i)
-             for i in range(3)]
+    items = [
+        dict(inputs=torch.full((3, 2, 2), i, dtype=torch.uint8), labels=9 - i, indices=10 * i, skipped=['x.jpg'] * i)
+        for i in range(3)
+    ]
     batch = collate_labelled(items)
     assert set(batch) == {'inputs', 'labels', 'indices', 'skipped'}
     assert batch['inputs'].shape == (3, 3, 2, 2) and batch['inputs'].dtype == torch.uint8
     assert batch['labels'].dtype == batch['indices'].dtype == torch.int64
-    assert batch['labels'].tolist() == [9, 8, 7] and batch['indices'].tolist() == [0, 10, 20] and batch['skipped'] == ['x.jpg'] * 3
-    assert collate_labelled([dict(item, group=f'fog/{i}') for i, item in enumerate(items)])['groups'] == ['fog/0', 'fog/1', 'fog/2']
+    assert (
+        batch['labels'].tolist() == [9, 8, 7]
+        and batch['indices'].tolist() == [0, 10, 20]
+        and batch['skipped'] == ['x.jpg'] * 3
+    )
+    assert collate_labelled([dict(item, group=f'fog/{i}') for i, item in enumerate(items)])['groups'] == [
+        'fog/0',
+        'fog/1',
+        'fog/2',
+    ]
 
 
 # --- real images ------------------------------------------------------------------------------------------------------
 DATA = Path(os.environ.get('MAE_TRANSFER_DATA', Path(__file__).parents[3] / 'shared' / 'data')) / 'tinyimagenet20'
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason=f'no {DATA}: set MAE_TRANSFER_DATA to the folder that holds tinyimagenet20/')
+@pytest.mark.skipif(
+    not DATA.is_dir(), reason=f'no {DATA}: set MAE_TRANSFER_DATA to the folder that holds tinyimagenet20/'
+)
 @pytest.mark.parametrize('split, count', [('train', 10000), ('val', 1000)])
 def test_tiny_imagenet(split, count):
     photos = LabelledPhotos(str(DATA), split, img_size=64)
@@ -253,5 +289,7 @@ def test_tiny_imagenet(split, count):
     assert np.bincount(photos.labels).tolist() == [count // 20] * 20
     grey = next(index for index in range(count) if Image.open(photos.root / photos.name(index)).mode == 'L')
     item = photos[grey]
-    assert item['inputs'].shape == (3, 64, 64) and photos.name(grey).startswith(photos.metainfo['classes'][item['labels']])
+    assert item['inputs'].shape == (3, 64, 64) and photos.name(grey).startswith(
+        photos.metainfo['classes'][item['labels']]
+    )
     assert np.bincount(LabelledPhotos(str(DATA), split, img_size=64, per_class=7).labels).tolist() == [7] * 20

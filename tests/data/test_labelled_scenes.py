@@ -1,14 +1,15 @@
 """Images with label maps: each mistake is one line that names the file, and what is right is read as it is."""
+
 from pathlib import Path
 
 import numpy as np
 import pytest
 from mmseg.datasets import ADE20KDataset
 from PIL import Image
-from tests.own_data import label_map, photo, write_scenes
 
 from mae_transfer.data.labelled_scenes import LabelledScenes, check_label_map
 from mae_transfer.errors import UserError
+from tests.own_data import label_map, photo, write_scenes
 
 ADE_MINI = Path(__file__).parents[3] / 'shared' / 'data' / 'ade_mini'
 PIPELINE = [dict(type='mmseg.LoadImageFromFile'), dict(type='mmseg.LoadAnnotations'), dict(type='mmseg.PackSegInputs')]
@@ -17,8 +18,14 @@ CLASSES = ('road', 'field')
 
 def build(root, classes=CLASSES, pipeline=PIPELINE, **settings):
     prefix = dict(img_path='images/training', seg_map_path='annotations/training')
-    return LabelledScenes(data_root=str(root), pipeline=pipeline, serialize_data=False, **dict(  # serialising collects garbage: .4 s
-        dict(data_prefix=prefix, metainfo=None if classes is None else dict(classes=classes)), **settings))
+    return LabelledScenes(
+        data_root=str(root),
+        pipeline=pipeline,
+        serialize_data=False,
+        **dict(  # serialising collects garbage: .4 s
+            dict(data_prefix=prefix, metainfo=None if classes is None else dict(classes=classes)), **settings
+        ),
+    )
 
 
 @pytest.fixture
@@ -35,7 +42,9 @@ def labels_of(dataset, index=0):
 def test_labels(save, zero_is_none, scenes):
     """In any picture of one number for each pixel: a palette's index is the label, whatever its colour."""
     file = scenes / 'annotations/training/0.png'
-    values = np.array(Image.open(file)) % 2 if save == 'black and white' or not zero_is_none else np.array(Image.open(file))
+    values = (
+        np.array(Image.open(file)) % 2 if save == 'black and white' or not zero_is_none else np.array(Image.open(file))
+    )
     picture = Image.fromarray(values.astype(np.uint16 if save == '16 bit' else np.uint8))
     if save == 'palette':
         picture = Image.fromarray(values, 'P')
@@ -78,6 +87,7 @@ def paint(value, dtype=np.uint8, size=(90, 70)):
         labels = np.ones(size, dtype)
         labels[5, 6] = value
         Image.fromarray(labels).save(root / 'annotations/training/0.png')
+
     return spoil
 
 
@@ -85,17 +95,30 @@ def recolour(mode):
     def spoil(root):
         file = root / 'annotations/training/0.png'
         Image.open(file).convert(mode).save(file)
+
     return spoil
 
 
 MISTAKES = {
-    'value': (paint(3), r'label map .*training/0.png has the value 3, but 2 classes are 1..2, 0 and 255 are ignored \(reduce_'),
-    'value above 255': (paint(257, np.uint16), r'0.png has the value 257, but 2 classes are 1..2'),  # which 8 bits would take for 1
+    'value': (
+        paint(3),
+        r'label map .*training/0.png has the value 3, but 2 classes are 1..2, 0 and 255 are ignored \(reduce_',
+    ),
+    'value above 255': (
+        paint(257, np.uint16),
+        r'0.png has the value 257, but 2 classes are 1..2',
+    ),  # which 8 bits would take for 1
     'colours': (recolour('RGB'), r'0.png is a colour picture \(mode RGB\): give one number for each pixel'),
     'transparency': (recolour('LA'), r'0.png is a colour picture \(mode LA\)'),
     'size': (paint(1, size=(90, 71)), r'0.png is 71 x 90 pixels, its image 70 x 90: each pixel needs its label'),
-    'no picture': (lambda root: (root / 'annotations/training/0.png').write_bytes(b'nothing'), r'0.png cannot be read: cannot identify'),
-    'no image': (lambda root: (root / 'images/training/0.jpg').write_bytes(b'nothing'), r'image .*training/0.jpg cannot be read'),
+    'no picture': (
+        lambda root: (root / 'annotations/training/0.png').write_bytes(b'nothing'),
+        r'0.png cannot be read: cannot identify',
+    ),
+    'no image': (
+        lambda root: (root / 'images/training/0.jpg').write_bytes(b'nothing'),
+        r'image .*training/0.jpg cannot be read',
+    ),
 }
 
 
@@ -125,7 +148,9 @@ def test_each_file_is_looked_at_once(scenes, monkeypatch):
         photo(scenes / f'images/training/{i}.jpg', (20, 20))
         label_map(scenes / f'annotations/training/{i}.png', (20, 20))
     seen = []
-    monkeypatch.setattr('mae_transfer.data.labelled_scenes.check_label_map', lambda path, *args, **kwargs: seen.append(Path(path).name))
+    monkeypatch.setattr(
+        'mae_transfer.data.labelled_scenes.check_label_map', lambda path, *args, **kwargs: seen.append(Path(path).name)
+    )
     dataset = build(scenes)
     assert len(seen) == 8
     for i in [*range(30), *range(30)]:
@@ -133,13 +158,24 @@ def test_each_file_is_looked_at_once(scenes, monkeypatch):
     assert len(seen) == len(set(seen)) == 30
 
 
-@pytest.mark.parametrize('spoil, says', [
-    (lambda root: (root / 'annotations/training/1.png').unlink(),
-     r"images/training: 1 of 3 images have no label map '\*.png' in .*annotations/training, e.g. .*1.jpg: each needs one"),
-    (lambda root: (root / 'images/training/1.jpg').unlink(), r"/training: 1 of 3 label maps have no image '\*.jpg' in .*1.png"),
-    (lambda root: [file.rename(file.with_suffix('.jpeg')) for file in (root / 'images/training').iterdir()],
-     r"images/training names no image '\*.jpg': set data_root, or the data set's img_suffix"),
-])
+@pytest.mark.parametrize(
+    'spoil, says',
+    [
+        (
+            lambda root: (root / 'annotations/training/1.png').unlink(),
+            r"images/training: 1 of 3 images have no label map '\*.png' in .*annotations/training, "
+            'e.g. .*1.jpg: each needs one',
+        ),
+        (
+            lambda root: (root / 'images/training/1.jpg').unlink(),
+            r"/training: 1 of 3 label maps have no image '\*.jpg' in .*1.png",
+        ),
+        (
+            lambda root: [file.rename(file.with_suffix('.jpeg')) for file in (root / 'images/training').iterdir()],
+            r"images/training names no image '\*.jpg': set data_root, or the data set's img_suffix",
+        ),
+    ],
+)
 def test_files_without_a_partner(spoil, says, scenes):
     spoil(scenes)
     with pytest.raises(UserError, match=says):
@@ -148,7 +184,10 @@ def test_files_without_a_partner(spoil, says, scenes):
 
 def test_a_list_of_names_may_leave_files_out(scenes):
     (scenes / 'some.txt').write_text('0\n2\n')
-    assert [Path(build(scenes, ann_file='some.txt').get_data_info(i)['img_path']).name for i in range(2)] == ['0.jpg', '2.jpg']
+    assert [Path(build(scenes, ann_file='some.txt').get_data_info(i)['img_path']).name for i in range(2)] == [
+        '0.jpg',
+        '2.jpg',
+    ]
     (scenes / 'some.txt').write_text('0\n7\n')
     with pytest.raises(UserError, match=r'some.txt: .*7.jpg does not exist \(2 of 4 looked for'):
         build(scenes, ann_file='some.txt')
@@ -157,7 +196,9 @@ def test_a_list_of_names_may_leave_files_out(scenes):
 def test_opencv_reads_colours_of_a_palette(scenes):
     recolour('P')(scenes)
     pipeline = [PIPELINE[0], dict(type='mmseg.LoadAnnotations', imdecode_backend='cv2'), PIPELINE[2]]
-    with pytest.raises(UserError, match="0.png has a palette, which OpenCV reads as colours: set imdecode_backend='pillow'"):
+    with pytest.raises(
+        UserError, match="0.png has a palette, which OpenCV reads as colours: set imdecode_backend='pillow'"
+    ):
         build(scenes, pipeline=pipeline)
 
 
@@ -175,7 +216,10 @@ def test_a_turned_photo_is_as_large_as_it_is_shown(tmp_path):
 
 
 def test_too_many_classes(scenes):
-    with pytest.raises(UserError, match='255 classes are more than a label map of MMSegmentation holds: 254 with reduce_zero_label=True'):
+    with pytest.raises(
+        UserError,
+        match='255 classes are more than a label map of MMSegmentation holds: 254 with reduce_zero_label=True',
+    ):
         build(scenes, tuple(map(str, range(255))))
 
 

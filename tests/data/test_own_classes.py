@@ -1,4 +1,5 @@
 """One setting gives data sets and heads their classes."""
+
 import pytest
 from mmengine.config import Config
 
@@ -12,17 +13,36 @@ SCENES = dict(type='mae_transfer.LabelledScenes')
 
 
 def config(**changes):
-    return Config(dict(dict(classes=None, model=dict(decode_head=dict(num_classes=150)), train_dataloader=dict(dataset=dict(SCENES)),
-                            val_dataloader=dict(dataset=dict(SCENES)), test_dataloader=dict(dataset=dict(SCENES))), **changes))
+    return Config(
+        dict(
+            dict(
+                classes=None,
+                model=dict(decode_head=dict(num_classes=150)),
+                train_dataloader=dict(dataset=dict(SCENES)),
+                val_dataloader=dict(dataset=dict(SCENES)),
+                test_dataloader=dict(dataset=dict(SCENES)),
+            ),
+            **changes,
+        )
+    )
 
 
-@pytest.mark.parametrize('given, names', [
-    ('cat,dog', ('cat', 'dog')), ("('cat','dog')", ('cat', 'dog')), ('[cat,dog]', ('cat', 'dog')),
-    ('cat', ('cat', )), ("('cat',)", ('cat', )),
-    ('traffic light,dog', ('traffic light', 'dog')), ("('traffic light', 'dog')", ('traffic light', 'dog')),
-    ('traffic light', ('traffic light', )),
-    ('1,2', ('1', '2')), ('cat,', ('cat', ))])
-@pytest.mark.parametrize('before', [None, ('horse', ), 'horse'])
+@pytest.mark.parametrize(
+    'given, names',
+    [
+        ('cat,dog', ('cat', 'dog')),
+        ("('cat','dog')", ('cat', 'dog')),
+        ('[cat,dog]', ('cat', 'dog')),
+        ('cat', ('cat',)),
+        ("('cat',)", ('cat',)),
+        ('traffic light,dog', ('traffic light', 'dog')),
+        ("('traffic light', 'dog')", ('traffic light', 'dog')),
+        ('traffic light', ('traffic light',)),
+        ('1,2', ('1', '2')),
+        ('cat,', ('cat',)),
+    ],
+)
+@pytest.mark.parametrize('before', [None, ('horse',), 'horse'])
 def test_names_by_option(before, given, names):
     """Whatever the config had, spaces kept."""
     cfg = change_setting(config(classes=before), f'classes={given}')
@@ -37,17 +57,20 @@ def test_names_of_a_file(text, tmp_path):
     assert read_classes(str(tmp_path / 'names.txt')) == ('cat', 'traffic light')
 
 
-@pytest.mark.parametrize('classes, says', [
-    ((), 'classes: there is no name of a class; give e.g. classes=cat,dog'),
-    ('', 'there is no name of a class'),
-    ('cat,,dog', r'classes: name 2 of 3 is empty'),
-    (('cat', 'dog', 'cat'), "classes: 'cat' is given 2 times"),
-    ('no/such', 'classes: the file no/such does not exist; give a file with a name on each line, or the names'),
-    ('names.txt', 'classes: the file names.txt does not exist'),
-    ('empty', 'empty: there is no name of a class'),
-    ('twice', "twice: 'cat' is given 2 times"),
-    ('binary', r'classes: .*binary is no text file'),
-])
+@pytest.mark.parametrize(
+    'classes, says',
+    [
+        ((), 'classes: there is no name of a class; give e.g. classes=cat,dog'),
+        ('', 'there is no name of a class'),
+        ('cat,,dog', r'classes: name 2 of 3 is empty'),
+        (('cat', 'dog', 'cat'), "classes: 'cat' is given 2 times"),
+        ('no/such', 'classes: the file no/such does not exist; give a file with a name on each line, or the names'),
+        ('names.txt', 'classes: the file names.txt does not exist'),
+        ('empty', 'empty: there is no name of a class'),
+        ('twice', "twice: 'cat' is given 2 times"),
+        ('binary', r'classes: .*binary is no text file'),
+    ],
+)
 def test_no_names(classes, says, tmp_path):
     for name, content in (('empty', b'\n'), ('twice', b'cat\ncat'), ('binary', b'\xff\x00\xd8')):
         (tmp_path / name).write_bytes(content)
@@ -56,27 +79,50 @@ def test_no_names(classes, says, tmp_path):
         read_classes(classes)
 
 
-@pytest.mark.parametrize('model, count', [
-    (dict(decode_head=dict(num_classes=150), auxiliary_head=dict(num_classes=150)), 2),
-    (dict(decode_head=dict(), auxiliary_head=[dict(num_classes=150), dict(num_classes=150)]), 3),
-    (dict(rpn_head=dict(loss_cls=dict()), roi_head=dict(bbox_head=dict(num_classes=80), mask_head=dict(num_classes=80))), 2),
-    (dict(roi_head=dict(bbox_head=[dict(num_classes=80)] * 3, mask_head=dict(num_classes=80))), 4),
-    (dict(bbox_head=dict(num_classes=80)), 1),
-])
+@pytest.mark.parametrize(
+    'model, count',
+    [
+        (dict(decode_head=dict(num_classes=150), auxiliary_head=dict(num_classes=150)), 2),
+        (dict(decode_head=dict(), auxiliary_head=[dict(num_classes=150), dict(num_classes=150)]), 3),
+        (
+            dict(
+                rpn_head=dict(loss_cls=dict()),
+                roi_head=dict(bbox_head=dict(num_classes=80), mask_head=dict(num_classes=80)),
+            ),
+            2,
+        ),
+        (dict(roi_head=dict(bbox_head=[dict(num_classes=80)] * 3, mask_head=dict(num_classes=80))), 4),
+        (dict(bbox_head=dict(num_classes=80)), 1),
+    ],
+)
 def test_heads(model, count):
     cfg = config(classes=('a', 'b', 'c'), model=dict(backbone=dict(num_classes=7), **model))
     apply_classes(cfg)
-    assert str(cfg.model.to_dict()).count("'num_classes': 3") == count and '80' not in str(cfg.model) and '150' not in str(cfg.model)
+    assert (
+        str(cfg.model.to_dict()).count("'num_classes': 3") == count
+        and '80' not in str(cfg.model)
+        and '150' not in str(cfg.model)
+    )
     assert cfg.model.backbone.num_classes == 7 and 'num_classes' not in cfg.model.get('rpn_head', {})
 
 
-@pytest.mark.parametrize('wrap', [lambda s: s, lambda s: dict(type='RepeatDataset', dataset=s),
-                                  lambda s: dict(type='ConcatDataset', datasets=[s, dict(type='RepeatDataset', dataset=dict(s))])])
+@pytest.mark.parametrize(
+    'wrap',
+    [
+        lambda s: s,
+        lambda s: dict(type='RepeatDataset', dataset=s),
+        lambda s: dict(type='ConcatDataset', datasets=[s, dict(type='RepeatDataset', dataset=dict(s))]),
+    ],
+)
 def test_data_sets(wrap):
-    cfg = config(classes=('a', 'b'), train_dataloader=dict(dataset=wrap(dict(COCO_SET, metainfo=dict(dataset_type='mine')))))
+    cfg = config(
+        classes=('a', 'b'), train_dataloader=dict(dataset=wrap(dict(COCO_SET, metainfo=dict(dataset_type='mine'))))
+    )
     apply_classes(cfg)
     text = str(cfg.train_dataloader.to_dict())
-    found = [text.count(part) for part in ("'classes': ('a', 'b')", "'dataset_type': 'mine'", "'palette'", 'CocoImages')]
+    found = [
+        text.count(part) for part in ("'classes': ('a', 'b')", "'dataset_type': 'mine'", "'palette'", 'CocoImages')
+    ]
     assert found[0] and len(set(found)) == 1
 
 
@@ -88,7 +134,9 @@ def test_palette_of_the_config(palette, kept):
     assert cfg.test_dataloader.dataset.metainfo.palette == (palette if kept else distinct_colours(2))
 
 
-@pytest.mark.parametrize('changes', [dict(), dict(classes='data/names.txt', model=dict(type='ViTClassifier', num_classes=3))])
+@pytest.mark.parametrize(
+    'changes', [dict(), dict(classes='data/names.txt', model=dict(type='ViTClassifier', num_classes=3))]
+)
 def test_other_configs_are_left_as_they_are(changes):
     """No classes set; another model's own setting of that name."""
     cfg = config(**changes)
@@ -109,7 +157,9 @@ def test_applied_twice_is_applied_once():
 @pytest.mark.parametrize('count', [1, 2, 20, 80, 150, 400])
 def test_colours_are_distinct(count):
     colours = distinct_colours(count)
-    assert len({tuple(colour) for colour in colours}) == count and all(0 <= part <= 255 for colour in colours for part in colour)
+    assert len({tuple(colour) for colour in colours}) == count and all(
+        0 <= part <= 255 for colour in colours for part in colour
+    )
     assert colours[:1] == distinct_colours(1)
     neighbours = [sum(abs(a - b) for a, b in zip(one, other)) for one, other in zip(colours, colours[1:])]
     assert min(neighbours, default=99) > 60

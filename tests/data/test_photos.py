@@ -1,4 +1,5 @@
 """Photos from every kind of source: which, in what form, and what becomes of those that cannot be read."""
+
 import os
 from pathlib import Path
 
@@ -6,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tests.helpers import photo_folder, save_photo
 from torch.utils.data import DataLoader
 
 from mae_transfer.data import Photos, SeededSampler, collate_photos
 from mae_transfer.errors import UserError
+from tests.helpers import photo_folder, save_photo
 
 
 # --- sources ----------------------------------------------------------------------------------------------------------
@@ -42,11 +43,19 @@ def test_imagenet_s_layout_has_its_own_parts(tmp_path):
     assert val[0]['inputs'].shape == (3, 224, 224)
 
 
-@pytest.mark.parametrize('line, name', [
-    ('a.jpg', 'a.jpg'), ('n01/a.JPEG 17', 'n01/a.JPEG'), ('my photos/a b.png', 'my photos/a b.png'),
-    ('my photos/a b.png 3', 'my photos/a b.png'), ('  a.jpg\t4  ', 'a.jpg'), ('a.jpg 3 5 8', 'a.jpg'),
-    ('a.jpg copy.jpg 1', 'a.jpg copy.jpg'), ('without_suffix 5', 'without_suffix'),
-])
+@pytest.mark.parametrize(
+    'line, name',
+    [
+        ('a.jpg', 'a.jpg'),
+        ('n01/a.JPEG 17', 'n01/a.JPEG'),
+        ('my photos/a b.png', 'my photos/a b.png'),
+        ('my photos/a b.png 3', 'my photos/a b.png'),
+        ('  a.jpg\t4  ', 'a.jpg'),
+        ('a.jpg 3 5 8', 'a.jpg'),
+        ('a.jpg copy.jpg 1', 'a.jpg copy.jpg'),
+        ('without_suffix 5', 'without_suffix'),
+    ],
+)
 def test_a_line_of_a_list_file_begins_with_a_path(tmp_path, line, name):
     (tmp_path / 'list.txt').write_text(f'other.jpg 0\n\n{line}\n')
     assert set(both_parts(tmp_path / 'list.txt')) == {'other.jpg', name}
@@ -60,7 +69,9 @@ def test_paths_of_a_list_file_are_relative_to_it(tmp_path):
 
 
 # --- held out ---------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize('count, share, held', [(2, .02, 1), (10, .02, 1), (100, .02, 2), (100, .3, 30), (5, .9, 4)])
+@pytest.mark.parametrize(
+    'count, share, held', [(2, 0.02, 1), (10, 0.02, 1), (100, 0.02, 2), (100, 0.3, 30), (5, 0.9, 4)]
+)
 def test_train_and_val_share_the_photos_out(tmp_path, count, share, held):
     (tmp_path / 'list.txt').write_text(''.join(f'{i}.jpg\n' for i in range(count)))
     train = Photos(str(tmp_path / 'list.txt'), 'train', hold_out=share).names
@@ -72,14 +83,14 @@ def test_what_is_held_out_is_chosen_by_the_path_and_not_by_its_place(tmp_path):
     names = [f'{i:03d}.jpg' for i in range(100)]
     (tmp_path / 'list.txt').write_text('\n'.join(names))
     (tmp_path / 'reversed.txt').write_text('\n'.join(reversed(names)))
-    val = Photos(str(tmp_path / 'list.txt'), 'val', hold_out=.1).names
-    assert val == Photos(str(tmp_path / 'reversed.txt'), 'val', hold_out=.1).names[::-1]
+    val = Photos(str(tmp_path / 'list.txt'), 'val', hold_out=0.1).names
+    assert val == Photos(str(tmp_path / 'reversed.txt'), 'val', hold_out=0.1).names[::-1]
     assert val not in (names[:10], names[-10:])
 
 
 def test_a_larger_share_holds_out_the_same_photos_and_more(tmp_path):
     (tmp_path / 'list.txt').write_text(''.join(f'{i}.jpg\n' for i in range(100)))
-    few, many = (set(Photos(str(tmp_path / 'list.txt'), 'val', hold_out=share).names) for share in (.1, .3))
+    few, many = (set(Photos(str(tmp_path / 'list.txt'), 'val', hold_out=share).names) for share in (0.1, 0.3))
     assert few < many
 
 
@@ -92,7 +103,7 @@ def damage(path: Path, how: str) -> None:
     save_photo(path)
     raw = path.read_bytes()
     if how == 'truncated':
-        path.write_bytes(raw[:len(raw) // 2])
+        path.write_bytes(raw[: len(raw) // 2])
     elif how == 'empty':
         path.write_bytes(b'')
     elif how == 'text':
@@ -155,14 +166,17 @@ def empty_train(folder):
     return folder
 
 
-@pytest.mark.parametrize('source, words', [
-    (lambda folder: folder / 'nowhere', 'nowhere does not exist: give a folder of images or a list file'),
-    (empty, 'no image in .*: looked for .jpg'),
-    (only_text, 'no image in'),
-    (empty_train, 'no image in .*train'),
-    (empty_list, 'names no photo: one path a line'),
-    (one_photo, '1 photo cannot be split into train and val'),
-])
+@pytest.mark.parametrize(
+    'source, words',
+    [
+        (lambda folder: folder / 'nowhere', 'nowhere does not exist: give a folder of images or a list file'),
+        (empty, 'no image in .*: looked for .jpg'),
+        (only_text, 'no image in'),
+        (empty_train, 'no image in .*train'),
+        (empty_list, 'names no photo: one path a line'),
+        (one_photo, '1 photo cannot be split into train and val'),
+    ],
+)
 def test_a_source_without_photos_is_refused_in_one_line(tmp_path, source, words):
     with pytest.raises(UserError, match=words) as caught:
         Photos(str(source(tmp_path)))
@@ -177,7 +191,7 @@ def test_an_unknown_split_is_refused(tmp_path):
 # --- items ------------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize('split', ['train', 'val'])
 def test_an_item_is_a_uint8_crop_with_its_seed(tmp_path, split):
-    item = Photos(str(photo_folder(tmp_path, 4)), split, img_size=(16, 24), hold_out=.5)[1, 77]
+    item = Photos(str(photo_folder(tmp_path, 4)), split, img_size=(16, 24), hold_out=0.5)[1, 77]
     assert item['inputs'].shape == (3, 16, 24) and item['inputs'].dtype == torch.uint8
     assert item['seeds'] == 77
 
@@ -185,9 +199,18 @@ def test_an_item_is_a_uint8_crop_with_its_seed(tmp_path, split):
 COLOUR, GREY = (200, 30, 90), (88, 88, 88)  # the grey is the colour's luma
 
 
-@pytest.mark.parametrize('mode, suffix, seen', [
-    ('RGB', '.png', COLOUR), ('L', '.png', GREY), ('P', '.png', COLOUR), ('RGBA', '.png', COLOUR), ('CMYK', '.jpg', COLOUR),
-    ('1', '.png', (255, 255, 255)), ('LA', '.png', GREY)])
+@pytest.mark.parametrize(
+    'mode, suffix, seen',
+    [
+        ('RGB', '.png', COLOUR),
+        ('L', '.png', GREY),
+        ('P', '.png', COLOUR),
+        ('RGBA', '.png', COLOUR),
+        ('CMYK', '.jpg', COLOUR),
+        ('1', '.png', (255, 255, 255)),
+        ('LA', '.png', GREY),
+    ],
+)
 def test_every_colour_mode_becomes_rgb(tmp_path, mode, suffix, seen):
     image = Image.new('RGB', (20, 20), COLOUR)
     image = image.quantize() if mode == 'P' else Image.new('1', (20, 20), 1) if mode == '1' else image.convert(mode)
@@ -215,11 +238,13 @@ def test_a_val_crop_is_the_centre_at_seven_eighths(tmp_path):
         gradient(tmp_path / name, (512, 256))
     image = Photos(str(tmp_path), 'val', img_size=224)[0]['inputs'].float()
     # The shorter side of 256 keeps its size; of it rows 16..240, of the longer columns 144..368.
-    assert image[1, 0].mean().item() == pytest.approx(16, abs=1) and image[1, -1].mean().item() == pytest.approx(239, abs=1)
+    assert image[1, 0].mean().item() == pytest.approx(16, abs=1) and image[1, -1].mean().item() == pytest.approx(
+        239, abs=1
+    )
     assert image[0, :, 0].mean().item() == pytest.approx(144 / 512 * 255, abs=1)
 
 
-@pytest.mark.parametrize('scale', [(.2, .2), (.5, .5), (1., 1.)])
+@pytest.mark.parametrize('scale', [(0.2, 0.2), (0.5, 0.5), (1.0, 1.0)])
 def test_a_training_crop_shows_the_asked_share_of_the_photo(tmp_path, scale):
     for name in ('a.png', 'b.png'):
         gradient(tmp_path / name, (256, 256))
@@ -231,14 +256,14 @@ def test_a_training_crop_shows_the_asked_share_of_the_photo(tmp_path, scale):
         shares.append((width * height).abs().item() / (255 * 31 / 32) ** 2)
         flipped += int(width < 0)
         assert height > 0
-    assert np.median(shares) == pytest.approx(scale[0], rel=.12)
+    assert np.median(shares) == pytest.approx(scale[0], rel=0.12)
     assert 8 < flipped < 32
 
 
 # --- how training varies a photo (Table 1e) ---------------------------------------------------------------------------
 def test_no_augmentation_shows_the_centre_unflipped(tmp_path):
     source = str(photo_folder(tmp_path, 2))
-    train, val = (Photos(source, split, img_size=16, augment='none', hold_out=.5) for split in ('train', 'val'))
+    train, val = (Photos(source, split, img_size=16, augment='none', hold_out=0.5) for split in ('train', 'val'))
     train.names = val.names
     for seed in range(8):
         assert torch.equal(train[0, seed]['inputs'], val[0]['inputs'])
@@ -265,7 +290,10 @@ def test_crops_of_fixed_size_move_and_flip_and_keep_their_scale(tmp_path, img_si
 def test_colour_jitter_changes_colours_and_nothing_else(tmp_path, augment):
     for name in ('a.png', 'b.png'):
         Image.new('RGB', (40, 40), COLOUR).save(tmp_path / name)
-    plain, jittered = (Photos(str(tmp_path), img_size=8, augment=augment, color_jitter=jitter) for jitter in (None, (.4, .4, .2, .1)))
+    plain, jittered = (
+        Photos(str(tmp_path), img_size=8, augment=augment, color_jitter=jitter)
+        for jitter in (None, (0.4, 0.4, 0.2, 0.1))
+    )
     colours = set()
     for seed in range(8):
         image = jittered[0, seed]['inputs']
@@ -278,15 +306,21 @@ def test_colour_jitter_changes_colours_and_nothing_else(tmp_path, augment):
 def test_colour_jitter_leaves_the_place_of_a_crop(tmp_path):
     for name in ('a.png', 'b.png'):
         gradient(tmp_path / name, (64, 64))
-    plain, jittered = (Photos(str(tmp_path), img_size=16, color_jitter=jitter) for jitter in (None, (0., 0., 0., 0.)))
+    plain, jittered = (
+        Photos(str(tmp_path), img_size=16, color_jitter=jitter) for jitter in (None, (0.0, 0.0, 0.0, 0.0))
+    )
     for seed in range(4):
         assert torch.equal(plain[0, seed]['inputs'], jittered[0, seed]['inputs'])
 
 
-@pytest.mark.parametrize('settings, words', [
-    (dict(augment='crop'), "'random_size', 'fixed_size' or 'none'; found 'crop'"),
-    (dict(color_jitter=(.4, .4)), r'four strengths.*found \(0.4, 0.4\)'),
-    (dict(augment='none', color_jitter=(.4, .4, .2, .1)), "beside random crops.*augment='none'")])
+@pytest.mark.parametrize(
+    'settings, words',
+    [
+        (dict(augment='crop'), "'random_size', 'fixed_size' or 'none'; found 'crop'"),
+        (dict(color_jitter=(0.4, 0.4)), r'four strengths.*found \(0.4, 0.4\)'),
+        (dict(augment='none', color_jitter=(0.4, 0.4, 0.2, 0.1)), "beside random crops.*augment='none'"),
+    ],
+)
 def test_an_augmentation_that_is_not_one_is_refused_in_one_line(tmp_path, settings, words):
     with pytest.raises(UserError, match=words) as caught:
         Photos(str(photo_folder(tmp_path, 2)), **settings)
@@ -328,16 +362,19 @@ def test_workers_do_not_change_the_batches(tmp_path):
 
 
 def test_items_are_collated_to_a_batch():
-    items = [dict(inputs=torch.full((3, 2, 2), i, dtype=torch.uint8), seeds=2 ** 62 + i, skipped=['x.jpg'] * i) for i in range(3)]
+    items = [
+        dict(inputs=torch.full((3, 2, 2), i, dtype=torch.uint8), seeds=2**62 + i, skipped=['x.jpg'] * i)
+        for i in range(3)
+    ]
     batch = collate_photos(items)
     assert batch['inputs'].shape == (3, 3, 2, 2) and batch['inputs'].dtype == torch.uint8
-    assert batch['seeds'].dtype == torch.int64 and batch['seeds'].tolist() == [2 ** 62, 2 ** 62 + 1, 2 ** 62 + 2]
+    assert batch['seeds'].dtype == torch.int64 and batch['seeds'].tolist() == [2**62, 2**62 + 1, 2**62 + 2]
     assert batch['skipped'] == ['x.jpg'] * 3
 
 
 def test_nothing_held_out_trains_on_all_and_has_nothing_to_validate(tmp_path):
     for name in 'abc':
         Image.new('RGB', (16, 16)).save(tmp_path / f'{name}.png')
-    assert len(Photos(str(tmp_path), 'train', 8, hold_out=0.)) == 3
+    assert len(Photos(str(tmp_path), 'train', 8, hold_out=0.0)) == 3
     with pytest.raises(UserError, match='hold_out=0 leaves no photo'):
-        Photos(str(tmp_path), 'val', 8, hold_out=0.)
+        Photos(str(tmp_path), 'val', 8, hold_out=0.0)

@@ -1,11 +1,12 @@
 """Training data, validation data and model that do not mean the same classes are found before anything is built."""
+
 import json
 
 import pytest
-from tests.helpers import save_photo
 
 from mae_transfer.data import check_same_classes
 from mae_transfer.errors import UserError
+from tests.helpers import save_photo
 
 
 def folders(root, **splits):
@@ -30,12 +31,20 @@ def test_the_same_class_folders_fit(tmp_path):
     check_same_classes(train, val, 0)  # a model without head
 
 
-@pytest.mark.parametrize('train, val, words', [
-    ('abcdef', 'abxy', r'the classes of train \(6\) and val \(4\) differ: 4 only in train \(c, d, e, ...\) and 2 only in val \(x, y\)$'),
-    ('ab', 'abc', r'train \(2\) and val \(3\) differ: 1 only in val \(c\)$'),
-    ('abc', 'ab', r'train \(3\) and val \(2\) differ: 1 only in train \(c\)$'),
-    ('012', '01', r'1 only in train \(2\)$'),
-])
+@pytest.mark.parametrize(
+    'train, val, words',
+    [
+        (
+            'abcdef',
+            'abxy',
+            r'the classes of train \(6\) and val \(4\) differ: '
+            r'4 only in train \(c, d, e, ...\) and 2 only in val \(x, y\)$',
+        ),
+        ('ab', 'abc', r'train \(2\) and val \(3\) differ: 1 only in val \(c\)$'),
+        ('abc', 'ab', r'train \(3\) and val \(2\) differ: 1 only in train \(c\)$'),
+        ('012', '01', r'1 only in train \(2\)$'),
+    ],
+)
 def test_class_folders_that_differ_are_named(tmp_path, train, val, words):
     with pytest.raises(UserError, match=words):
         check_same_classes(*folders(tmp_path, train=train, val=val), 3)
@@ -65,19 +74,24 @@ def test_imagenet_c_has_imagenet_s_classes(tmp_path):
 
 
 def test_corrupted_class_folders_are_compared_where_no_classes_are_given(tmp_path):
-    train, = folders(tmp_path, train='ab')
+    (train,) = folders(tmp_path, train='ab')
     folders(tmp_path / 'fog', **{'1': 'bc'})
     with pytest.raises(UserError, match=r'1 only in train \(a\) and 1 only in val \(c\)'):
-        check_same_classes(train, dict(type='ImageNetC', data_root=str(tmp_path), corruptions=('fog',), classes=None), 2)
+        check_same_classes(
+            train, dict(type='ImageNetC', data_root=str(tmp_path), corruptions=('fog',), classes=None), 2
+        )
 
 
-@pytest.mark.parametrize('train, val, num_classes, words', [
-    ([0, 1, 2], [0, 1], 3, None),
-    ([0, 1, 2], [3], 3, 'val has labels up to 3, but train has 3 classes'),
-    ([0, 1, 2], [2], 5, 'the data has 3 classes, the model has num_classes=5'),
-    (['ant', 'bee'], ['bee', 'ant'], 2, None),
-    (['ant', 'bee'], ['bee', 'cat'], 2, r'1 only in train \(ant\) and 1 only in val \(cat\)'),
-])
+@pytest.mark.parametrize(
+    'train, val, num_classes, words',
+    [
+        ([0, 1, 2], [0, 1], 3, None),
+        ([0, 1, 2], [3], 3, 'val has labels up to 3, but train has 3 classes'),
+        ([0, 1, 2], [2], 5, 'the data has 3 classes, the model has num_classes=5'),
+        (['ant', 'bee'], ['bee', 'ant'], 2, None),
+        (['ant', 'bee'], ['bee', 'cat'], 2, r'1 only in train \(ant\) and 1 only in val \(cat\)'),
+    ],
+)
 def test_list_files(tmp_path, train, val, num_classes, words):
     check = [*lists(tmp_path, train, val), num_classes]
     if words is None:
@@ -92,7 +106,7 @@ def test_a_list_need_not_show_all_of_the_given_classes(tmp_path):
 
 
 def test_a_list_of_numbers_fits_class_folders(tmp_path):
-    train, = folders(tmp_path, train='abc')
+    (train,) = folders(tmp_path, train='abc')
     check_same_classes(train, lists(tmp_path, [0], [2])[1], 3)
     with pytest.raises(UserError, match='val has labels up to 3, but train has 3 classes'):
         check_same_classes(train, lists(tmp_path, [0], [3])[1], 3)
@@ -101,9 +115,15 @@ def test_a_list_of_numbers_fits_class_folders(tmp_path):
 def test_inaturalist(tmp_path):
     save_photo(tmp_path / 'a.jpg')
     for split, count in (('train', 3), ('val', 2)):
-        (tmp_path / f'{split}.json').write_text(json.dumps(dict(
-            images=[dict(id=1, file_name='a.jpg')], annotations=[dict(image_id=1, category_id=0)],
-            categories=[dict(id=number, name=f'species {number}') for number in range(count)])))
+        (tmp_path / f'{split}.json').write_text(
+            json.dumps(
+                dict(
+                    images=[dict(id=1, file_name='a.jpg')],
+                    annotations=[dict(image_id=1, category_id=0)],
+                    categories=[dict(id=number, name=f'species {number}') for number in range(count)],
+                )
+            )
+        )
     train, val = (dict(data_root=str(tmp_path), split=split, ann_file=f'{split}.json') for split in ('train', 'val'))
     check_same_classes(train, train, 3)
     with pytest.raises(UserError, match=r'1 only in train \(species 2\)'):

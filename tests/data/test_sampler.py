@@ -1,12 +1,16 @@
 """The order of an epoch and the seeds of its samples."""
+
 import pytest
 
 from mae_transfer.data import SeededSampler
 from mae_transfer.data.sampler import sample_seed
 
 
-def sampler(length: int = 20, rank: int = 0, world: int = 1, seed: int = 3, epoch: int = 0, **settings) -> SeededSampler:
+def sampler(
+    length: int = 20, rank: int = 0, world: int = 1, seed: int = 3, epoch: int = 0, **settings
+) -> SeededSampler:
     import mmengine.dataset.sampler as module
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, 'get_dist_info', lambda: (rank, world))
         result = SeededSampler(range(length), seed=seed, **settings)
@@ -58,8 +62,8 @@ def test_the_seed_follows_from_run_epoch_and_index_alone():
 def test_seeds_are_distinct_and_fit_int64():
     seeds = [sample_seed(run, epoch, index) for run in range(3) for epoch in range(10) for index in range(100)]
     assert len(set(seeds)) == 3000
-    assert 0 <= min(seeds) and max(seeds) < 2 ** 63
-    assert max(seeds) > 2 ** 62
+    assert 0 <= min(seeds) and max(seeds) < 2**63
+    assert max(seeds) > 2**62
 
 
 def test_the_places_of_a_key_differ():

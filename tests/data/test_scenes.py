@@ -1,4 +1,5 @@
 """The demo scenes: the same anywhere, and every reading of a scene agrees with every other."""
+
 import contextlib
 import io
 import json
@@ -10,8 +11,16 @@ from hypothesis import strategies as st
 from PIL import Image
 from pycocotools.coco import COCO
 
-from mae_transfer.data.scenes import (SEMANTIC_CLASSES, SEMANTIC_PALETTE, STUFF_CLASSES, THING_CLASSES,
-                                      coco_polygons, main, paint_scene, write_scenes)
+from mae_transfer.data.scenes import (
+    SEMANTIC_CLASSES,
+    SEMANTIC_PALETTE,
+    STUFF_CLASSES,
+    THING_CLASSES,
+    coco_polygons,
+    main,
+    paint_scene,
+    write_scenes,
+)
 
 # pycocotools 2.0 under numpy 2; nothing of ours.
 pytestmark = pytest.mark.filterwarnings('ignore:__array__ implementation:DeprecationWarning')
@@ -106,7 +115,8 @@ def test_layouts(written):
     for coco, ade, count in (('train', 'training', SMALL['train']), ('val', 'validation', SMALL['val'])):
         stems = [f'{number:012d}' for number in range(1, count + 1)]
         assert {name for name in names if name.startswith(f'coco/{coco}2017/')} == {
-            f'coco/{coco}2017/{stem}.jpg' for stem in stems}
+            f'coco/{coco}2017/{stem}.jpg' for stem in stems
+        }
         for stem in stems:
             image = (written / f'coco/{coco}2017/{stem}.jpg').read_bytes()
             assert image == (written / f'ade/images/{ade}/{stem}.jpg').read_bytes()
@@ -134,7 +144,7 @@ def test_coco_file_says_what_was_painted(written, split, split_id):
             np.testing.assert_array_equal(coco.annToMask(annotation).astype(bool), mask)
             assert annotation['area'] == mask.sum() and annotation['iscrowd'] == 0
             x, y, width, height = annotation['bbox']
-            assert mask[y:y + height, x:x + width].sum() == mask.sum()
+            assert mask[y : y + height, x : x + width].sum() == mask.sum()
             assert mask[y].any() and mask[:, x].any() and mask[y + height - 1].any() and mask[:, x + width - 1].any()
 
 
@@ -159,7 +169,7 @@ def test_polygons_keep_holes():
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(1, 16), st.integers(1, 16), st.floats(0.1, 1), st.integers(0, 2 ** 32 - 1))
+@given(st.integers(1, 16), st.integers(1, 16), st.floats(0.1, 1), st.integers(0, 2**32 - 1))
 def test_polygons_decode_to_any_mask(height, width, density, seed):
     mask = np.random.default_rng(seed).random((height, width)) < density
     assume(mask.any())
@@ -196,11 +206,10 @@ def test_a_run_cut_short_starts_over(tmp_path):
     assert contents(tmp_path) == whole
 
 
-@pytest.mark.parametrize('arguments, message', [
-    (['--size', '16'], 'at least 32'),
-    (['--photos', '-1'], 'photos is -1'),
-    (['--workers', '0'], 'workers is 0'),
-])
+@pytest.mark.parametrize(
+    'arguments, message',
+    [(['--size', '16'], 'at least 32'), (['--photos', '-1'], 'photos is -1'), (['--workers', '0'], 'workers is 0')],
+)
 def test_bad_settings_are_one_line(tmp_path, capsys, arguments, message):
     assert main([str(tmp_path / 'out'), *arguments]) == 2
     error = capsys.readouterr().err

@@ -1,4 +1,5 @@
 """The cascade of box heads with one mask head: what it does otherwise than MMDetection's."""
+
 import numpy as np
 import pytest
 import torch
@@ -27,23 +28,29 @@ def build(**changes):
     head.init_weights()
     for box_head in head.bbox_head:  # scores and boxes that are not all the same
         torch.nn.init.normal_(box_head.fc_cls.weight)
-        torch.nn.init.normal_(box_head.fc_reg.weight, std=.3)
+        torch.nn.init.normal_(box_head.fc_reg.weight, std=0.3)
     return head
 
 
 def pyramid(requires_grad: bool = False) -> tuple[torch.Tensor, ...]:
     torch.manual_seed(1)
-    return tuple(torch.randn(1, WIDTH, 96 // stride, 96 // stride).requires_grad_(requires_grad) for stride in (4, 8, 16, 32, 64))
+    return tuple(
+        torch.randn(1, WIDTH, 96 // stride, 96 // stride).requires_grad_(requires_grad) for stride in (4, 8, 16, 32, 64)
+    )
 
 
-ROIS = torch.tensor([[0., 5, 5, 40, 40], [0, 30, 20, 80, 90], [0, 2, 50, 20, 95], [0, 0, 0, 90, 90]])
-META = [dict(img_shape=(96, 96), ori_shape=(96, 96), scale_factor=(1., 1.))]
+ROIS = torch.tensor([[0.0, 5, 5, 40, 40], [0, 30, 20, 80, 90], [0, 2, 50, 20, 95], [0, 0, 0, 90, 90]])
+META = [dict(img_shape=(96, 96), ori_shape=(96, 96), scale_factor=(1.0, 1.0))]
 
 
 def test_there_is_one_mask_head_and_three_box_heads():
     head = build()
     names = {name.split('.')[0] + '.' + name.split('.')[1] for name, _ in head.named_parameters()}
-    assert {name for name in names if name.startswith('mask_head')} == {'mask_head.convs', 'mask_head.upsample', 'mask_head.conv_logits'}
+    assert {name for name in names if name.startswith('mask_head')} == {
+        'mask_head.convs',
+        'mask_head.upsample',
+        'mask_head.conv_logits',
+    }
     assert {name for name in names if name.startswith('bbox_head')} == {'bbox_head.0', 'bbox_head.1', 'bbox_head.2'}
 
 
@@ -63,18 +70,23 @@ def test_the_pyramid_gets_a_third_of_the_gradient_and_the_head_all_of_it(stage):
 
 
 def test_probabilities_are_averaged_and_boxes_are_the_last_stage_s():
-    """Against the stages by hand: probabilities of each, boxes refined one after the other and cut at the image's border."""
+    """Against the stages by hand: probabilities of each, boxes refined one after the other and cut at the image's
+    border."""
     head, maps = build().eval(), pyramid()
     with torch.no_grad():
-        rois, scores, boxes = head._refine_roi(maps, ROIS, META, (len(ROIS), ))
+        rois, scores, boxes = head._refine_roi(maps, ROIS, META, (len(ROIS),))
         regions, probabilities = ROIS[:, 1:], []
         for stage in range(3):
             last_regions = regions
-            logits, deltas = head.bbox_head[stage](head.bbox_roi_extractor[stage](maps[:4], torch.cat([ROIS[:, :1], regions], 1)))
+            logits, deltas = head.bbox_head[stage](
+                head.bbox_roi_extractor[stage](maps[:4], torch.cat([ROIS[:, :1], regions], 1))
+            )
             probabilities.append(torch.softmax(logits, 1))
             regions = head.bbox_head[stage].bbox_coder.decode(regions, deltas, max_shape=(96, 96))
     mean = torch.stack(probabilities).mean(0)
-    assert (mean - torch.stack([p.log() for p in probabilities]).mean(0).softmax(1)).abs().max() > 1e-3  # logits would show
+    assert (
+        mean - torch.stack([p.log() for p in probabilities]).mean(0).softmax(1)
+    ).abs().max() > 1e-3  # logits would show
     torch.testing.assert_close(scores[0].softmax(1), mean, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(rois[0][:, 1:], last_regions, rtol=1e-5, atol=1e-4)
     torch.testing.assert_close(boxes[0], deltas, rtol=1e-4, atol=1e-4)
@@ -84,7 +96,7 @@ def test_images_without_proposals_stand_beside_others():
     head, maps = build().eval(), tuple(torch.cat([level] * 3) for level in pyramid())
     proposals = [InstanceData(bboxes=boxes) for boxes in (ROIS[:0, 1:], ROIS[:, 1:], ROIS[:0, 1:])]
     with torch.no_grad():
-        found = head.predict_bbox(maps, META * 3, proposals, ConfigDict(head.test_cfg, score_thr=0.))
+        found = head.predict_bbox(maps, META * 3, proposals, ConfigDict(head.test_cfg, score_thr=0.0))
         masked = head.predict_mask(maps, META * 3, found, rescale=True)
     assert [len(result) > 0 for result in masked] == [False, True, False]
     assert masked[1].masks.shape == (len(masked[1]), 96, 96)
@@ -94,11 +106,17 @@ def losses(head, proposals, truth):
     """Losses of the RoI head on one image, and how many regions each stage was trained on."""
     from mmdet.structures import DetDataSample
     from mmdet.structures.mask import BitmapMasks
+
     masks = BitmapMasks(np.ones((len(truth), 96, 96), dtype=np.uint8), 96, 96)
-    sample = DetDataSample(gt_instances=InstanceData(bboxes=truth, labels=torch.zeros(len(truth), dtype=torch.long), masks=masks),
-                           metainfo=META[0])
+    sample = DetDataSample(
+        gt_instances=InstanceData(bboxes=truth, labels=torch.zeros(len(truth), dtype=torch.long), masks=masks),
+        metainfo=META[0],
+    )
     counts = []
-    handles = [box_head.register_forward_pre_hook(lambda module, args: counts.append(len(args[0]))) for box_head in head.bbox_head]
+    handles = [
+        box_head.register_forward_pre_hook(lambda module, args: counts.append(len(args[0])))
+        for box_head in head.bbox_head
+    ]
     result = head.loss(pyramid(), [InstanceData(bboxes=proposals)], [sample])
     for handle in handles:
         handle.remove()
@@ -106,7 +124,7 @@ def losses(head, proposals, truth):
 
 
 def test_every_region_of_the_first_stage_goes_on_the_truth_included():
-    truth = torch.tensor([[10., 10, 50, 60], [40, 30, 90, 90]])
+    truth = torch.tensor([[10.0, 10, 50, 60], [40, 30, 90, 90]])
     result, counts = losses(build(), ROIS[:, 1:].clone(), truth)
     assert counts == [len(ROIS) + len(truth)] * 3
     assert {name for name in result if 'mask' in name} == {'s0.loss_mask'}

@@ -1,4 +1,5 @@
 """LayerNorm over the channels, as a norm of MMDetection's heads."""
+
 import pytest
 import torch
 from mmcv.cnn import ConvModule, build_norm_layer
@@ -22,7 +23,7 @@ def test_the_variance_s_floor_is_that_of_the_original():
     """A place whose channels hardly differ shows it."""
     norm = build_norm_layer(CONFIG, 2)[1]
     maps = torch.tensor([1e-3, -1e-3]).reshape(1, 2, 1, 1)
-    assert norm(maps).flatten().tolist() == pytest.approx([.5 ** .5, -.5 ** .5], rel=1e-4)
+    assert norm(maps).flatten().tolist() == pytest.approx([0.5**0.5, -(0.5**0.5)], rel=1e-4)
 
 
 @pytest.mark.parametrize('scope', ['mmdet', 'mmseg', 'mae_transfer'])

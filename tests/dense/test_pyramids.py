@@ -1,4 +1,5 @@
 """Both pyramids: maps, strides, gradients, and what they refuse."""
+
 import pytest
 import torch
 from torch import nn
@@ -25,12 +26,15 @@ def four_sizes(rows, columns):
 
 
 @pytest.mark.parametrize('grid', [(4, 6), (5, 3), (1, 1)])
-@pytest.mark.parametrize('kind, number, channels, levels', [
-    ('ViTFPN', 4, 16, 5),
-    ('ViTFPN', 4, None, 4),
-    ('SimpleFeaturePyramid', 1, 16, 5),
-    ('SimpleFeaturePyramid', 1, 16, 4),
-])
+@pytest.mark.parametrize(
+    'kind, number, channels, levels',
+    [
+        ('ViTFPN', 4, 16, 5),
+        ('ViTFPN', 4, None, 4),
+        ('SimpleFeaturePyramid', 1, 16, 5),
+        ('SimpleFeaturePyramid', 1, 16, 4),
+    ],
+)
 def test_shapes_and_gradients(kind, number, channels, levels, grid):
     pyramid = build(kind, out_channels=channels, num_outs=levels)
     maps = taps(number, grid)
@@ -51,16 +55,24 @@ def test_shapes_and_gradients(kind, number, channels, levels, grid):
 def test_scale_modules(halve, channels):
     built = [scale_module(scale, DIM, nn.BatchNorm2d, halve) for scale in SCALES]
     assert [width for _, width in built] == list(channels)
-    assert [type(layer).__name__ for layer in built[0][0]] == ['ConvTranspose2d', 'BatchNorm2d', 'GELU', 'ConvTranspose2d']
+    assert [type(layer).__name__ for layer in built[0][0]] == [
+        'ConvTranspose2d',
+        'BatchNorm2d',
+        'GELU',
+        'ConvTranspose2d',
+    ]
     assert [type(module) for module, _ in built[1:]] == [nn.ConvTranspose2d, nn.Identity, nn.MaxPool2d]
     with pytest.raises(ValueError, match='scale is one of'):
         scale_module(3, DIM, nn.BatchNorm2d)
 
 
-@pytest.mark.parametrize('kind, number, kwargs', [
-    ('ViTFPN', 4, dict(out_channels=None, scale_norm_cfg=dict(type='GN', num_groups=8))),
-    ('SimpleFeaturePyramid', 1, dict(num_outs=4)),
-])
+@pytest.mark.parametrize(
+    'kind, number, kwargs',
+    [
+        ('ViTFPN', 4, dict(out_channels=None, scale_norm_cfg=dict(type='GN', num_groups=8))),
+        ('SimpleFeaturePyramid', 1, dict(num_outs=4)),
+    ],
+)
 def test_levels_keep_their_place(kind, number, kwargs):
     """A change in one corner of the ViT's map moves the same corner of every level, whatever its stride."""
     pyramid = build(kind, **kwargs).eval()
@@ -104,10 +116,13 @@ def test_maps_for_detection_are_float32_under_autocast(kind, number):
     assert {out.dtype for out in outs} == {torch.float32}
 
 
-@pytest.mark.parametrize('kind, number, wrong, message', [
-    (ViTFPN, 4, 1, 'ViTFPN reads 4 maps; found 1'),
-    (SimpleFeaturePyramid, 1, 4, 'SimpleFeaturePyramid reads 1 map; found 4'),
-])
+@pytest.mark.parametrize(
+    'kind, number, wrong, message',
+    [
+        (ViTFPN, 4, 1, 'ViTFPN reads 4 maps; found 1'),
+        (SimpleFeaturePyramid, 1, 4, 'SimpleFeaturePyramid reads 1 map; found 4'),
+    ],
+)
 def test_refused(kind, number, wrong, message):
     pyramid = kind(DIM)
     with pytest.raises(UserError, match=message) as caught:

@@ -1,8 +1,10 @@
 """The segmentor at any size, slid over the image or given it whole; the precision of its losses."""
+
 import pytest
 import torch
 from mmengine.registry import DefaultScope
 from mmseg.models import EncoderDecoder
+
 from tests.dense.small_segmentor import batch, photo, segmentor
 
 SLIDE = dict(mode='slide', crop_size=(64, 64), stride=(43, 43))
@@ -13,7 +15,7 @@ def predict(model, image, **kwargs):
     seen = []
     handle = model.backbone.register_forward_pre_hook(lambda module, args: seen.append(tuple(args[0].shape[2:])))
     with torch.no_grad():
-        sample, = model.test_step(batch(image, **kwargs))
+        (sample,) = model.test_step(batch(image, **kwargs))
     handle.remove()
     assert sample.pred_sem_seg.data.shape[1:] == sample.ori_shape
     assert torch.equal(sample.pred_sem_seg.data[0], sample.seg_logits.data.argmax(0))
@@ -45,7 +47,7 @@ def test_one_window_is_the_whole_image(size, stride):
     image = photo(*size)
     slid, _ = predict(segmentor(dict(mode='slide', crop_size=(64, 64), stride=stride)), image)
     whole, _ = predict(segmentor(dict(mode='whole')), image)
-    assert torch.equal(slid, whole) and slid.std() > .01
+    assert torch.equal(slid, whole) and slid.std() > 0.01
 
 
 def test_windows_show_the_image_alone_and_overlaps_are_averaged():
@@ -58,10 +60,10 @@ def test_windows_show_the_image_alone_and_overlaps_are_averaged():
     handle.remove()
     with torch.no_grad():
         for i, (top, left) in enumerate((top, left) for top in (0, 6) for left in (0, 36)):
-            window = normalised[:, top:top + 64, left:left + 64]
+            window = normalised[:, top : top + 64, left : left + 64]
             assert torch.equal(windows[i], window)
-            total[:, top:top + 64, left:left + 64] += model.encode_decode(window[None], [dict()])[0]
-            count[top:top + 64, left:left + 64] += 1
+            total[:, top : top + 64, left : left + 64] += model.encode_decode(window[None], [dict()])[0]
+            count[top : top + 64, left : left + 64] += 1
     torch.testing.assert_close(logits, total / count, rtol=0, atol=1e-5)
 
 

@@ -1,4 +1,5 @@
 """Top-k and per-class accuracy, and the confusion matrix; in one process and in two."""
+
 import os
 
 import numpy as np
@@ -24,7 +25,9 @@ def metric(classes: int | tuple[str, ...], present: tuple[int, ...] | None = Non
 def feed(metric: Accuracy, scores, labels, indices=None) -> None:
     """Hand over one batch, as MMEngine's loops do."""
     labels = torch.as_tensor(labels)
-    batch = dict(inputs=None, labels=labels, indices=torch.arange(len(labels)) if indices is None else torch.as_tensor(indices))
+    batch = dict(
+        inputs=None, labels=labels, indices=torch.arange(len(labels)) if indices is None else torch.as_tensor(indices)
+    )
     metric.process(batch, [dict(scores=row) for row in torch.as_tensor(scores, dtype=torch.float32)])
 
 
@@ -39,12 +42,12 @@ def predicting(*predictions: int, classes: int) -> torch.Tensor:
     return torch.eye(classes)[list(predictions)]
 
 
-@given(seed=st.integers(0, 2 ** 31), images=st.integers(1, 20), classes=st.integers(2, 12), k=st.integers(1, 12))
+@given(seed=st.integers(0, 2**31), images=st.integers(1, 20), classes=st.integers(2, 12), k=st.integers(1, 12))
 def test_it_is_what_topk_finds(seed, images, classes, k):
     generator = torch.Generator().manual_seed(seed)
     scores = torch.rand(images, classes, generator=generator)
     labels = torch.randint(classes, (images,), generator=generator)
-    found = judged(metric(classes, topk=(k, )), scores, labels)
+    found = judged(metric(classes, topk=(k,)), scores, labels)
     if k < classes:
         hits = (scores.topk(k).indices == labels[:, None]).any(1)
         assert found[f'accuracy/top{k}'] == pytest.approx(100 * hits.double().mean().item())
@@ -54,7 +57,7 @@ def test_it_is_what_topk_finds(seed, images, classes, k):
     assert set(found) == {'accuracy/mean_class', *([f'accuracy/top{k}'] if k < classes else [])}
 
 
-@given(seed=st.integers(0, 2 ** 31), images=st.integers(1, 20), classes=st.integers(3, 12), k=st.integers(1, 3))
+@given(seed=st.integers(0, 2**31), images=st.integers(1, 20), classes=st.integers(3, 12), k=st.integers(1, 3))
 def test_among_equal_scores_the_lower_label_comes_first(seed, images, classes, k):
     generator = torch.Generator().manual_seed(seed)
     scores = torch.randint(3, (images, classes), generator=generator)
@@ -74,7 +77,8 @@ def test_equal_scores_for_all_classes_are_no_recognition():
 @pytest.mark.parametrize('classes, reported', [(6, {'top1', 'top5'}), (5, {'top1'}), (2, {'top1'})])
 def test_a_k_that_every_guess_meets_is_not_reported(classes, reported):
     assert set(judged(metric(classes), torch.eye(classes), range(classes))) == {
-        f'accuracy/{name}' for name in reported | {'mean_class'}}
+        f'accuracy/{name}' for name in reported | {'mean_class'}
+    }
 
 
 def test_scores_are_compared_among_the_present_classes_only():
@@ -87,11 +91,11 @@ def test_scores_are_compared_among_the_present_classes_only():
 
 
 def test_negative_scores_of_present_classes_beat_absent_ones():
-    assert judged(metric(3, present=(1, 2)), [[5., -1e30, -2e30]], [1])['accuracy/mean_class'] == 100
+    assert judged(metric(3, present=(1, 2)), [[5.0, -1e30, -2e30]], [1])['accuracy/mean_class'] == 100
 
 
 def test_classes_weigh_the_same_in_their_mean():
-    found = judged(metric(3, topk=(1, )), predicting(0, 0, 0, 1, classes=3), [0, 0, 0, 2])
+    found = judged(metric(3, topk=(1,)), predicting(0, 0, 0, 1, classes=3), [0, 0, 0, 2])
     assert found == {'accuracy/top1': 75, 'accuracy/mean_class': 50}
 
 
@@ -105,7 +109,7 @@ def test_the_confusion_counts_true_labels_in_rows():
 
 
 def test_images_count_once_whatever_order_they_come_in():
-    made = metric(2, topk=(1, ))
+    made = metric(2, topk=(1,))
     feed(made, predicting(0, 0, classes=2), [0, 1], [5, 2])
     feed(made, predicting(0, 1, classes=2), [1, 1], [2, 3])
     assert made.compute_metrics(made.results)['top1'] == pytest.approx(200 / 3)
@@ -113,7 +117,7 @@ def test_images_count_once_whatever_order_they_come_in():
 
 
 def test_what_fills_up_the_last_batch_is_cut_off():
-    made = metric(2, topk=(1, ))
+    made = metric(2, topk=(1,))
     feed(made, predicting(0, 0, 0, 0, classes=2), [0, 0, 1, 1], [0, 1, 2, 0])
     assert made.evaluate(3)['accuracy/top1'] == pytest.approx(200 / 3)
 
@@ -121,7 +125,9 @@ def test_what_fills_up_the_last_batch_is_cut_off():
 def test_of_each_image_four_integers_are_kept():
     feed(made := metric(1000), torch.rand(3, 1000), [3, 999, 0], [7, 8, 9])
     assert [row[:2] for row in made.results] == [(7, 3), (8, 999), (9, 0)]
-    assert all(type(value) is int for row in made.results for value in row) and {len(row) for row in made.results} == {4}
+    assert all(type(value) is int for row in made.results for value in row) and {len(row) for row in made.results} == {
+        4
+    }
 
 
 def refusal(call) -> str:
@@ -172,17 +178,17 @@ def test_not_one_image_is_an_error():
     assert 'not one image was judged' in refusal(lambda: metric(3).evaluate(0))
 
 
-@pytest.mark.parametrize('topk', [5, (0, 1), ('5', ), (1.5, )])
+@pytest.mark.parametrize('topk', [5, (0, 1), ('5',), (1.5,)])
 def test_numbers_of_guesses_are_checked(topk):
     assert f'found {topk!r}' in refusal(lambda: Accuracy(topk=topk))
 
 
-TABLE = '''
+TABLE = """
 class         images  top-1  most often taken for
 cat                3   33.3  sea cucumber (66.7 %)
 dog                1  100.0  -
 sea cucumber       2    0.0  cat (50.0 %)
-gnu                0      -  -'''
+gnu                0      -  -"""
 
 
 @pytest.fixture
@@ -212,7 +218,7 @@ def test_no_table_is_logged_unasked(said):
 
 
 def test_configs_know_it_by_name():
-    assert METRICS.build(dict(type='Accuracy', topk=[1], per_class=True)).topk == (1, )
+    assert METRICS.build(dict(type='Accuracy', topk=[1], per_class=True)).topk == (1,)
 
 
 SCORES = predicting(0, 1, 5, 3, 2, 5, 1, classes=6) * 2 + predicting(5, 5, 2, 1, 1, 1, 2, classes=6)
@@ -239,9 +245,11 @@ def one_of_two(rank, folder):
 
 def test_two_processes_find_what_one_finds_on_images_that_do_not_divide(tmp_path):
     seven_images(range(7), dict(rank='alone'), tmp_path)
-    torch.multiprocessing.start_processes(one_of_two, (tmp_path, ), nprocs=2, start_method='fork')
+    torch.multiprocessing.start_processes(one_of_two, (tmp_path,), nprocs=2, start_method='fork')
     alone, first, second = (torch.load(tmp_path / f'{rank}.pt', weights_only=True) for rank in ('alone', 0, 1))
     assert first['shown'] == [0, 2, 4, 6] and second['shown'] == [1, 3, 5, 0]  # image 0 twice
     assert first['found'] == second['found'] == alone['found']
-    assert alone['found']['accuracy/top1'] == pytest.approx(400 / 7) and alone['found']['accuracy/top2'] == pytest.approx(500 / 7)
+    assert alone['found']['accuracy/top1'] == pytest.approx(400 / 7) and alone['found'][
+        'accuracy/top2'
+    ] == pytest.approx(500 / 7)
     assert first['confusion'] == alone['confusion'] and np.sum(alone['confusion']) == 7

@@ -1,4 +1,5 @@
 """Average precision by either library: the same numbers, of the right classes."""
+
 import json
 import sys
 
@@ -9,10 +10,10 @@ import pytest
 import torch
 from mmdet.evaluation.metrics import CocoMetric
 from pycocotools import mask as coco_mask
-from tests.own_data import annotation, coco_content, write_coco
 
 from mae_transfer.errors import UserError
 from mae_transfer.evaluation.coco_ap import CocoAP
+from tests.own_data import annotation, coco_content, write_coco
 
 NAMES = ('a', 'b', 'c', 'd')
 SIDE = 160
@@ -27,8 +28,10 @@ def fast_or_not(request, monkeypatch):
 
 
 def disc(x, y, width, height):
-    rows, columns = np.mgrid[:SIDE, :SIDE] + .5
-    return (((columns - x - width / 2) / (width / 2)) ** 2 + ((rows - y - height / 2) / (height / 2)) ** 2 <= 1).astype(np.uint8)
+    rows, columns = np.mgrid[:SIDE, :SIDE] + 0.5
+    return (((columns - x - width / 2) / (width / 2)) ** 2 + ((rows - y - height / 2) / (height / 2)) ** 2 <= 1).astype(
+        np.uint8
+    )
 
 
 def rle(mask):
@@ -38,8 +41,8 @@ def rle(mask):
 
 @pytest.fixture(scope='module')
 def made_up(tmp_path_factory):
-    """(ground truth file, predictions): crowds, images without objects, without predictions, tied scores, three sizes of objects, a
-    class without objects, masks as polygons and RLE, more predictions than are counted."""
+    """(ground truth file, predictions): crowds, images without objects, without predictions, tied scores, three sizes
+    of objects, a class without objects, masks as polygons and RLE, more predictions than are counted."""
     rng = np.random.default_rng(3)
     images, annotations, predictions = [], [], []
     for i in range(14):
@@ -48,26 +51,34 @@ def made_up(tmp_path_factory):
         for j in range(0 if i == 3 else int(rng.integers(1, 7))):
             side = rng.choice([14, 50, 120], 2) + rng.integers(0, 12, 2)
             x, y = (rng.random(2) * (SIDE - side)).round(2)
-            label, crowd = int(rng.integers(3)), int(rng.random() < .2)
+            label, crowd = int(rng.integers(3)), int(rng.random() < 0.2)
             box = [float(x), float(y), float(side[0]), float(side[1])]
             mask = rle(disc(*box))
-            entry = annotation(len(annotations) + 1, 100 - i, label + 1, tuple(box), iscrowd=crowd, area=float(coco_mask.area(mask)))
+            entry = annotation(
+                len(annotations) + 1, 100 - i, label + 1, tuple(box), iscrowd=crowd, area=float(coco_mask.area(mask))
+            )
             annotations.append(entry if j % 2 and not crowd else dict(entry, segmentation=mask))
             for _ in range(int(rng.integers(0, 4))):
-                shift = rng.normal(0, .06, 4) * np.array([*side, *side])
+                shift = rng.normal(0, 0.06, 4) * np.array([*side, *side])
                 left, top = np.clip(box[:2] + shift[:2], 0, SIDE - 6)
                 width, height = np.clip(side + shift[2:], 5, [SIDE - left, SIDE - top])
                 boxes.append([left, top, left + width, top + height])
                 scores.append(round(float(rng.random()), 1))  # ties
-                labels.append(label if rng.random() < .8 else int(rng.integers(4)))
+                labels.append(label if rng.random() < 0.8 else int(rng.integers(4)))
                 masks.append(disc(left, top, width, height))
         if i in (5, 3):  # none, and many on an empty image
             count = 0 if i == 5 else 130
-            boxes, scores, labels = (rng.random((count, 2)) * 120).repeat(2, 1).tolist(), rng.random(count).tolist(), [1] * count
+            boxes, scores, labels = (
+                (rng.random((count, 2)) * 120).repeat(2, 1).tolist(),
+                rng.random(count).tolist(),
+                [1] * count,
+            )
             boxes = [[x, y, x + 30, y + 40] for x, _, y, _ in boxes]
             masks = [disc(x, y, 30, 40) for x, y, *_ in boxes]
         predictions.append((100 - i, boxes, scores, labels, masks))
-    content = dict(images=images, annotations=annotations, categories=[dict(id=k + 1, name=name) for k, name in enumerate(NAMES)])
+    content = dict(
+        images=images, annotations=annotations, categories=[dict(id=k + 1, name=name) for k, name in enumerate(NAMES)]
+    )
     file = tmp_path_factory.mktemp('coco_ap') / 'truth.json'
     file.write_text(json.dumps(content))
     return str(file), predictions
@@ -75,9 +86,16 @@ def made_up(tmp_path_factory):
 
 def samples(predictions):
     for image, boxes, scores, labels, masks in predictions:
-        yield dict(img_id=image, ori_shape=(SIDE, SIDE), pred_instances=dict(
-            bboxes=torch.tensor(boxes).reshape(-1, 4), scores=torch.tensor(scores), labels=torch.tensor(labels, dtype=torch.long),
-            masks=torch.from_numpy(np.array(masks, dtype=bool).reshape(-1, SIDE, SIDE))))
+        yield dict(
+            img_id=image,
+            ori_shape=(SIDE, SIDE),
+            pred_instances=dict(
+                bboxes=torch.tensor(boxes).reshape(-1, 4),
+                scores=torch.tensor(scores),
+                labels=torch.tensor(labels, dtype=torch.long),
+                masks=torch.from_numpy(np.array(masks, dtype=bool).reshape(-1, SIDE, SIDE)),
+            ),
+        )
 
 
 def judge(metric, predictions, classes=NAMES):
@@ -93,15 +111,31 @@ def watch(monkeypatch):
 
     def summarize(self):
         original(self)
-        seen.append((isinstance(self, faster_coco_eval.COCOeval_faster), self.stats, self.eval['precision'], self.eval['recall']))
+        seen.append(
+            (
+                isinstance(self, faster_coco_eval.COCOeval_faster),
+                self.stats,
+                self.eval['precision'],
+                self.eval['recall'],
+            )
+        )
+
     monkeypatch.setattr(pycocotools.cocoeval.COCOeval, 'summarize', summarize)
     return seen
 
 
-@pytest.mark.parametrize('settings', [
-    dict(), dict(proposal_nums=(1, 100, 20)), dict(iou_thrs=np.array([.3, .75])), dict(metric_items=['mAP', 'AR@1000'])])
+@pytest.mark.parametrize(
+    'settings',
+    [
+        dict(),
+        dict(proposal_nums=(1, 100, 20)),
+        dict(iou_thrs=np.array([0.3, 0.75])),
+        dict(metric_items=['mAP', 'AR@1000']),
+    ],
+)
 def test_both_libraries_give_the_same_numbers(settings, made_up, monkeypatch):
-    """All twelve statistics, and precision and recall of each class, size, threshold and number of predictions, to 1e-12."""
+    """All twelve statistics, and precision and recall of each class, size, threshold and number of predictions, to
+    1e-12."""
     file, predictions = made_up
     seen = watch(monkeypatch)
     kinds = dict(metric=['bbox', 'segm'], classwise='iou_thrs' not in settings)
@@ -116,7 +150,7 @@ def test_both_libraries_give_the_same_numbers(settings, made_up, monkeypatch):
     np.testing.assert_equal(dict(fast), dict(theirs))
     np.testing.assert_equal(dict(slow), dict(theirs))
     if not settings:
-        assert 0.1 < fast['coco/bbox_mAP'] < .9 and fast['coco/bbox_mAP'] != fast['coco/segm_mAP']
+        assert 0.1 < fast['coco/bbox_mAP'] < 0.9 and fast['coco/bbox_mAP'] != fast['coco/segm_mAP']
         assert all(fast[f'coco/{kind}_mAP_{size}'] > 0 for kind in ('bbox', 'segm') for size in 'sml')
         assert np.isnan(fast['coco/d_precision']) and fast['coco/a_precision'] > 0
 
@@ -131,11 +165,12 @@ def test_which_library_computes_is_logged(fast_or_not, made_up, monkeypatch):
 
 @pytest.fixture
 def own(tmp_path):
-    """(file, perfect predictions for the dogs alone, label 0 of ('dog', 'traffic light')); the file lists its categories unsorted."""
+    """(file, perfect predictions for the dogs alone, label 0 of ('dog', 'traffic light')); the file lists its
+    categories unsorted."""
     write_coco(tmp_path)
     content = coco_content(2)
     dogs = {a['image_id']: a['bbox'] for a in content['annotations'] if a['category_id'] == 3}
-    perfect = [(image, [[x, y, x + w, y + h]], [.9], [0], [disc(x, y, w, h)]) for image, (x, y, w, h) in dogs.items()]
+    perfect = [(image, [[x, y, x + w, y + h]], [0.9], [0], [disc(x, y, w, h)]) for image, (x, y, w, h) in dogs.items()]
     return str(tmp_path / 'annotations/instances_val2017.json'), perfect
 
 
@@ -148,7 +183,7 @@ def test_a_label_is_the_class_of_its_name(fast_or_not, classes, label, own):
     metric = CocoAP(file, classwise=True)
     judge(metric, predictions, classes)
     found = judge(metric, predictions, classes)  # as after a second epoch
-    assert (found['coco/dog_precision'], found['coco/traffic light_precision'], found['coco/bbox_mAP']) == (1, 0, .5)
+    assert (found['coco/dog_precision'], found['coco/traffic light_precision'], found['coco/bbox_mAP']) == (1, 0, 0.5)
 
 
 @pytest.mark.parametrize('fast_or_not', [True, False], indirect=True)
@@ -161,7 +196,9 @@ def test_nothing_detected_is_an_ap_of_zero(fast_or_not, own):
 
 def test_annotations_of_other_images(own):
     file, perfect = own
-    with pytest.raises(UserError, match="lists no image of id 99, which the data set has: set the evaluator's ann_file"):
+    with pytest.raises(
+        UserError, match="lists no image of id 99, which the data set has: set the evaluator's ann_file"
+    ):
         judge(CocoAP(file), [(99, *perfect[0][1:])], ('dog',))
     with pytest.raises(UserError, match="has no category 'horse'"):
         judge(CocoAP(file), perfect, ('horse',))
@@ -174,5 +211,7 @@ def test_masks_cannot_be_judged_without_any(tmp_path):
     file = tmp_path / 'boxes.json'
     file.write_text(json.dumps(content))
     CocoAP(str(file), metric='bbox')
-    with pytest.raises(UserError, match='7 of 7 annotations have no segmentation, which learning or judging masks needs'):
+    with pytest.raises(
+        UserError, match='7 of 7 annotations have no segmentation, which learning or judging masks needs'
+    ):
         CocoAP(str(file), metric=['bbox', 'segm'])

@@ -1,4 +1,5 @@
 """The mean corruption error on made-up judgements."""
+
 import logging
 
 import pytest
@@ -18,10 +19,16 @@ def metric() -> CorruptionError:
 
 def feed(made, group: str, right: int, wrong: int) -> None:
     """A batch of one group, of which so many are recognised."""
-    scores = torch.tensor([[1., 0, 0]] * right + [[0, 1., 0]] * wrong)
+    scores = torch.tensor([[1.0, 0, 0]] * right + [[0, 1.0, 0]] * wrong)
     first = len(made.results)
-    made.process(dict(labels=torch.zeros(right + wrong, dtype=torch.int64), indices=torch.arange(first, first + len(scores)),
-                      groups=[group] * len(scores)), [dict(scores=row) for row in scores])
+    made.process(
+        dict(
+            labels=torch.zeros(right + wrong, dtype=torch.int64),
+            indices=torch.arange(first, first + len(scores)),
+            groups=[group] * len(scores),
+        ),
+        [dict(scores=row) for row in scores],
+    )
 
 
 @pytest.fixture
@@ -32,6 +39,7 @@ def warned(monkeypatch):
     def print_log(line, logger, level):
         assert level == logging.WARNING and '\n' not in line
         lines.append(line)
+
     monkeypatch.setattr(corruption_error, 'print_log', print_log)
     return lines
 
@@ -44,9 +52,16 @@ def results(errors) -> list[tuple]:
 
 def test_alexnet_has_a_hundred(warned):
     # Severities differ, their mean is AlexNet's.
-    shift = {1: -.1, 2: -.05, 3: 0, 4: .05, 5: .1}
-    found = metric().compute_metrics(results({(corruption, severity): error + shift[severity]
-                                              for corruption, error in ALEXNET.items() for severity in shift}))
+    shift = {1: -0.1, 2: -0.05, 3: 0, 4: 0.05, 5: 0.1}
+    found = metric().compute_metrics(
+        results(
+            {
+                (corruption, severity): error + shift[severity]
+                for corruption, error in ALEXNET.items()
+                for severity in shift
+            }
+        )
+    )
     assert found['mce'] == pytest.approx(100, abs=1e-9) and not warned
     for corruption, error in ALEXNET.items():
         assert found[f'error_{corruption}'] == pytest.approx(100 * error)
@@ -55,17 +70,32 @@ def test_alexnet_has_a_hundred(warned):
 
 
 def test_every_corruption_weighs_its_error_over_alexnets():
-    errors = {(corruption, severity): .1 for corruption in ALEXNET for severity in range(1, 6)}
-    one = errors | {('fog', 5): .6}
+    errors = {(corruption, severity): 0.1 for corruption in ALEXNET for severity in range(1, 6)}
+    one = errors | {('fog', 5): 0.6}
     found, plain = (metric().compute_metrics(results(each))['mce'] for each in (one, errors))
-    assert plain == pytest.approx(100 / 15 * sum(.1 / error for error in ALEXNET.values()))
-    assert found - plain == pytest.approx(100 / 15 * .1 / .819324)
+    assert plain == pytest.approx(100 / 15 * sum(0.1 / error for error in ALEXNET.values()))
+    assert found - plain == pytest.approx(100 / 15 * 0.1 / 0.819324)
 
 
 def test_the_baseline_is_alexnets_published_table():
     # In whole per cent, as papers print it beside other models.
-    published = dict(gaussian_noise=89, shot_noise=89, impulse_noise=92, defocus_blur=82, glass_blur=83, motion_blur=79, zoom_blur=80,
-                     snow=87, frost=83, fog=82, brightness=56, contrast=85, elastic_transform=65, pixelate=72, jpeg_compression=61)
+    published = dict(
+        gaussian_noise=89,
+        shot_noise=89,
+        impulse_noise=92,
+        defocus_blur=82,
+        glass_blur=83,
+        motion_blur=79,
+        zoom_blur=80,
+        snow=87,
+        frost=83,
+        fog=82,
+        brightness=56,
+        contrast=85,
+        elastic_transform=65,
+        pixelate=72,
+        jpeg_compression=61,
+    )
     assert {corruption: round(100 * error) for corruption, error in ALEXNET.items()} == published
 
 
@@ -74,7 +104,11 @@ def test_errors_are_those_of_the_images(warned):
     for severity, right in enumerate((4, 3, 2, 1, 0), start=1):
         feed(made, f'fog/{severity}', right, 4 - right)
     found = made.evaluate(20)
-    assert found == {'imagenet_c/mce_of_1': pytest.approx(50 / .819324), 'imagenet_c/error_fog': 50, 'imagenet_c/top1': 50}
+    assert found == {
+        'imagenet_c/mce_of_1': pytest.approx(50 / 0.819324),
+        'imagenet_c/error_fog': 50,
+        'imagenet_c/top1': 50,
+    }
 
 
 def test_severities_weigh_the_same_however_many_images_they_have(warned):
@@ -86,27 +120,29 @@ def test_severities_weigh_the_same_however_many_images_they_have(warned):
 
 
 def test_what_is_missing_is_named_and_the_rest_has_another_name(warned):
-    errors = {(corruption, severity): .5 for corruption in ALEXNET for severity in range(1, 6)}
+    errors = {(corruption, severity): 0.5 for corruption in ALEXNET for severity in range(1, 6)}
     for severity in range(1, 6):
         del errors['frost', severity]
     del errors['pixelate', 2], errors['pixelate', 5]
     found = metric().compute_metrics(results(errors))
-    assert warned == ['no mCE, as ImageNet-C is not whole: frost is missing, pixelate is missing at severity 2, 5; '
-                      'mce_of_13 is over the 13 whole corruptions']
+    assert warned == [
+        'no mCE, as ImageNet-C is not whole: frost is missing, pixelate is missing at severity 2, 5; '
+        'mce_of_13 is over the 13 whole corruptions'
+    ]
     whole = [error for corruption, error in ALEXNET.items() if corruption not in ('frost', 'pixelate')]
-    assert found['mce_of_13'] == pytest.approx(100 / 13 * sum(.5 / error for error in whole))
+    assert found['mce_of_13'] == pytest.approx(100 / 13 * sum(0.5 / error for error in whole))
     assert 'mce' not in found and 'error_frost' not in found and found['error_pixelate'] == 50
 
 
 def test_no_whole_corruption_gives_no_mean(warned):
-    found = metric().compute_metrics(results({('fog', 1): .5}))
+    found = metric().compute_metrics(results({('fog', 1): 0.5}))
     assert set(found) == {'error_fog', 'top1'} and warned[0].endswith('; no corruption is whole')
     assert 'fog is missing at severity 2, 3, 4, 5' in warned[0]
 
 
 def test_the_extra_corruptions_are_no_part_of_the_mean(warned):
-    errors = {(corruption, severity): .5 for corruption in (*ALEXNET, 'spatter') for severity in range(1, 6)}
-    found = metric().compute_metrics(results(errors | {('spatter', 1): 1.}))
+    errors = {(corruption, severity): 0.5 for corruption in (*ALEXNET, 'spatter') for severity in range(1, 6)}
+    found = metric().compute_metrics(results(errors | {('spatter', 1): 1.0}))
     plain = metric().compute_metrics(results({key: error for key, error in errors.items() if key[0] != 'spatter'}))
     assert found['mce'] == plain['mce'] and found['error_spatter'] == pytest.approx(60) and not warned
 
@@ -126,13 +162,17 @@ def test_a_group_that_is_no_corruption_is_refused_at_once(group):
 
 def test_images_without_groups_are_refused():
     with pytest.raises(UserError, match=r'the batch has labels, indices\)'):
-        metric().process(dict(labels=torch.zeros(1, dtype=torch.int64), indices=torch.zeros(1)), [dict(scores=torch.zeros(3))])
+        metric().process(
+            dict(labels=torch.zeros(1, dtype=torch.int64), indices=torch.zeros(1)), [dict(scores=torch.zeros(3))]
+        )
 
 
 def test_scores_are_judged_as_for_accuracy():
     with pytest.raises(UserError, match='not finite'):
-        metric().process(dict(labels=torch.zeros(1, dtype=torch.int64), indices=torch.zeros(1), groups=['fog/1']),
-                         [dict(scores=torch.tensor([0, 0, float('nan')]))])
+        metric().process(
+            dict(labels=torch.zeros(1, dtype=torch.int64), indices=torch.zeros(1), groups=['fog/1']),
+            [dict(scores=torch.tensor([0, 0, float('nan')]))],
+        )
 
 
 def test_not_one_image_is_an_error():

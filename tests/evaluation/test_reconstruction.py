@@ -1,23 +1,24 @@
 """The masked reconstruction loss on held-out photos."""
+
 import pytest
 import torch
-from tests.helpers import photo_folder, pretraining
 
 from mae_transfer.data import Photos, collate_photos
 from mae_transfer.evaluation import ReconstructionLoss
 from mae_transfer.runner import LoudRunner
+from tests.helpers import photo_folder, pretraining
 
 
 def test_it_is_the_mean_over_images_of_all_batches():
     metric = ReconstructionLoss()
-    metric.process({}, [dict(loss=1.), dict(loss=2.)])
-    metric.process({}, [dict(loss=6.)])
-    assert metric.evaluate(3) == {'reconstruction/masked_loss': pytest.approx(3.)}
+    metric.process({}, [dict(loss=1.0), dict(loss=2.0)])
+    metric.process({}, [dict(loss=6.0)])
+    assert metric.evaluate(3) == {'reconstruction/masked_loss': pytest.approx(3.0)}
 
 
 def test_images_that_fill_up_the_last_batch_do_not_count():
     metric = ReconstructionLoss()
-    metric.process({}, [dict(loss=1.), dict(loss=2.), dict(loss=600.)])
+    metric.process({}, [dict(loss=1.0), dict(loss=2.0), dict(loss=600.0)])
     assert metric.evaluate(2) == {'reconstruction/masked_loss': pytest.approx(1.5)}
 
 
@@ -27,7 +28,7 @@ def test_a_run_reports_the_models_loss_under_each_photo_s_own_mask(tmp_path):
     found = runner.val()['reconstruction/masked_loss']
     assert runner.val()['reconstruction/masked_loss'] == found  # the same masks each time
 
-    held_out = Photos(str(photos), 'val', img_size=16, hold_out=.5)
+    held_out = Photos(str(photos), 'val', img_size=16, hold_out=0.5)
     model = runner.model.eval()
     with torch.no_grad():
         losses = [model(**model.data_preprocessor(collate_photos([held_out[i]])))['loss'].item() for i in range(3)]

@@ -1,4 +1,5 @@
 """How good a tokenizer is."""
+
 from __future__ import annotations
 
 import pytest
@@ -15,14 +16,21 @@ def judged(samples: list[dict]) -> dict:
 
 
 def test_errors_are_averaged_and_tokens_counted_over_all_images():
-    found = judged([dict(error=.01, tokens=torch.tensor([[3, 3], [3, 7]])), dict(error=.03, tokens=torch.tensor([[3, 7], [7, 7]]))])
-    assert found['tokenizer/error'] == pytest.approx(.02)
+    found = judged(
+        [
+            dict(error=0.01, tokens=torch.tensor([[3, 3], [3, 7]])),
+            dict(error=0.03, tokens=torch.tensor([[3, 7], [7, 7]])),
+        ]
+    )
+    assert found['tokenizer/error'] == pytest.approx(0.02)
     assert found['tokenizer/psnr'] == pytest.approx(16.9897, abs=1e-4)
-    assert found['tokenizer/tokens_used'] == 2 and found['tokenizer/perplexity'] == pytest.approx(2.)
+    assert found['tokenizer/tokens_used'] == 2 and found['tokenizer/perplexity'] == pytest.approx(2.0)
 
 
-@pytest.mark.parametrize('tokens, used, perplexity', [([5] * 8, 1, 1.), (range(8), 8, 8.), ([0] * 6 + [1, 2], 3, 2.1)])
+@pytest.mark.parametrize(
+    'tokens, used, perplexity', [([5] * 8, 1, 1.0), (range(8), 8, 8.0), ([0] * 6 + [1, 2], 3, 2.1)]
+)
 def test_a_collapsed_codebook_shows(tokens, used, perplexity):
-    found = judged([dict(error=0., tokens=torch.tensor(list(tokens)).view(2, 4))])
+    found = judged([dict(error=0.0, tokens=torch.tensor(list(tokens)).view(2, 4))])
     assert found['tokenizer/tokens_used'] == used
-    assert found['tokenizer/perplexity'] == pytest.approx(perplexity, rel=.02)
+    assert found['tokenizer/perplexity'] == pytest.approx(perplexity, rel=0.02)

@@ -1,4 +1,5 @@
 """The temperature and the weight of the KL term of a discrete VAE in training."""
+
 from __future__ import annotations
 
 from unittest.mock import Mock
@@ -15,27 +16,29 @@ def set_by(hook: AnnealingHook, iteration: int, of: int = 100):
     return runner.model
 
 
-@pytest.mark.parametrize('iteration, temperature', [(0, 1.), (25, (1 + 1 / 16) / 2), (50, 1 / 16), (99, 1 / 16)])
+@pytest.mark.parametrize('iteration, temperature', [(0, 1.0), (25, (1 + 1 / 16) / 2), (50, 1 / 16), (99, 1 / 16)])
 def test_the_temperature_falls_by_half_a_cosine_and_stays(iteration, temperature):
-    assert set_by(AnnealingHook(share=.5), iteration).temperature == pytest.approx(temperature)
+    assert set_by(AnnealingHook(share=0.5), iteration).temperature == pytest.approx(temperature)
 
 
 def test_it_falls_slowly_at_first_and_at_last():
-    values = [set_by(AnnealingHook(share=1.), i).temperature for i in range(100)]
+    values = [set_by(AnnealingHook(share=1.0), i).temperature for i in range(100)]
     steps = [early - late for early, late in zip(values, values[1:])]
-    assert min(steps) > 0 and max(steps) == pytest.approx(max(steps[45:55])) and steps[0] < .1 * max(steps) > steps[-1]
+    assert min(steps) > 0 and max(steps) == pytest.approx(max(steps[45:55])) and steps[0] < 0.1 * max(steps) > steps[-1]
 
 
-@pytest.mark.parametrize('iteration, share', [(0, 0.), (5, .25), (20, 1.), (99, 1.)])
+@pytest.mark.parametrize('iteration, share', [(0, 0.0), (5, 0.25), (20, 1.0), (99, 1.0)])
 def test_the_kl_term_is_raised_in_a_line(iteration, share):
-    assert set_by(AnnealingHook(kl_share=.2), iteration).kl_share == pytest.approx(share)
+    assert set_by(AnnealingHook(kl_share=0.2), iteration).kl_share == pytest.approx(share)
 
 
 def test_the_kl_term_can_have_its_full_weight_at_once():
     assert set_by(AnnealingHook(kl_share=0), 0).kl_share == 1
 
 
-@pytest.mark.parametrize('settings', [dict(end=0), dict(start=.01), dict(share=0), dict(share=1.1), dict(kl_share=-.1), dict(kl_share=2)])
+@pytest.mark.parametrize(
+    'settings', [dict(end=0), dict(start=0.01), dict(share=0), dict(share=1.1), dict(kl_share=-0.1), dict(kl_share=2)]
+)
 def test_impossible_settings_are_refused(settings):
     [(name, value)] = settings.items()
     with pytest.raises(UserError, match=f'AnnealingHook takes .*{name}={value}'):

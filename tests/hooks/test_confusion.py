@@ -1,4 +1,5 @@
 """The confusion's picture and table, after a test."""
+
 import csv
 from pathlib import Path
 
@@ -21,6 +22,7 @@ CLASSES = ('ant', 'bee', 'cat', 'dog, wet')
 
 class Numbers(Dataset):
     """Images that are only their numbers."""
+
     metainfo = dict(classes=CLASSES, present=(1, 3))
 
     def __len__(self):
@@ -53,13 +55,28 @@ def registered():
 
 
 def config(work_dir: Path, **changes) -> Config:
-    return Config(dict(dict(
-        default_scope='mae_transfer', work_dir=str(work_dir), experiment_name=str(work_dir).replace('/', '_'),
-        model=dict(type='Oracle'),
-        test_dataloader=dict(batch_size=2, num_workers=0, dataset=dict(type='Numbers'), sampler=dict(type='DefaultSampler', shuffle=False),
-                             collate_fn=dict(type='mae_transfer.collate_numbers')),
-        test_cfg=dict(), test_evaluator=dict(type='Accuracy'), custom_hooks=[dict(type='ConfusionHook')],
-        visualizer=dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')])), **changes))
+    return Config(
+        dict(
+            dict(
+                default_scope='mae_transfer',
+                work_dir=str(work_dir),
+                experiment_name=str(work_dir).replace('/', '_'),
+                model=dict(type='Oracle'),
+                test_dataloader=dict(
+                    batch_size=2,
+                    num_workers=0,
+                    dataset=dict(type='Numbers'),
+                    sampler=dict(type='DefaultSampler', shuffle=False),
+                    collate_fn=dict(type='mae_transfer.collate_numbers'),
+                ),
+                test_cfg=dict(),
+                test_evaluator=dict(type='Accuracy'),
+                custom_hooks=[dict(type='ConfusionHook')],
+                visualizer=dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')]),
+            ),
+            **changes,
+        )
+    )
 
 
 def test_a_test_leaves_a_picture_and_a_table_of_the_present_classes(tmp_path, registered):
@@ -78,13 +95,16 @@ def test_a_test_leaves_a_picture_and_a_table_of_the_present_classes(tmp_path, re
 
 class Test:
     """A runner that has tested with these metrics."""
+
     __test__ = False
 
     def __init__(self, folder, **parts):
         self.log_dir, self.test_loop = folder, type('Loop', (), parts)()
 
 
-@pytest.mark.parametrize('parts', [{}, dict(evaluator=type('Evaluator', (), dict(metrics=[object()]))())], ids=['knn', 'other'])
+@pytest.mark.parametrize(
+    'parts', [{}, dict(evaluator=type('Evaluator', (), dict(metrics=[object()]))())], ids=['knn', 'other']
+)
 def test_nothing_is_written_without_accuracy(tmp_path, parts):
     ConfusionHook().after_test_epoch(Test(tmp_path, **parts), {})
     assert not list(tmp_path.iterdir())

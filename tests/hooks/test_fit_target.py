@@ -1,15 +1,16 @@
 """The PCA basis, worked out before training."""
+
 from __future__ import annotations
 
 from unittest import mock
 
 import pytest
 import torch
-from tests.helpers import photo_folder, pretraining
 from torch.testing import assert_close
 
 from mae_transfer.hooks import fit_target
 from mae_transfer.runner import LoudRunner
+from tests.helpers import photo_folder, pretraining
 
 HOOK = dict(type='FitTargetHook', batch_size=3)
 
@@ -19,9 +20,9 @@ def photos(tmp_path_factory):
     return photo_folder(tmp_path_factory.mktemp('photos'), 16)
 
 
-def runner_of(photos, work_dir, *hooks, target=dict(type='PCATarget', components=5), **changes) -> LoudRunner:
+def runner_of(photos, work_dir, *hooks, target=None, **changes) -> LoudRunner:
     cfg = pretraining(photos, work_dir, *hooks, **changes)
-    cfg.model.target = dict(target)
+    cfg.model.target = dict(target or dict(type='PCATarget', components=5))
     cfg.train_cfg.max_epochs = 1
     return LoudRunner.from_cfg(cfg)
 
@@ -46,8 +47,11 @@ def fit(photos, work_dir, rank: int = 0, world: int = 1, **changes) -> tuple[tor
     runner = runner_of(photos, work_dir, **changes)
     runner._train_loop = runner.build_train_loop(runner._train_loop)
     sums = []
-    with mock.patch.object(fit_target, 'get_rank', lambda: rank), mock.patch.object(fit_target, 'get_world_size', lambda: world), \
-            mock.patch.object(fit_target, 'all_reduce', lambda total: sums.append(total.clone())):
+    with (
+        mock.patch.object(fit_target, 'get_rank', lambda: rank),
+        mock.patch.object(fit_target, 'get_world_size', lambda: world),
+        mock.patch.object(fit_target, 'all_reduce', lambda total: sums.append(total.clone())),
+    ):
         fit_target.FitTargetHook(batch_size=3).before_train(runner)
     return sums[0], runner.model.target.basis
 
@@ -55,7 +59,7 @@ def fit(photos, work_dir, rank: int = 0, world: int = 1, **changes) -> tuple[tor
 def test_two_processes_share_the_photos(photos, tmp_path, run):
     whole, basis = fit(photos, tmp_path / 'whole')
     parts = [fit(photos, tmp_path / f'part{rank}', rank, 2)[0] for rank in range(2)]
-    assert [part[0, 0].item() for part in parts] == [64., 64.]
+    assert [part[0, 0].item() for part in parts] == [64.0, 64.0]
     assert_close(sum(parts), whole, rtol=1e-12, atol=1e-9)
     assert_close(basis, run[0].model.target.basis, rtol=0, atol=0)
 

@@ -1,4 +1,5 @@
 """The loss of the whole batch in the log. Two real processes: tests/tools/test_dist_train.py."""
+
 import pytest
 import torch
 
@@ -8,6 +9,7 @@ from mae_transfer.hooks import GlobalLossHook, global_loss
 @pytest.fixture
 def two_processes(monkeypatch):
     """The other process always has twice this one's values."""
+
     def all_reduce(values, op):
         assert op == 'mean'
         values.mul_(1.5)
@@ -17,7 +19,9 @@ def two_processes(monkeypatch):
 
 
 def test_numbers_become_the_mean_over_the_processes(two_processes):
-    outputs = dict(loss=torch.tensor(2., requires_grad=True) * 1, accuracy=torch.tensor([4.]), note='text', each=torch.ones(3))
+    outputs = dict(
+        loss=torch.tensor(2.0, requires_grad=True) * 1, accuracy=torch.tensor([4.0]), note='text', each=torch.ones(3)
+    )
     GlobalLossHook().after_train_iter(None, 0, outputs=outputs)
     assert outputs['loss'].item() == 3 and outputs['accuracy'].item() == 6
     assert outputs['note'] == 'text' and torch.equal(outputs['each'], torch.ones(3))
@@ -25,13 +29,13 @@ def test_numbers_become_the_mean_over_the_processes(two_processes):
 
 
 def test_half_precision_is_averaged_in_float32(two_processes):
-    outputs = dict(loss=torch.tensor(60000., dtype=torch.float16))
+    outputs = dict(loss=torch.tensor(60000.0, dtype=torch.float16))
     GlobalLossHook().after_train_iter(None, 0, outputs=outputs)
     assert outputs['loss'].item() == pytest.approx(90000)
 
 
 def test_one_process_keeps_its_own():
-    loss = torch.tensor(2.)
+    loss = torch.tensor(2.0)
     outputs = dict(loss=loss)
     GlobalLossHook().after_train_iter(None, 0, outputs=outputs)
     assert outputs['loss'] is loss
@@ -40,4 +44,5 @@ def test_one_process_keeps_its_own():
 def test_it_comes_before_the_hook_that_logs():
     from mmengine.hooks import RuntimeInfoHook
     from mmengine.runner.priority import get_priority
+
     assert get_priority(GlobalLossHook.priority) < get_priority(RuntimeInfoHook.priority)

@@ -1,11 +1,12 @@
 """A loss that is not finite ends the run before it reaches a checkpoint."""
+
 import pytest
 import torch
 from mmengine.hooks import Hook
-from tests.helpers import photo_folder, pretraining
 
 from mae_transfer.errors import UserError
 from mae_transfer.runner import LoudRunner
+from tests.helpers import photo_folder, pretraining
 
 
 class Poison(Hook):
@@ -25,7 +26,9 @@ def photos(tmp_path_factory):
 
 
 def run(photos, work_dir, poison=None, interval=50, **changes) -> LoudRunner:
-    runner = LoudRunner.from_cfg(pretraining(photos, work_dir, dict(type='NonFiniteLossHook', interval=interval), **changes))
+    runner = LoudRunner.from_cfg(
+        pretraining(photos, work_dir, dict(type='NonFiniteLossHook', interval=interval), **changes)
+    )
     if poison:
         runner.register_hook(poison)
     try:
@@ -47,13 +50,20 @@ def test_no_checkpoint_is_written_after_the_failure(photos, tmp_path, value):
     assert runner.iter == 4
 
 
-@pytest.mark.parametrize('poisoned, expected', [(1, []), (3, ['iter_2.pth']), (4, ['iter_2.pth']), (5, ['iter_2.pth', 'iter_4.pth'])])
+@pytest.mark.parametrize(
+    'poisoned, expected', [(1, []), (3, ['iter_2.pth']), (4, ['iter_2.pth']), (5, ['iter_2.pth', 'iter_4.pth'])]
+)
 def test_no_checkpoint_by_iterations_is_written_after_the_failure(photos, tmp_path, poisoned, expected):
     cfg = pretraining(photo_folder(tmp_path / 'photos', 10), tmp_path)
     cfg.train_dataloader.batch_size = 1  # five iterations: MMEngine sleeps two seconds where the photos start anew
-    runner = run(tmp_path / 'photos', tmp_path, Poison(poisoned), train_dataloader=cfg.train_dataloader,
-                 train_cfg=dict(type='IterBasedTrainLoop', max_iters=5, val_interval=100),
-                 default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=2, by_epoch=False)))
+    runner = run(
+        tmp_path / 'photos',
+        tmp_path,
+        Poison(poisoned),
+        train_dataloader=cfg.train_dataloader,
+        train_cfg=dict(type='IterBasedTrainLoop', max_iters=5, val_interval=100),
+        default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=2, by_epoch=False)),
+    )
     assert f'the loss of iteration {poisoned} is not finite' in runner.error
     assert saved(tmp_path) == expected
 

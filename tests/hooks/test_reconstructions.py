@@ -1,14 +1,15 @@
 """Pictures of held-out photos while an MAE learns."""
+
 from unittest import mock
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tests.helpers import photo_folder, pretraining
 
 from mae_transfer.registry import MODELS
 from mae_transfer.runner import LoudRunner
+from tests.helpers import photo_folder, pretraining
 
 SIDE, MARGIN = 16, 2
 
@@ -25,8 +26,11 @@ def train(photos, work_dir, *hooks, **changes) -> LoudRunner:
 
 
 def hook(photos, **settings) -> dict:
-    return dict(type='ReconstructionHook', dataset=dict(type='Photos', data_root=str(photos), split='val', img_size=SIDE, hold_out=.5),
-                **dict(dict(count=3, interval=2), **settings))
+    return dict(
+        type='ReconstructionHook',
+        dataset=dict(type='Photos', data_root=str(photos), split='val', img_size=SIDE, hold_out=0.5),
+        **dict(dict(count=3, interval=2), **settings),
+    )
 
 
 @pytest.fixture(scope='module')
@@ -54,10 +58,19 @@ def test_photos_and_masks_stay_the_same_while_the_model_learns(run):
 def test_iterations_can_be_counted_instead(photos, tmp_path):
     cfg = pretraining(photos, tmp_path)
     cfg.train_dataloader.batch_size = 1
-    train(photos, tmp_path, hook(photos, by_epoch=False, interval=2, count=99), train_dataloader=cfg.train_dataloader,
-          train_cfg=dict(type='IterBasedTrainLoop', max_iters=4, val_interval=100),
-          default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=100, by_epoch=False)))
-    assert sorted(path.name for path in (tmp_path / 'reconstructions').iterdir()) == ['iter_2.png', 'iter_4.png', 'last.png']
+    train(
+        photos,
+        tmp_path,
+        hook(photos, by_epoch=False, interval=2, count=99),
+        train_dataloader=cfg.train_dataloader,
+        train_cfg=dict(type='IterBasedTrainLoop', max_iters=4, val_interval=100),
+        default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=100, by_epoch=False)),
+    )
+    assert sorted(path.name for path in (tmp_path / 'reconstructions').iterdir()) == [
+        'iter_2.png',
+        'iter_4.png',
+        'last.png',
+    ]
     assert Image.open(tmp_path / 'reconstructions' / 'last.png').height == 4 * (SIDE + MARGIN) - MARGIN  # all there are
 
 
@@ -79,10 +92,13 @@ def test_a_target_without_pictures_is_said_so_once_and_none_is_drawn(photos, tmp
     cfg = pretraining(photos, tmp_path)
     encoder = dict(type='DALLEEncoder', hidden=8, group_blocks=1, vocab_size=20)
     torch.save(MODELS.build(encoder).state_dict(), tmp_path / 'encoder.pth')
-    model = dict(cfg.model, target=dict(type='TokenTarget', tokenizer=dict(encoder, checkpoint=str(tmp_path / 'encoder.pth'))))
+    model = dict(
+        cfg.model, target=dict(type='TokenTarget', tokenizer=dict(encoder, checkpoint=str(tmp_path / 'encoder.pth')))
+    )
     runner = LoudRunner.from_cfg(pretraining(photos, tmp_path / 'run', hook(photos, interval=1), model=model))
     with mock.patch.object(runner.logger, 'info', wraps=runner.logger.info) as info:
         runner.train()
     assert [call.args[0] for call in info.call_args_list if 'no reconstructions' in call.args[0]] == [
-        'no reconstructions are drawn: what TokenTarget predicts has no picture']
+        'no reconstructions are drawn: what TokenTarget predicts has no picture'
+    ]
     assert not (tmp_path / 'run' / 'reconstructions').exists()

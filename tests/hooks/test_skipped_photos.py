@@ -1,11 +1,12 @@
 """Unreadable photos are named when met, and counted at the end."""
+
 import re
 
 import pytest
-from tests.helpers import photo_folder, pretraining
 
 from mae_transfer.hooks import SkippedPhotosHook, skipped_photos
 from mae_transfer.runner import LoudRunner
+from tests.helpers import photo_folder, pretraining
 
 
 @pytest.fixture(scope='module')
@@ -39,7 +40,10 @@ def test_testing_reports_too(photos, tmp_path):
     cfg = pretraining(photos, tmp_path, dict(type='SkippedPhotosHook'))
     cfg.merge_from_dict(dict(test_dataloader=cfg.val_dataloader, test_evaluator=cfg.val_evaluator, test_cfg=dict()))
     LoudRunner.from_cfg(cfg).test()
-    assert warnings(tmp_path) == ['unreadable photo skipped: photo3.png', '1 unreadable photos were skipped: photo3.png']
+    assert warnings(tmp_path) == [
+        'unreadable photo skipped: photo3.png',
+        '1 unreadable photos were skipped: photo3.png',
+    ]
 
 
 def test_nothing_is_said_where_nothing_was_skipped(tmp_path):

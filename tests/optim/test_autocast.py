@@ -1,4 +1,5 @@
 """Mixed precision, accumulation and the loss scale."""
+
 from contextlib import contextmanager
 
 import pytest
@@ -11,7 +12,7 @@ from mae_transfer.registry import OPTIM_WRAPPERS
 from tests.helpers import small_vit
 
 
-def wrap(model: nn.Module, dtype: str = 'bfloat16', lr: float = .1, **settings) -> AutocastOptimWrapper:
+def wrap(model: nn.Module, dtype: str = 'bfloat16', lr: float = 0.1, **settings) -> AutocastOptimWrapper:
     return AutocastOptimWrapper(dtype, optimizer=torch.optim.SGD(model.parameters(), lr=lr), **settings)
 
 
@@ -36,7 +37,9 @@ def test_autocast_ends_with_the_context():
 
 def test_bfloat16_is_the_default():
     model = nn.Linear(2, 2)
-    wrapper = OPTIM_WRAPPERS.build(dict(type='AutocastOptimWrapper', optimizer=torch.optim.SGD(model.parameters(), lr=.1)))
+    wrapper = OPTIM_WRAPPERS.build(
+        dict(type='AutocastOptimWrapper', optimizer=torch.optim.SGD(model.parameters(), lr=0.1))
+    )
     assert wrapper.dtype is torch.bfloat16
 
 
@@ -45,7 +48,7 @@ def test_an_unknown_type_is_refused():
         wrap(nn.Linear(2, 2), 'bf16')
 
 
-def step(model: nn.Module, wrapper: AutocastOptimWrapper, images: torch.Tensor, factor: float = 1.) -> None:
+def step(model: nn.Module, wrapper: AutocastOptimWrapper, images: torch.Tensor, factor: float = 1.0) -> None:
     with wrapper.optim_context(model):
         loss = model(images).float().square().mean() * factor
     wrapper.update_params(loss)
@@ -62,7 +65,7 @@ def test_float32_is_plain_training():
     step(ours, wrap(ours, 'float32'), images)
     plain(images).square().mean().backward()
     for one, other in zip(ours.parameters(), plain.parameters()):
-        torch.testing.assert_close(one.detach(), other.detach() - .1 * other.grad, rtol=1e-6, atol=1e-7)
+        torch.testing.assert_close(one.detach(), other.detach() - 0.1 * other.grad, rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize('dtype, tolerance', [('float32', 1e-6), ('bfloat16', 2e-2), ('float16', 3e-3)])
@@ -76,7 +79,7 @@ def test_accumulated_halves_make_the_step_of_the_whole(dtype, tolerance):
     step(halves, wrapper, images[4:])
     step(whole, wrap(whole, 'float32'), images)
     moved = (whole.weight - before).abs().max()
-    assert moved > .01
+    assert moved > 0.01
     assert (halves.weight - whole.weight).abs().max() < tolerance * moved
 
 
@@ -108,9 +111,9 @@ def test_gradients_are_not_exchanged_before_the_last_of_an_accumulation(dtype):
 def test_clipping_acts_on_the_unscaled_gradient(dtype):
     model = linear()
     before = [parameter.clone() for parameter in model.parameters()]
-    step(model, wrap(model, dtype, lr=1., clip_grad=dict(max_norm=.01)), torch.randn(8, 4))
+    step(model, wrap(model, dtype, lr=1.0, clip_grad=dict(max_norm=0.01)), torch.randn(8, 4))
     moved = torch.cat([(one - other).flatten() for one, other in zip(model.parameters(), before)]).norm().item()
-    assert moved == pytest.approx(.01, rel=1e-3)
+    assert moved == pytest.approx(0.01, rel=1e-3)
 
 
 def test_a_float16_step_that_overflows_is_left_out_and_halves_the_scale():
@@ -146,7 +149,7 @@ def test_a_run_can_go_on_in_another_precision(saved, resumed):
 
 def test_the_state_of_a_plain_wrapper_is_taken():
     model = linear()
-    state = dict(torch.optim.SGD(model.parameters(), lr=.7).state_dict())
+    state = dict(torch.optim.SGD(model.parameters(), lr=0.7).state_dict())
     wrapper = wrap(model, 'float16')
     wrapper.load_state_dict(state)
-    assert wrapper.optimizer.param_groups[0]['lr'] == .7
+    assert wrapper.optimizer.param_groups[0]['lr'] == 0.7

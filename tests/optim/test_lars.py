@@ -1,12 +1,12 @@
 """LARS, as the linear probe's config makes it, against the official steps."""
+
 import pytest
-import torch
 from mmengine.config import Config
-from tests.official import GOLDEN, value
-from tests.tools.commands import REPOSITORY
 from torch import nn
 
 from mae_transfer.optim import LayerDecayOptimWrapperConstructor
+from tests.official import GOLDEN, value
+from tests.tools.commands import REPOSITORY
 
 
 class Lone(nn.Module):
@@ -15,10 +15,10 @@ class Lone(nn.Module):
     def __init__(self):
         super().__init__()
         self.weight = nn.Parameter(value('lars.weight', (8, 4)))
-        self.bias = nn.Parameter(value('lars.bias', (8, )))
+        self.bias = nn.Parameter(value('lars.bias', (8,)))
 
 
-@pytest.mark.parametrize('golden', GOLDEN['lars'], ids=lambda golden: f"weight decay {golden['weight_decay']}")
+@pytest.mark.parametrize('golden', GOLDEN['lars'], ids=lambda golden: f'weight decay {golden["weight_decay"]}')
 def test_steps_equal_the_official_ones(golden):
     cfg = Config.fromfile(REPOSITORY / 'configs' / 'in1k_linprobe_vitb.py').optim_wrapper
     assert cfg.optimizer.momentum == golden['momentum'] and cfg.optimizer.trust_coeff == golden['trust_coefficient']
@@ -30,7 +30,7 @@ def test_steps_equal_the_official_ones(golden):
     wrapper = LayerDecayOptimWrapperConstructor(cfg, paramwise)(model)
     for step in range(golden['steps']):
         model.weight.grad = value(f'lars.weight.grad{step}', (8, 4))
-        model.bias.grad = value(f'lars.bias.grad{step}', (8, ))
+        model.bias.grad = value(f'lars.bias.grad{step}', (8,))
         wrapper.step()
     assert model.weight[0].tolist() == pytest.approx(golden['weight_row0'], abs=1e-5)
     assert model.bias.tolist() == pytest.approx(golden['bias'], abs=1e-5)

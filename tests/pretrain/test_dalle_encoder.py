@@ -1,4 +1,5 @@
 """DALL-E's encoder: its published names and shapes, its arithmetic, its files."""
+
 from __future__ import annotations
 
 import sys
@@ -33,7 +34,11 @@ def published() -> dict[str, tuple[int, ...]]:
             shapes[f'{name}.res_path.conv_2'] = shapes[f'{name}.res_path.conv_3'] = (after // 4, after // 4, 3)
             shapes[f'{name}.res_path.conv_4'] = (after, after // 4, 1)
     shapes['blocks.output.conv'] = (8192, 2048, 1)
-    return {f'{name}.{leaf}': (*shape, shape[-1]) if leaf == 'w' else shape[:1] for name, shape in shapes.items() for leaf in 'wb'}
+    return {
+        f'{name}.{leaf}': (*shape, shape[-1]) if leaf == 'w' else shape[:1]
+        for name, shape in shapes.items()
+        for leaf in 'wb'
+    }
 
 
 def test_names_and_shapes_are_the_published_ones():
@@ -44,7 +49,7 @@ def test_names_and_shapes_are_the_published_ones():
 
 
 def test_it_costs_what_the_paper_says():
-    """"40% FLOPs of ViT-L" (MAE section 4.1): at 112 pixels, where its 14 x 14 tokens are one for each patch."""
+    """ "40% FLOPs of ViT-L" (MAE section 4.1): at 112 pixels, where its 14 x 14 tokens are one for each patch."""
     with torch.device('meta'):
         encoder, vit = DALLEEncoder(), MODELS.build(dict(type='ViT', arch='large')).to('meta')
         counts = []
@@ -52,7 +57,7 @@ def test_it_costs_what_the_paper_says():
             with FlopCounterMode(display=False) as counter:
                 forward(torch.empty(1, 3, side, side))
             counts.append(counter.get_total_flops())
-    assert round(counts[0] / counts[1], 1) == .4
+    assert round(counts[0] / counts[1], 1) == 0.4
 
 
 @pytest.mark.parametrize('size', [(16, 16), (8, 40), (112, 56)])
@@ -69,13 +74,13 @@ def test_the_arithmetic_is_the_published_one():
     encoder = DALLEEncoder(hidden=8, group_blocks=2, vocab_size=20).double()
     p = {name.removeprefix('blocks.'): value for name, value in encoder.state_dict().items()}
     for name in p:
-        p[name].add_(torch.randn(p[name].shape, generator=torch.Generator().manual_seed(len(name))) * .1)
+        p[name].add_(torch.randn(p[name].shape, generator=torch.Generator().manual_seed(len(name))) * 0.1)
 
     def conv(x, name):
         return F.conv2d(x, p[f'{name}.w'], p[f'{name}.b'], padding=p[f'{name}.w'].shape[-1] // 2)
 
     images = torch.rand(2, 3, 16, 24).double()
-    x = conv(.8 * images + .1, 'input')
+    x = conv(0.8 * images + 0.1, 'input')
     for group in (1, 2, 3, 4):
         for block in (1, 2):
             name, residual = f'group_{group}.block_{block}', x
@@ -97,13 +102,25 @@ def test_weights_come_from_files_of_tensors(tmp_path):
         assert torch.equal(encoder.logits(images), source.logits(images))
 
 
-@pytest.mark.parametrize('change, words', [
-    (lambda state: state.pop('blocks.output.conv.w'), '1 of 42 tensors are not in it, e.g. blocks.output.conv.w, 0 have no place'),
-    (lambda state: state.update(more=torch.zeros(1)), '0 of 42 tensors are not in it, 1 have no place here, e.g. more'),
-    (lambda state: state.update({'blocks.input.w': torch.zeros(16, 3, 7, 7)}),
-     r'blocks.input.w is \(16, 3, 7, 7\) there and \(8, 3, 7, 7\) here'),
-    (lambda state: state['blocks.input.b'].fill_(torch.nan), "'blocks.input.b' holds values that are not finite")],
-    ids=['missing', 'unknown', 'reshaped', 'not finite'])
+@pytest.mark.parametrize(
+    'change, words',
+    [
+        (
+            lambda state: state.pop('blocks.output.conv.w'),
+            '1 of 42 tensors are not in it, e.g. blocks.output.conv.w, 0 have no place',
+        ),
+        (
+            lambda state: state.update(more=torch.zeros(1)),
+            '0 of 42 tensors are not in it, 1 have no place here, e.g. more',
+        ),
+        (
+            lambda state: state.update({'blocks.input.w': torch.zeros(16, 3, 7, 7)}),
+            r'blocks.input.w is \(16, 3, 7, 7\) there and \(8, 3, 7, 7\) here',
+        ),
+        (lambda state: state['blocks.input.b'].fill_(torch.nan), "'blocks.input.b' holds values that are not finite"),
+    ],
+    ids=['missing', 'unknown', 'reshaped', 'not finite'],
+)
 def test_what_does_not_fit_is_refused_in_one_line(tmp_path, change, words):
     state = DALLEEncoder(**SMALL).state_dict()
     change(state)
@@ -126,13 +143,14 @@ class Ran(Exception):
 
 @pytest.fixture
 def pickled_class(monkeypatch):
-    """A module whose class says that it is ``dall_e.encoder.Encoder``, as the published file's; it cannot be built again."""
+    """A module whose class says that it is ``dall_e.encoder.Encoder``, as the published file's; it cannot be built
+    again."""
     package, module = types.ModuleType('dall_e'), types.ModuleType('dall_e.encoder')
 
     def refuse(self, *args):
         raise Ran
 
-    module.Encoder = type('Encoder', (nn.Module, ), dict(__module__='dall_e.encoder', __setstate__=refuse))
+    module.Encoder = type('Encoder', (nn.Module,), dict(__module__='dall_e.encoder', __setstate__=refuse))
     monkeypatch.setitem(sys.modules, 'dall_e', package)
     monkeypatch.setitem(sys.modules, 'dall_e.encoder', module)
     return module.Encoder
@@ -140,9 +158,12 @@ def pickled_class(monkeypatch):
 
 def as_published(encoder: DALLEEncoder, kind: type) -> nn.Module:
     """The same parameters within a pickled tree of modules, with activations among them."""
+
     def tree(module: nn.Module) -> nn.Module:
         children = [(name, tree(child)) for name, child in module.named_children()]
-        node = nn.Sequential(OrderedDict([*children, ('relu', nn.ReLU()), ('pool', nn.MaxPool2d(2)), ('same', nn.Identity())]))
+        node = nn.Sequential(
+            OrderedDict([*children, ('relu', nn.ReLU()), ('pool', nn.MaxPool2d(2)), ('same', nn.Identity())])
+        )
         for name, parameter in module.named_parameters(recurse=False):
             node.register_parameter(name, parameter)
         return node

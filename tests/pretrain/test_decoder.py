@@ -1,14 +1,15 @@
 """The decoder: mask tokens at their places, predictions in the mask's order."""
+
 import math
 
 import pytest
 import torch
-from tests.helpers import enlarge
 from torch import nn
 from torch.testing import assert_close
 
 from mae_transfer.pretrain import MAEDecoder, RandomMasking
 from mae_transfer.vit.position import sincos_table
+from tests.helpers import enlarge
 
 
 def small_decoder(**changes) -> MAEDecoder:
@@ -16,11 +17,12 @@ def small_decoder(**changes) -> MAEDecoder:
 
 
 def random_mask(batch: int = 2, grid: tuple[int, int] = (4, 4)):
-    return RandomMasking(.75)(grid, torch.rand(batch, grid[0] * grid[1]))
+    return RandomMasking(0.75)(grid, torch.rand(batch, grid[0] * grid[1]))
 
 
 def by_the_papers_words(decoder: MAEDecoder, tokens, mask):
-    """Mask tokens appended, all put back to image order, positions added, blocks, norm, prediction, class token dropped."""
+    """Mask tokens appended, all put back to image order, positions added, blocks, norm, prediction, class token
+    dropped."""
     x = decoder.embed(tokens)
     hidden = decoder.mask_token.expand(len(x), mask.masked.shape[1], -1)
     restore = torch.cat([mask.keep, mask.masked], dim=1).argsort(dim=1)
@@ -56,7 +58,7 @@ def test_the_order_of_kept_patches_does_not_matter():
 def test_masked_patches_differ_by_their_place_alone():
     decoder, mask, tokens = enlarge(small_decoder()), random_mask(1), torch.randn(1, 5, 12)
     with_places = decoder(tokens, mask, (4, 4))
-    assert (with_places[0, 0] - with_places[0, 1]).abs().max() > .01
+    assert (with_places[0, 0] - with_places[0, 1]).abs().max() > 0.01
     nn.init.zeros_(decoder.pos_embed)
     without = decoder(tokens, mask, (4, 4))
     assert_close(without, without[:, :1].expand_as(without))
@@ -90,9 +92,9 @@ def test_weights_start_like_mae_s():
     decoder = MAEDecoder(in_dim=64, grid=(2, 2), out_dim=48, embed_dim=256, depth=1, num_heads=4)
     for linear in (decoder.embed, decoder.pred, decoder.blocks[0].attn.qkv):
         bound = math.sqrt(6 / (linear.in_features + linear.out_features))
-        assert .99 * bound < linear.weight.abs().max().item() <= bound
+        assert 0.99 * bound < linear.weight.abs().max().item() <= bound
         assert linear.bias.count_nonzero() == 0
-    assert decoder.mask_token.std().item() == pytest.approx(.02, rel=.15)
+    assert decoder.mask_token.std().item() == pytest.approx(0.02, rel=0.15)
 
 
 def test_the_paper_s_decoder_is_the_default():

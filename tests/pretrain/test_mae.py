@@ -1,22 +1,24 @@
 """The MAE against the official code's numbers, and its invariants."""
+
 from __future__ import annotations
 
 import pytest
 import torch
-from tests.official import GOLDEN, noise, official_name, parameter, value
 
 from mae_transfer.errors import UserError
 from mae_transfer.pretrain import MAE
 from mae_transfer.vit import ViT
 from mae_transfer.vit.checkpoint import load_vit
+from tests.official import GOLDEN, noise, official_name, parameter, value
 
 
 def small_mae(**changes) -> MAE:
     config = dict(
         vit=dict(type='ViT', arch=dict(embed_dim=32, depth=2, num_heads=2), img_size=32, patch_size=8),
-        masking=dict(type='RandomMasking', ratio=.75),
+        masking=dict(type='RandomMasking', ratio=0.75),
         decoder=dict(type='MAEDecoder', embed_dim=24, depth=1, num_heads=2),
-        target=dict(type='NormalizedPixelTarget'))
+        target=dict(type='NormalizedPixelTarget'),
+    )
     for key, change in changes.items():
         config[key] = dict(config[key], **change) if isinstance(change, dict) else change
     return MAE(**config)
@@ -24,12 +26,21 @@ def small_mae(**changes) -> MAE:
 
 def official_mae(case: dict) -> MAE:
     model = MAE(
-        vit=dict(type='ViT', arch=dict(embed_dim=case['embed_dim'], depth=case['depth'], num_heads=case['num_heads']),
-                 img_size=case['image_size'], patch_size=case['patch_size']),
+        vit=dict(
+            type='ViT',
+            arch=dict(embed_dim=case['embed_dim'], depth=case['depth'], num_heads=case['num_heads']),
+            img_size=case['image_size'],
+            patch_size=case['patch_size'],
+        ),
         masking=dict(type='RandomMasking', ratio=case['mask_ratio']),
-        decoder=dict(type='MAEDecoder', embed_dim=case['decoder_embed_dim'], depth=case['decoder_depth'],
-                     num_heads=case['decoder_num_heads']),
-        target=dict(type='NormalizedPixelTarget' if case['normalized_pixels'] else 'PixelTarget'))
+        decoder=dict(
+            type='MAEDecoder',
+            embed_dim=case['decoder_embed_dim'],
+            depth=case['decoder_depth'],
+            num_heads=case['decoder_num_heads'],
+        ),
+        target=dict(type='NormalizedPixelTarget' if case['normalized_pixels'] else 'PixelTarget'),
+    )
     with torch.no_grad():
         for name, tensor in model.named_parameters():
             if tensor.requires_grad:
@@ -56,7 +67,11 @@ def test_equals_official_code(case):
     torch.testing.assert_close(prediction[-1, -1, -8:], torch.tensor(case['pred_last8']), rtol=1e-4, atol=1e-6)
 
     loss.backward()
-    norms = {official_name(name): tensor.grad.norm().item() for name, tensor in model.named_parameters() if tensor.requires_grad}
+    norms = {
+        official_name(name): tensor.grad.norm().item()
+        for name, tensor in model.named_parameters()
+        if tensor.requires_grad
+    }
     for name, expected in case['grad_norm'].items():
         assert norms[name] == pytest.approx(expected, rel=1e-4), name
 
@@ -89,10 +104,10 @@ def test_any_size_and_channel_count(img_size, channels):
 
 def test_an_image_is_masked_by_its_seed_alone():
     model = small_mae()
-    images, seeds = torch.randn(4, 3, 32, 32), torch.tensor([5, 6, 7, 2 ** 40 + 5])
+    images, seeds = torch.randn(4, 3, 32, 32), torch.tensor([5, 6, 7, 2**40 + 5])
     together = model.mask(images, seeds)
     for i in range(4):
-        assert torch.equal(model.mask(images[i:i + 1], seeds[i:i + 1]).keep, together.keep[i:i + 1])
+        assert torch.equal(model.mask(images[i : i + 1], seeds[i : i + 1]).keep, together.keep[i : i + 1])
     assert not torch.equal(together.keep[0], together.keep[3])
 
 
@@ -118,8 +133,11 @@ def test_reconstruction_keeps_what_was_seen(target):
 
 
 # --- what the paper varies --------------------------------------------------------------------------------------------
-VARIANTS = [dict(masking=dict(type=kind, ratio=.5)) for kind in ('BlockMasking', 'GridMasking')] + [
-    dict(encoder_mask_tokens=True), dict(loss_on='all'), dict(encoder_mask_tokens=True, loss_on='all')]
+VARIANTS = [dict(masking=dict(type=kind, ratio=0.5)) for kind in ('BlockMasking', 'GridMasking')] + [
+    dict(encoder_mask_tokens=True),
+    dict(loss_on='all'),
+    dict(encoder_mask_tokens=True, loss_on='all'),
+]
 WORDS = [' '.join(map(str, variant)) + str(i) for i, variant in enumerate(VARIANTS)]
 
 
@@ -170,7 +188,7 @@ def test_mask_tokens_start_like_the_decoder_s_and_are_there_once():
     torch.manual_seed(0)
     model = small_mae(encoder_mask_tokens=True, vit=dict(arch=dict(embed_dim=256, depth=1, num_heads=2)))
     assert model.decoder.mask_token is None and model.mask_token.shape == (1, 1, 256)
-    assert model.mask_token.std().item() == pytest.approx(.02, rel=.15)
+    assert model.mask_token.std().item() == pytest.approx(0.02, rel=0.15)
     assert small_mae().mask_token is None
 
 
@@ -183,7 +201,8 @@ def test_a_loss_on_all_patches_is_that_of_kept_and_masked_ones(target):
     assert model(images, seeds)['loss'].item() == pytest.approx((prediction - wanted).square().mean().item(), rel=1e-5)
     model.loss_on = 'masked'
     assert model(images, seeds)['loss'].item() == pytest.approx(
-        sum(sample['loss'] for sample in model(images, seeds, mode='predict')) / 2, rel=1e-5)
+        sum(sample['loss'] for sample in model(images, seeds, mode='predict')) / 2, rel=1e-5
+    )
 
 
 def test_evaluation_judges_masked_patches_whatever_the_loss_counts():
@@ -202,14 +221,17 @@ def test_the_vit_of_an_mae_with_mask_tokens_loads_like_any_other(tmp_path):
         assert torch.equal(tensor, model.vit.state_dict()[name]), name
 
 
-@pytest.mark.parametrize('changes, words', [
-    (dict(loss_on='visible'), "'masked' or 'all'; found 'visible'"),
-    (dict(vit=dict(img_size=33)), 'not divisible by patch_size 8'),
-    (dict(vit=dict(arch='gigantic')), "unknown arch 'gigantic'"),
-    (dict(masking=dict(ratio=0.)), 'strictly between 0 and 1'),
-    (dict(masking=dict(ratio=1.)), 'strictly between 0 and 1'),
-    (dict(masking=dict(ratio=.99)), 'keeps 0 of 4 x 4 patches'),
-])
+@pytest.mark.parametrize(
+    'changes, words',
+    [
+        (dict(loss_on='visible'), "'masked' or 'all'; found 'visible'"),
+        (dict(vit=dict(img_size=33)), 'not divisible by patch_size 8'),
+        (dict(vit=dict(arch='gigantic')), "unknown arch 'gigantic'"),
+        (dict(masking=dict(ratio=0.0)), 'strictly between 0 and 1'),
+        (dict(masking=dict(ratio=1.0)), 'strictly between 0 and 1'),
+        (dict(masking=dict(ratio=0.99)), 'keeps 0 of 4 x 4 patches'),
+    ],
+)
 def test_bad_settings_are_refused_in_one_line(changes, words):
     with pytest.raises(UserError, match=words) as caught:
         small_mae(**changes)

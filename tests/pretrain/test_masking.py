@@ -1,16 +1,24 @@
 """Which patches are hidden, and the noise that decides it."""
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.official import GOLDEN, noise
 
 from mae_transfer.errors import UserError
 from mae_transfer.pretrain import BlockMasking, GridMasking, Mask, RandomMasking, seeded_noise
+from tests.official import GOLDEN, noise
 
 MASKINGS = (RandomMasking, BlockMasking, GridMasking)
 
-TRAPS = [((10, 10), .8, 19), ((10, 10), .9, 9), ((20, 20), .8, 79), ((20, 20), .9, 39), ((14, 14), .75, 49), ((16, 16), .75, 64)]
+TRAPS = [
+    ((10, 10), 0.8, 19),
+    ((10, 10), 0.9, 9),
+    ((20, 20), 0.8, 79),
+    ((20, 20), 0.9, 39),
+    ((14, 14), 0.75, 49),
+    ((16, 16), 0.75, 64),
+]
 
 
 # --- every masking ----------------------------------------------------------------------------------------------------
@@ -33,7 +41,13 @@ def test_the_number_kept_follows_the_official_rounding(kind, grid, ratio, kept):
 
 @pytest.mark.parametrize('kind', MASKINGS)
 @settings(deadline=None, max_examples=200, derandomize=True)
-@given(rows=st.integers(1, 20), columns=st.integers(1, 20), ratio=st.floats(.01, .99), batch=st.integers(1, 3), seed=st.integers(0, 2 ** 60))
+@given(
+    rows=st.integers(1, 20),
+    columns=st.integers(1, 20),
+    ratio=st.floats(0.01, 0.99),
+    batch=st.integers(1, 3),
+    seed=st.integers(0, 2**60),
+)
 def test_every_image_keeps_the_truncated_share_and_each_patch_is_in_one_part(kind, rows, columns, ratio, batch, seed):
     total = rows * columns
     kept = int(total * (1 - ratio))
@@ -51,13 +65,13 @@ def test_every_image_keeps_the_truncated_share_and_each_patch_is_in_one_part(kin
 
 @pytest.mark.parametrize('kind', MASKINGS)
 def test_an_image_s_mask_does_not_depend_on_its_batch(kind):
-    together = draw(kind(.6), (9, 12), batch=5, seed=40)
+    together = draw(kind(0.6), (9, 12), batch=5, seed=40)
     for i in range(5):
-        assert torch.equal(draw(kind(.6), (9, 12), seed=40 + i).keep[0], together.keep[i])
+        assert torch.equal(draw(kind(0.6), (9, 12), seed=40 + i).keep[0], together.keep[i])
 
 
 @pytest.mark.parametrize('kind', MASKINGS)
-@pytest.mark.parametrize('ratio', [0, 1, -.1, 1.5, float('nan')])
+@pytest.mark.parametrize('ratio', [0, 1, -0.1, 1.5, float('nan')])
 def test_a_ratio_outside_zero_and_one_is_refused(kind, ratio):
     with pytest.raises(UserError, match='strictly between 0 and 1'):
         kind(ratio)
@@ -65,7 +79,7 @@ def test_a_ratio_outside_zero_and_one_is_refused(kind, ratio):
 
 # --- at random --------------------------------------------------------------------------------------------------------
 def test_the_patches_of_lowest_noise_are_kept():
-    mask = RandomMasking(.5)((2, 2), torch.tensor([[.9, .1, .8, .2], [.3, .4, .1, .2]]))
+    mask = RandomMasking(0.5)((2, 2), torch.tensor([[0.9, 0.1, 0.8, 0.2], [0.3, 0.4, 0.1, 0.2]]))
     assert mask.keep.tolist() == [[1, 3], [2, 3]]
     assert mask.masked.tolist() == [[2, 0], [0, 1]]
 
@@ -78,7 +92,7 @@ def test_given_noise_gives_the_official_mask(case):
 
 
 def test_equal_noise_is_decided_by_the_place():
-    mask = RandomMasking(.75)((20, 20), torch.zeros(1, 400))
+    mask = RandomMasking(0.75)((20, 20), torch.zeros(1, 400))
     assert torch.equal(mask.keep[0], torch.arange(100))
 
 
@@ -94,11 +108,11 @@ def jagged(hidden: torch.Tensor) -> torch.Tensor:
     return (hidden[:, 1:] != hidden[:, :-1]).sum((1, 2)) + (hidden[:, :, 1:] != hidden[:, :, :-1]).sum((1, 2))
 
 
-@pytest.mark.parametrize('ratio', [.3, .5, .75])
+@pytest.mark.parametrize('ratio', [0.3, 0.5, 0.75])
 def test_blocks_hang_together(ratio):
     """Hidden and visible meet along few edges; in random masks along many."""
     blocks, random = (jagged(pictures(kind(ratio), (14, 14), 200)).double() for kind in (BlockMasking, RandomMasking))
-    assert blocks.max() < random.min() and blocks.mean() < .5 * random.mean()
+    assert blocks.max() < random.min() and blocks.mean() < 0.5 * random.mean()
 
 
 def is_rectangle(hidden: torch.Tensor) -> bool:
@@ -108,52 +122,61 @@ def is_rectangle(hidden: torch.Tensor) -> bool:
 def test_as_many_patches_as_the_least_area_are_one_block():
     """16 patches, the first rectangle's whole area, where its rounded sides make 16 and not 15 or 18."""
     share = sum(map(is_rectangle, pictures(BlockMasking(16 / 196, least_area=16), (14, 14), 200))) / 200
-    assert share > .1
+    assert share > 0.1
     assert not any(map(is_rectangle, pictures(RandomMasking(16 / 196), (14, 14), 200)))
 
 
 def test_a_larger_least_area_makes_fewer_blocks():
-    small, large = (jagged(pictures(BlockMasking(.5, least_area=area), (14, 14), 300)).double().mean() for area in (1, 60))
-    assert large < .8 * small
+    small, large = (
+        jagged(pictures(BlockMasking(0.5, least_area=area), (14, 14), 300)).double().mean() for area in (1, 60)
+    )
+    assert large < 0.8 * small
 
 
-@pytest.mark.parametrize('area, aspect, expected', [(16, 1., {(4, 4)}), (12, .6, {(3, 4), (4, 3)}), (12, .3, {(3, 4), (4, 3), (2, 6), (6, 2)})])
+@pytest.mark.parametrize(
+    'area, aspect, expected',
+    [(16, 1.0, {(4, 4)}), (12, 0.6, {(3, 4), (4, 3)}), (12, 0.3, {(3, 4), (4, 3), (2, 6), (6, 2)})],
+)
 def test_the_aspect_bounds_the_shape_of_blocks(area, aspect, expected):
     masking = BlockMasking(1 - (196.5 - area) / 196, least_area=area, aspect=aspect)
-    shapes = {(hidden.any(1).sum().item(), hidden.any(0).sum().item()) for hidden in pictures(masking, (14, 14), 300) if is_rectangle(hidden)}
+    shapes = {
+        (hidden.any(1).sum().item(), hidden.any(0).sum().item())
+        for hidden in pictures(masking, (14, 14), 300)
+        if is_rectangle(hidden)
+    }
     assert shapes == expected
 
 
 def test_every_patch_is_hidden_by_some_block_and_shown_beside_another():
-    frequency = pictures(BlockMasking(.5), (14, 14), 2000).float().mean(0)
-    assert .05 < frequency.min() and frequency.max() < .85
+    frequency = pictures(BlockMasking(0.5), (14, 14), 2000).float().mean(0)
+    assert 0.05 < frequency.min() and frequency.max() < 0.85
     # No side is preferred: a mask and its mirror image are equally likely, but for the cut of the last rectangle.
-    assert (frequency - frequency.flip(1)).abs().max() < 5.5 * (2 * .25 / 2000) ** .5
+    assert (frequency - frequency.flip(1)).abs().max() < 5.5 * (2 * 0.25 / 2000) ** 0.5
 
 
 @pytest.mark.parametrize('settings', [dict(least_area=0), dict(aspect=0), dict(aspect=1.5)])
 def test_blocks_without_an_area_or_a_shape_are_refused(settings):
     with pytest.raises(UserError, match='at least 1 patch and an aspect above 0'):
-        BlockMasking(.5, **settings)
+        BlockMasking(0.5, **settings)
 
 
 # --- grids ------------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize('grid', [(14, 14), (16, 16), (8, 12), (2, 2), (4, 30)])
 def test_three_quarters_hidden_leave_one_of_every_four(grid):
-    hidden = pictures(GridMasking(.75), grid)[0]
-    assert not hidden[::2, ::2].any() and hidden.sum() == .75 * hidden.numel()
+    hidden = pictures(GridMasking(0.75), grid)[0]
+    assert not hidden[::2, ::2].any() and hidden.sum() == 0.75 * hidden.numel()
 
 
 def test_half_hidden_is_a_chessboard():
-    hidden = pictures(GridMasking(.5), (6, 10))[0]
+    hidden = pictures(GridMasking(0.5), (6, 10))[0]
     assert (hidden[1:] != hidden[:-1]).all() and (hidden[:, 1:] != hidden[:, :-1]).all()
 
 
 @settings(deadline=None, max_examples=50, derandomize=True)
-@given(power=st.integers(1, 4), ratio=st.floats(.05, .95))
+@given(power=st.integers(1, 4), ratio=st.floats(0.05, 0.95))
 def test_every_part_of_a_grid_is_masked_alike(power, ratio):
     """Of a square of a power of two, each quarter keeps the same number, but for one patch."""
-    side = 2 ** power
+    side = 2**power
     if not 0 < int(side * side * (1 - ratio)) < side * side:
         return
     visible = ~pictures(GridMasking(ratio), (side, side))[0]
@@ -162,8 +185,8 @@ def test_every_part_of_a_grid_is_masked_alike(power, ratio):
 
 
 def test_a_grid_is_the_same_in_every_image_and_needs_no_noise():
-    assert GridMasking(.75).noise_length((14, 14)) == 0
-    masks = pictures(GridMasking(.75), (7, 9), 3)
+    assert GridMasking(0.75).noise_length((14, 14)) == 0
+    masks = pictures(GridMasking(0.75), (7, 9), 3)
     assert torch.equal(masks[0], masks[1]) and torch.equal(masks[0], masks[2])
 
 
@@ -172,22 +195,22 @@ def test_noise_is_uniform():
     values = seeded_noise(torch.arange(1000), 196).double().flatten()
     assert 0 <= values.min() and values.max() < 1
     # 196000 values: tolerances of about four standard errors.
-    assert values.mean().item() == pytest.approx(.5, abs=4 * .2887 / 196000 ** .5)
-    assert values.var().item() == pytest.approx(1 / 12, abs=4 * .0745 / 196000 ** .5)
+    assert values.mean().item() == pytest.approx(0.5, abs=4 * 0.2887 / 196000**0.5)
+    assert values.var().item() == pytest.approx(1 / 12, abs=4 * 0.0745 / 196000**0.5)
     counts = values.mul(64).long().bincount(minlength=64).double()
     chi_square = ((counts - 196000 / 64).square() / (196000 / 64)).sum().item()
     assert 24 < chi_square < 115  # 63 degrees of freedom: outside of it once in a hundred thousand
 
 
 def test_neighbouring_patches_and_neighbouring_seeds_are_uncorrelated():
-    values = seeded_noise(torch.arange(1000), 196).double() - .5
+    values = seeded_noise(torch.arange(1000), 196).double() - 0.5
     for one, other in ((values[:, 1:], values[:, :-1]), (values[1:], values[:-1]), (values[:, 14:], values[:, :-14])):
         correlation = (one * other).mean().item() * 12
-        assert abs(correlation) < 4.5 / one.numel() ** .5
+        assert abs(correlation) < 4.5 / one.numel() ** 0.5
 
 
 def test_noise_does_not_depend_on_the_batch():
-    seeds = torch.tensor([3, 2 ** 62, 0, 17])
+    seeds = torch.tensor([3, 2**62, 0, 17])
     together = seeded_noise(seeds, 50)
     for row, seed in enumerate(seeds):
         assert torch.equal(seeded_noise(seed[None], 50)[0], together[row])
@@ -208,12 +231,12 @@ def test_the_same_seed_gives_the_same_noise_whatever_the_global_generator():
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
-@pytest.mark.parametrize('step', [1, 2 ** 31, 2 ** 32, 2 ** 33, 2 ** 61])
-@pytest.mark.parametrize('seed', [0, 1, 123456789, 2 ** 60])
+@pytest.mark.parametrize('step', [1, 2**31, 2**32, 2**33, 2**61])
+@pytest.mark.parametrize('seed', [0, 1, 123456789, 2**60])
 def test_seeds_that_differ_give_other_noise(seed, step):
     one, other = seeded_noise(torch.tensor([seed, seed + step]), 196)
-    assert (one == other).float().mean() < .03
-    assert abs(torch.corrcoef(torch.stack([one, other]))[0, 1].item()) < .35
+    assert (one == other).float().mean() < 0.03
+    assert abs(torch.corrcoef(torch.stack([one, other]))[0, 1].item()) < 0.35
 
 
 def test_ten_thousand_seeds_give_ten_thousand_noises():
@@ -223,28 +246,29 @@ def test_ten_thousand_seeds_give_ten_thousand_noises():
 
 def test_noise_is_the_documented_function_of_seed_and_place():
     """Worked out in Python's own integers: pins the function, so that checkpoints stay comparable between versions."""
+
     def mix(x):
         for _ in range(2):
-            x = ((x ^ (x >> 16)) * 0x45D9F3B) % 2 ** 32
+            x = ((x ^ (x >> 16)) * 0x45D9F3B) % 2**32
         return x ^ (x >> 16)
 
-    for seed in (0, 1, 2 ** 40 + 5, 2 ** 63 - 1):
-        key = mix(mix(seed % 2 ** 32) ^ (seed >> 32))
-        expected = [(mix((mix(key ^ mix(place + 0x1234567)) + place) % 2 ** 32) >> 8) / 2 ** 24 for place in range(20)]
+    for seed in (0, 1, 2**40 + 5, 2**63 - 1):
+        key = mix(mix(seed % 2**32) ^ (seed >> 32))
+        expected = [(mix((mix(key ^ mix(place + 0x1234567)) + place) % 2**32) >> 8) / 2**24 for place in range(20)]
         assert seeded_noise(torch.tensor([seed]), 20)[0].tolist() == expected
 
 
 def test_every_patch_is_masked_equally_often():
     batch = 4000
-    mask = RandomMasking(.75)((7, 7), seeded_noise(torch.arange(batch), 49)).as_image_order()
+    mask = RandomMasking(0.75)((7, 7), seeded_noise(torch.arange(batch), 49)).as_image_order()
     share = 1 - 12 / 49
     frequency = mask.mean(dim=0)
-    assert (frequency - share).abs().max().item() < 4.5 * (share * (1 - share) / batch) ** .5
+    assert (frequency - share).abs().max().item() < 4.5 * (share * (1 - share) / batch) ** 0.5
 
 
 def test_pairs_of_patches_are_kept_equally_often():
     batch = 4000
-    kept = 1 - RandomMasking(.75)((7, 7), seeded_noise(torch.arange(batch), 49)).as_image_order()
+    kept = 1 - RandomMasking(0.75)((7, 7), seeded_noise(torch.arange(batch), 49)).as_image_order()
     together = (kept.T @ kept / batch)[torch.triu_indices(49, 49, 1).unbind()]
     share = 12 * 11 / (49 * 48)
-    assert (together - share).abs().max().item() < 5.5 * (share * (1 - share) / batch) ** .5
+    assert (together - share).abs().max().item() < 5.5 * (share * (1 - share) / batch) ** 0.5

@@ -1,9 +1,9 @@
 """PCA coefficients as a target: the basis against a singular value decomposition of all patches."""
+
 from __future__ import annotations
 
 import pytest
 import torch
-from tests.helpers import pretraining
 from torch.testing import assert_close
 
 from mae_transfer.errors import UserError
@@ -11,6 +11,7 @@ from mae_transfer.pretrain import MAE, PCATarget
 from mae_transfer.registry import MODELS
 from mae_transfer.runner import load_whole_model
 from mae_transfer.vit.patches import flatten_patches, join_patches, take_patches
+from tests.helpers import pretraining
 
 PATCH = 4
 
@@ -18,8 +19,12 @@ PATCH = 4
 def photos(count: int = 40, size: tuple[int, int] = (16, 12)) -> torch.Tensor:
     """Images whose patches vary much more in some directions than in others."""
     generator = torch.Generator().manual_seed(3)
-    coarse = torch.randn(count, 3, size[0] // 4, size[1] // 4, generator=generator).repeat_interleave(4, 2).repeat_interleave(4, 3)
-    return coarse + .4 * torch.randn(count, 3, *size, generator=generator) * torch.linspace(.2, 1., size[1]) + .7
+    coarse = (
+        torch.randn(count, 3, size[0] // 4, size[1] // 4, generator=generator)
+        .repeat_interleave(4, 2)
+        .repeat_interleave(4, 3)
+    )
+    return coarse + 0.4 * torch.randn(count, 3, *size, generator=generator) * torch.linspace(0.2, 1.0, size[1]) + 0.7
 
 
 def fitted(images: torch.Tensor, components: int, batches: list[int] | None = None) -> tuple[PCATarget, float]:
@@ -58,7 +63,9 @@ def test_coefficients_have_the_components_variances_they_are_not_whitened(decomp
     assert decomposed[2][0] > 3 * decomposed[2][6]
 
 
-@pytest.mark.parametrize('batches', [[1] * 40, [7, 33], [13, 13, 13, 1]], ids=['one by one', 'two processes', 'in four batches'])
+@pytest.mark.parametrize(
+    'batches', [[1] * 40, [7, 33], [13, 13, 13, 1]], ids=['one by one', 'two processes', 'in four batches']
+)
 def test_however_the_photos_are_split_the_basis_is_the_same(batches):
     whole, share = fitted(photos(), 9)
     parts, share_of_parts = fitted(photos(), 9, batches)
@@ -76,8 +83,10 @@ def test_the_largest_entry_of_each_component_is_positive():
 def test_with_all_components_nothing_is_lost(channels):
     images = photos()[:, :channels]
     target, share = fitted(images, 16 * channels)
-    assert share == pytest.approx(1.)
-    assert_close(join_patches(target.to_pixels(target(images, PATCH), images, PATCH), (4, 3)), images, rtol=1e-4, atol=1e-4)
+    assert share == pytest.approx(1.0)
+    assert_close(
+        join_patches(target.to_pixels(target(images, PATCH), images, PATCH), (4, 3)), images, rtol=1e-4, atol=1e-4
+    )
 
 
 def test_with_some_components_what_is_lost_is_the_rest_of_the_variance(decomposed):
@@ -100,16 +109,24 @@ def test_target_loss_and_pixels_are_float32_under_autocast():
     target, _ = fitted(photos(), 7)
     plain, prediction = target(images, PATCH), torch.randn(2, 12, 7).bfloat16()
     with torch.autocast('cpu', torch.bfloat16):
-        found, losses, pixels = target(images, PATCH), target.loss(prediction, plain), target.to_pixels(prediction, images, PATCH)
+        found, losses, pixels = (
+            target(images, PATCH),
+            target.loss(prediction, plain),
+            target.to_pixels(prediction, images, PATCH),
+        )
     assert found.dtype == losses.dtype == pixels.dtype == torch.float32
     assert_close(found, plain, rtol=0, atol=0)
     assert_close(losses, (prediction.float() - plain).square().mean(dim=(1, 2)))
 
 
-@pytest.mark.parametrize('settings, words', [
-    (dict(components=49), 'components 49 is more than the 48 values of a patch of 4 x 4 x 3: choose 48 or fewer'),
-    (dict(components=0), 'components and max_images of 1 or more; found 0'),
-    (dict(max_images=0), 'components and max_images of 1 or more; found .* 0')])
+@pytest.mark.parametrize(
+    'settings, words',
+    [
+        (dict(components=49), 'components 49 is more than the 48 values of a patch of 4 x 4 x 3: choose 48 or fewer'),
+        (dict(components=0), 'components and max_images of 1 or more; found 0'),
+        (dict(max_images=0), 'components and max_images of 1 or more; found .* 0'),
+    ],
+)
 def test_impossible_settings_are_refused(settings, words):
     with pytest.raises(UserError, match=words):
         PCATarget(**settings).dim(PATCH, 3)
@@ -123,9 +140,14 @@ def test_a_basis_is_demanded_before_anything_is_predicted():
             use()
 
 
-@pytest.mark.parametrize('images, words', [
-    (photos(1, (4, 8)), 'needs more patches than it has components; found 2'),
-    (torch.full((9, 3, 16, 12), .5), 'found no variance in 108 patches')], ids=['few', 'flat'])
+@pytest.mark.parametrize(
+    'images, words',
+    [
+        (photos(1, (4, 8)), 'needs more patches than it has components; found 2'),
+        (torch.full((9, 3, 16, 12), 0.5), 'found no variance in 108 patches'),
+    ],
+    ids=['few', 'flat'],
+)
 def test_too_little_to_fit_to_is_refused(images, words):
     with pytest.raises(UserError, match=words):
         fitted(images, 7)

@@ -1,4 +1,5 @@
 """uint8 photos to normalised tensors, and back."""
+
 import pytest
 import torch
 
@@ -7,14 +8,18 @@ from mae_transfer.pretrain import PhotoPreprocessor
 
 
 def batch(channels: int = 3) -> dict:
-    return dict(inputs=torch.randint(0, 256, (2, channels, 4, 4), dtype=torch.uint8), seeds=torch.tensor([1, 2]), skipped=['a.jpg'])
+    return dict(
+        inputs=torch.randint(0, 256, (2, channels, 4, 4), dtype=torch.uint8),
+        seeds=torch.tensor([1, 2]),
+        skipped=['a.jpg'],
+    )
 
 
 def test_images_are_normalised_by_imagenets_mean_and_deviation():
     data = batch()
     found = PhotoPreprocessor()(data)['inputs']
     assert found.dtype == torch.float32
-    mean, std = torch.tensor([.485, .456, .406]), torch.tensor([.229, .224, .225])
+    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     expected = (data['inputs'] / 255 - mean[:, None, None]) / std[:, None, None]
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
@@ -38,13 +43,15 @@ def test_images_without_seeds_pass():
 
 @pytest.mark.parametrize('channels', [1, 3, 5])
 def test_uint8_survives_the_round_trip(channels):
-    preprocessor = PhotoPreprocessor(mean=(100., 50., 20., 3., 7.)[:channels], std=(50., 60., 70., 80., 90.)[:channels])
+    preprocessor = PhotoPreprocessor(
+        mean=(100.0, 50.0, 20.0, 3.0, 7.0)[:channels], std=(50.0, 60.0, 70.0, 80.0, 90.0)[:channels]
+    )
     data = batch(channels)
     assert torch.equal(preprocessor.to_uint8(preprocessor(data)['inputs']), data['inputs'])
 
 
 def test_what_lies_outside_is_clamped():
-    found = PhotoPreprocessor().to_uint8(torch.tensor([-9., 9.]).reshape(2, 1, 1, 1).expand(-1, 3, 2, 2))
+    found = PhotoPreprocessor().to_uint8(torch.tensor([-9.0, 9.0]).reshape(2, 1, 1, 1).expand(-1, 3, 2, 2))
     assert (found[0] == 0).all() and (found[1] == 255).all()
 
 

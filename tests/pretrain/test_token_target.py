@@ -1,11 +1,11 @@
 """Tokens as a target: grids, loss, pictures, and where the tokenizer's weights come from."""
+
 from __future__ import annotations
 
 import math
 
 import pytest
 import torch
-from tests.helpers import pretraining
 from torch.testing import assert_close
 
 from mae_transfer.errors import UserError
@@ -15,10 +15,13 @@ from mae_transfer.runner import load_whole_model
 from mae_transfer.vit import ViT
 from mae_transfer.vit.checkpoint import load_vit
 from mae_transfer.vit.patches import join_patches
+from tests.helpers import pretraining
 
 SIZES = dict(vocab_size=24, width=16, code_dim=8, num_blocks=1)
 DALLE = dict(type='DALLEEncoder', hidden=8, group_blocks=1, vocab_size=20)
-MEAN, STD = (torch.tensor(values).view(3, 1, 1) / 255 for values in ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)))
+MEAN, STD = (
+    torch.tensor(values).view(3, 1, 1) / 255 for values in ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+)
 
 
 def target_of(stride: int = 8, **changes) -> TokenTarget:
@@ -64,7 +67,9 @@ def test_where_a_patch_is_as_large_as_the_stride_tokens_are_those_of_the_photo_i
 
 def test_larger_patches_have_the_tokens_of_a_smaller_photo():
     target, images = target_of(), photos().repeat_interleave(2, 2).repeat_interleave(2, 3)
-    small = torch.nn.functional.interpolate(images * STD + MEAN, size=(32, 48), mode='bicubic', antialias=True).clamp(0, 1)
+    small = torch.nn.functional.interpolate(images * STD + MEAN, size=(32, 48), mode='bicubic', antialias=True).clamp(
+        0, 1
+    )
     assert torch.equal(target(images, 16), target.tokenizer.tokens(small).flatten(1))
 
 
@@ -109,14 +114,16 @@ def test_pixels_are_the_decoders_picture_of_the_whole_grid(patch):
     decoded = target.tokenizer.decode(tokens.view(2, *grid))
     if patch == 8:
         assert_close(picture, (decoded - MEAN) / STD)
-    assert_close(picture.mean(dim=(2, 3)), ((decoded - MEAN) / STD).mean(dim=(2, 3)), rtol=0, atol=.02)
+    assert_close(picture.mean(dim=(2, 3)), ((decoded - MEAN) / STD).mean(dim=(2, 3)), rtol=0, atol=0.02)
 
 
 def test_pixels_of_some_patches_stand_among_the_true_tokens_of_the_others():
     target, images, index = target_of(), photos(), torch.tensor([[5, 0, 23], [1, 2, 3]])
     guess = (target(images, 8, index) + 1) % 24
     whole = target(images, 8).scatter(1, index, guess)
-    expected = target.to_pixels(one_hot(whole), images, 8).gather(1, index[..., None, None, None].expand(-1, -1, 3, 8, 8))
+    expected = target.to_pixels(one_hot(whole), images, 8).gather(
+        1, index[..., None, None, None].expand(-1, -1, 3, 8, 8)
+    )
     assert_close(target.to_pixels(one_hot(guess), images, 8, index), expected)
 
 
@@ -127,11 +134,17 @@ def test_an_encoder_alone_has_no_pixels():
         target.to_pixels(torch.zeros(2, 24, 20), photos(), 8)
 
 
-@pytest.mark.parametrize('build, words', [
-    (lambda: target_of(channels=1), 'has 3 means and 3 deviations for a tokenizer of 1 channels'),
-    (lambda: target_of().dim(8, 1), 'takes images of 3 channels; the ViT has in_channels=1'),
-    (lambda: TokenTarget(dict(type='DVAE', **SIZES))(photos(), 8),
-     'the tokenizer has random weights: give model.target.tokenizer.checkpoint a file or work_dir')])
+@pytest.mark.parametrize(
+    'build, words',
+    [
+        (lambda: target_of(channels=1), 'has 3 means and 3 deviations for a tokenizer of 1 channels'),
+        (lambda: target_of().dim(8, 1), 'takes images of 3 channels; the ViT has in_channels=1'),
+        (
+            lambda: TokenTarget(dict(type='DVAE', **SIZES))(photos(), 8),
+            'the tokenizer has random weights: give model.target.tokenizer.checkpoint a file or work_dir',
+        ),
+    ],
+)
 def test_what_cannot_work_is_refused(build, words):
     with pytest.raises(UserError, match=words) as caught:
         build()
@@ -151,7 +164,9 @@ def tokenizer(tmp_path_factory) -> DVAE:
 
 def mae_with(tmp_path, **settings):
     config = dict(type='DVAE', stride=4, **SIZES)
-    return MODELS.build(dict(pretraining(tmp_path, tmp_path).model, target=dict(type='TokenTarget', tokenizer=dict(config, **settings))))
+    return MODELS.build(
+        dict(pretraining(tmp_path, tmp_path).model, target=dict(type='TokenTarget', tokenizer=dict(config, **settings)))
+    )
 
 
 def test_a_work_dir_is_loaded_when_training_begins_and_stays_as_it_is(tmp_path, tokenizer):
@@ -164,14 +179,26 @@ def test_a_work_dir_is_loaded_when_training_begins_and_stays_as_it_is(tmp_path, 
     assert not any(parameter.requires_grad for parameter in model.target.parameters())
     images = photos(16, 16)
     model(images, torch.arange(2))['loss'].backward()
-    assert all(torch.equal(value, tokenizer.state_dict()[name]) for name, value in model.target.tokenizer.state_dict().items())
+    assert all(
+        torch.equal(value, tokenizer.state_dict()[name]) for name, value in model.target.tokenizer.state_dict().items()
+    )
     assert torch.equal(model.target(images, 4), tokenizer.tokens((images * STD + MEAN).clamp(0, 1)).flatten(1))
 
 
-@pytest.mark.parametrize('settings, words', [
-    (dict(vocab_size=12), r'is of another DVAE: \S+ is \(24, .*\) there and \(12, .*\) here'),
-    (dict(num_blocks=2), 'is no DVAE of these sizes: [0-9]+ of .* tensors are not in it, e.g. .*, [0-9]+ have no place here, e.g. '),
-    (dict(checkpoint='nowhere'), "tokenizer.checkpoint: no checkpoint file or work_dir 'nowhere': train one with tools/train.py")])
+@pytest.mark.parametrize(
+    'settings, words',
+    [
+        (dict(vocab_size=12), r'is of another DVAE: \S+ is \(24, .*\) there and \(12, .*\) here'),
+        (
+            dict(num_blocks=2),
+            'is no DVAE of these sizes: [0-9]+ of .* tensors are not in it, e.g. .*, [0-9]+ have no place here, e.g. ',
+        ),
+        (
+            dict(checkpoint='nowhere'),
+            "tokenizer.checkpoint: no checkpoint file or work_dir 'nowhere': train one with tools/train.py",
+        ),
+    ],
+)
 def test_another_tokenizer_is_refused_in_one_line(tmp_path, tokenizer, settings, words):
     model = mae_with(tmp_path, **dict(dict(checkpoint=str(tokenizer.work_dir)), **settings))
     with pytest.raises(UserError, match=words) as caught:
@@ -193,7 +220,8 @@ def test_a_checkpoint_of_the_mae_has_the_tokenizer_and_its_vit_can_be_loaded_alo
     report = load_vit(vit, tmp_path / 'mae.pth')
     assert not report.missing and set(report.loaded) == set(vit.state_dict())
     assert {name for name in report.unexpected if not name.startswith('decoder.')} == {
-        f'target.tokenizer.{name}' for name in tokenizer.state_dict()}
+        f'target.tokenizer.{name}' for name in tokenizer.state_dict()
+    }
 
 
 def test_weights_of_a_model_without_this_tokenizer_do_not_make_it_ready(tmp_path):
@@ -204,7 +232,9 @@ def test_weights_of_a_model_without_this_tokenizer_do_not_make_it_ready(tmp_path
 
 
 def test_a_vit_loads_beside_dalles_encoder(tmp_path):
-    model = MODELS.build(dict(pretraining(tmp_path, tmp_path).model, target=dict(type='TokenTarget', tokenizer=dict(DALLE))))
+    model = MODELS.build(
+        dict(pretraining(tmp_path, tmp_path).model, target=dict(type='TokenTarget', tokenizer=dict(DALLE)))
+    )
     vit = ViT(arch=dict(embed_dim=16, depth=1, num_heads=2), img_size=16, patch_size=4)
     assert not load_vit(vit, model.state_dict()).missing
     assert torch.equal(vit.state_dict()['blocks.0.attn.qkv.weight'], model.vit.state_dict()['blocks.0.attn.qkv.weight'])

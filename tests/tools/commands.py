@@ -1,4 +1,5 @@
 """The tools on tiny photos: called in this process, or run as a user runs them."""
+
 from __future__ import annotations
 
 import contextlib
@@ -16,10 +17,10 @@ from unittest import mock
 import numpy as np
 import torch
 from PIL import Image
-from tests.helpers import forget_instances
 
 import mae_transfer
 from mae_transfer.vit.checkpoint import find_checkpoint, read_checkpoint
+from tests.helpers import forget_instances
 
 REPOSITORY = Path(mae_transfer.__file__).parents[1]
 CONFIG = REPOSITORY / 'configs' / 'mae_pretrain_vitl.py'
@@ -28,6 +29,7 @@ ARCH = "{'embed_dim':32,'depth':2,'num_heads':2}"
 
 class Ended(NamedTuple):
     """How a tool ended."""
+
     code: int
     out: str
     err: str
@@ -51,18 +53,33 @@ def imagenet_layout(folder: Path) -> Path:
 
 
 def small(data_root: Path, batch: int = 8, epochs: int = 1, **changes) -> list[str]:
-    """Options that make a pre-training config's run small: three steps of eight images an epoch, ``batch`` at once a process.
+    """Options that make a pre-training config's run small: three steps of eight images an epoch, ``batch`` at once a
+    process.
 
     Changes name settings with ``__`` in place of the dots.
     """
     settings = dict(
-        data_root=data_root, total_batch_size=8, base_lr=.1,
-        model__vit__arch=ARCH, model__vit__img_size=32, model__vit__patch_size=8,
-        model__decoder__embed_dim=16, model__decoder__depth=1, model__decoder__num_heads=2,
-        train_dataloader__batch_size=batch, train_dataloader__dataset__img_size=32, val_dataloader__dataset__img_size=32,
-        test_dataloader__dataset__img_size=32, val_dataloader__batch_size=4, test_dataloader__batch_size=4,
-        train_cfg__max_epochs=epochs, param_scheduler__0__warmup=.5,
-        param_scheduler__0__end=epochs, default_hooks__checkpoint__interval=1, default_hooks__logger__interval=1)
+        data_root=data_root,
+        total_batch_size=8,
+        base_lr=0.1,
+        model__vit__arch=ARCH,
+        model__vit__img_size=32,
+        model__vit__patch_size=8,
+        model__decoder__embed_dim=16,
+        model__decoder__depth=1,
+        model__decoder__num_heads=2,
+        train_dataloader__batch_size=batch,
+        train_dataloader__dataset__img_size=32,
+        val_dataloader__dataset__img_size=32,
+        test_dataloader__dataset__img_size=32,
+        val_dataloader__batch_size=4,
+        test_dataloader__batch_size=4,
+        train_cfg__max_epochs=epochs,
+        param_scheduler__0__warmup=0.5,
+        param_scheduler__0__end=epochs,
+        default_hooks__checkpoint__interval=1,
+        default_hooks__logger__interval=1,
+    )
     for loader in ('train', 'val', 'test'):
         settings.update({f'{loader}_dataloader__num_workers': 0, f'{loader}_dataloader__persistent_workers': False})
     return ['--cfg-options', *(f'{name.replace("__", ".")}={value}' for name, value in {**settings, **changes}.items())]
@@ -74,12 +91,17 @@ def call(tool: str, *arguments) -> Ended:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     forget_instances()  # a tool's process has none yet
-    # What takes half of a small run's time and changes nothing but looks: the list of versions, the laying out of the config.
+    # What takes half of a small run's time and changes nothing but looks: the list of versions, the laying out of the
+    # config.
     out, err, code = io.StringIO(), io.StringIO(), 0
-    with mock.patch.object(sys, 'argv', [f'{tool}.py', *map(str, arguments)]), mock.patch.dict(os.environ), \
-            mock.patch('mmengine.runner.runner.collect_env', dict), \
-            mock.patch('yapf.yapflib.yapf_api.FormatCode', lambda text, **style: (text, True)), \
-            contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    with (
+        mock.patch.object(sys, 'argv', [f'{tool}.py', *map(str, arguments)]),
+        mock.patch.dict(os.environ),
+        mock.patch('mmengine.runner.runner.collect_env', dict),
+        mock.patch('yapf.yapflib.yapf_api.FormatCode', lambda text, **style: (text, True)),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
         try:
             module.launch.run_main(module.main)
         except SystemExit as end:
@@ -95,8 +117,13 @@ def run(script: str, *arguments) -> Ended:
         free.bind(('127.0.0.1', 0))
         port = free.getsockname()[1]
     environment = dict(os.environ, OMP_NUM_THREADS='1', PORT=str(port), PYTHON=sys.executable)
-    ended = subprocess.run([str(REPOSITORY / 'tools' / script), *map(str, arguments)], env=environment, capture_output=True,
-                           text=True, timeout=300)
+    ended = subprocess.run(
+        [str(REPOSITORY / 'tools' / script), *map(str, arguments)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     return Ended(ended.returncode, ended.stdout, ended.stderr)
 
 

@@ -1,4 +1,5 @@
 """Tools that start tools, all within one process: each that is started would import everything again."""
+
 from __future__ import annotations
 
 import importlib
@@ -12,8 +13,8 @@ def start_tools_here(monkeypatch) -> SimpleNamespace:
     """Have tools/readings.py call the tools that it would start.
 
     Returns:
-        ``runs``: pairs of tool and folder (its last two parts), as they are started; ``cut_off``: part of the folder of a training that
-        is to be killed after its first epoch.
+        ``runs``: pairs of tool and folder (its last two parts), as they are started; ``cut_off``: part of the folder of
+        a training that is to be killed after its first epoch.
     """
     state = SimpleNamespace(cut_off=None, runs=[])
 

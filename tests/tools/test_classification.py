@@ -1,4 +1,5 @@
 """The tools on every reading by classification: train, judge, on one process and on two; what is refused."""
+
 from __future__ import annotations
 
 import json
@@ -12,14 +13,16 @@ import timm
 import torch
 from mmengine.config import Config
 from PIL import Image
-from tests.tools.commands import ARCH, REPOSITORY, call, checkpoint, error_line, largest_difference, run, small, train
 
 from mae_transfer.registry import MODELS
 from mae_transfer.vit.checkpoint import read_checkpoint
+from tests.tools.commands import ARCH, REPOSITORY, call, checkpoint, error_line, largest_difference, run, small, train
 
 CONFIGS = REPOSITORY / 'configs'
 FINETUNE, LINPROBE, PARTIAL, SCRATCH, KNN, FASTPROBE = (
-    CONFIGS / f'in1k_{name}.py' for name in ('finetune_vitb', 'linprobe_vitb', 'partial_vitl', 'scratch_vitb', 'knn_vitb', 'fastprobe_vitb'))
+    CONFIGS / f'in1k_{name}.py'
+    for name in ('finetune_vitb', 'linprobe_vitb', 'partial_vitl', 'scratch_vitb', 'knn_vitb', 'fastprobe_vitb')
+)
 CLASSES = dict(blue=(40, 60, 200), green=(60, 180, 50), red=(200, 50, 40))
 
 
@@ -29,7 +32,9 @@ def write_classes(folder, counts: dict[str, int], seed: int) -> None:
     for name, count in counts.items():
         (folder / name).mkdir(parents=True)
         for i in range(count):
-            pixels = np.clip(np.array(CLASSES.get(name, (99, 99, 99))) + rng.normal(0, 40, (40, 40, 3)), 0, 255).astype(np.uint8)
+            pixels = np.clip(np.array(CLASSES.get(name, (99, 99, 99))) + rng.normal(0, 40, (40, 40, 3)), 0, 255).astype(
+                np.uint8
+            )
             Image.fromarray(pixels).save(folder / name / f'{i}.png')
 
 
@@ -45,10 +50,22 @@ def data(tmp_path_factory):
 def options(data, batch: int = 8, epochs: int = 1, **changes) -> list[str]:
     """Options that make a classification config's run small: three steps of eight images an epoch."""
     settings = dict(
-        data_root=data, total_batch_size=8, base_lr=.1, pretrained='none', model__num_classes=3, model__vit__arch=ARCH,
-        model__vit__img_size=32, model__vit__patch_size=8, train_dataloader__batch_size=batch, train_cfg__max_epochs=epochs,
-        param_scheduler__0__warmup=.5, param_scheduler__0__end=epochs, default_hooks__checkpoint__interval=1,
-        default_hooks__logger__interval=1, optim_wrapper__dtype='float32')
+        data_root=data,
+        total_batch_size=8,
+        base_lr=0.1,
+        pretrained='none',
+        model__num_classes=3,
+        model__vit__arch=ARCH,
+        model__vit__img_size=32,
+        model__vit__patch_size=8,
+        train_dataloader__batch_size=batch,
+        train_cfg__max_epochs=epochs,
+        param_scheduler__0__warmup=0.5,
+        param_scheduler__0__end=epochs,
+        default_hooks__checkpoint__interval=1,
+        default_hooks__logger__interval=1,
+        optim_wrapper__dtype='float32',
+    )
     for loader in ('train', 'val', 'test'):
         settings.update({f'{loader}_dataloader__num_workers': 0, f'{loader}_dataloader__persistent_workers': False})
     settings.update(val_dataloader__batch_size=4, test_dataloader__batch_size=4)
@@ -57,19 +74,34 @@ def options(data, batch: int = 8, epochs: int = 1, **changes) -> list[str]:
 
 def reading(data, **changes) -> list[str]:
     """The same for k-NN and the fast probe."""
-    return _list({**dict(
-        data_root=data, model__vit__arch=ARCH, model__vit__img_size=32, model__vit__patch_size=8, test_dataloader__num_workers=0,
-        test_dataloader__batch_size=4, test_cfg__train_dataloader__num_workers=0, test_cfg__train_dataloader__batch_size=5,
-        test_cfg__dtype='float32'), **changes})
+    return _list(
+        {
+            **dict(
+                data_root=data,
+                model__vit__arch=ARCH,
+                model__vit__img_size=32,
+                model__vit__patch_size=8,
+                test_dataloader__num_workers=0,
+                test_dataloader__batch_size=4,
+                test_cfg__train_dataloader__num_workers=0,
+                test_cfg__train_dataloader__batch_size=5,
+                test_cfg__dtype='float32',
+            ),
+            **changes,
+        }
+    )
 
 
 def _list(settings: dict) -> list[str]:
-    return ['--cfg-options', *(f'{name.replace("__", ".")}={value}' for name, value in settings.items() if value is not None)]
+    return [
+        '--cfg-options',
+        *(f'{name.replace("__", ".")}={value}' for name, value in settings.items() if value is not None),
+    ]
 
 
 def metrics(work_dir) -> dict[str, float]:
     """What a test wrote, in full precision."""
-    (file, ) = work_dir.glob('*/*.json')
+    (file,) = work_dir.glob('*/*.json')
     return json.loads(file.read_text())
 
 
@@ -77,7 +109,12 @@ def metrics(work_dir) -> dict[str, float]:
 def tuned(tmp_path_factory, data):
     """work_dir of a fine-tuning of four epochs."""
     folder = tmp_path_factory.mktemp('tuned')
-    ended = train(FINETUNE, '--work-dir', folder, *options(data, epochs=4, train_cfg__val_interval=4, model__data_preprocessor__mixup=None))
+    ended = train(
+        FINETUNE,
+        '--work-dir',
+        folder,
+        *options(data, epochs=4, train_cfg__val_interval=4, model__data_preprocessor__mixup=None),
+    )
     assert 'batch 8 = 8 images x 1 process x 1 accumulated' in ended.out
     return folder
 
@@ -92,9 +129,18 @@ def pretrained(tmp_path_factory, data):
 
 # Training
 
-@pytest.mark.parametrize('config, changes', [
-    (FINETUNE, {}), (PARTIAL, dict(model__tuned_blocks=.5)), (PARTIAL, dict(model__tuned_blocks=1)), (LINPROBE, {}), (SCRATCH, {})],
-    ids=['fine-tuning', 'half a block', 'one block', 'linear probe', 'scratch'])
+
+@pytest.mark.parametrize(
+    'config, changes',
+    [
+        (FINETUNE, {}),
+        (PARTIAL, dict(model__tuned_blocks=0.5)),
+        (PARTIAL, dict(model__tuned_blocks=1)),
+        (LINPROBE, {}),
+        (SCRATCH, {}),
+    ],
+    ids=['fine-tuning', 'half a block', 'one block', 'linear probe', 'scratch'],
+)
 def test_every_protocol_trains_saves_and_is_judged_alike(config, changes, data, tmp_path):
     made_small = options(data, **changes)
     ended = train(config, '--work-dir', tmp_path / 'run', *made_small)
@@ -111,23 +157,29 @@ def test_fine_tuning_starts_from_a_work_dir_of_pretraining_and_says_so(pretraine
 
 
 def test_half_a_block_changes_the_last_mlp_and_the_head_alone(pretrained, data, tmp_path):
-    train(PARTIAL, '--work-dir', tmp_path, *options(data, pretrained=pretrained, model__tuned_blocks=.5))
+    train(PARTIAL, '--work-dir', tmp_path, *options(data, pretrained=pretrained, model__tuned_blocks=0.5))
     before, after = checkpoint(pretrained)['state_dict'], checkpoint(tmp_path)['state_dict']
     changed = {name for name in after if name.startswith('vit.') and not torch.equal(after[name], before[name])}
-    assert changed == {f'vit.blocks.1.{name}' for name in (
-        'norm2.weight', 'norm2.bias', 'mlp.fc1.weight', 'mlp.fc1.bias', 'mlp.fc2.weight', 'mlp.fc2.bias')}
+    assert changed == {
+        f'vit.blocks.1.{name}'
+        for name in ('norm2.weight', 'norm2.bias', 'mlp.fc1.weight', 'mlp.fc1.bias', 'mlp.fc2.weight', 'mlp.fc2.bias')
+    }
 
 
 def test_the_moving_average_is_what_is_saved_and_judged(data, tmp_path):
-    train(SCRATCH, '--work-dir', tmp_path, *options(data, custom_hooks__4__momentum=.5))
+    train(SCRATCH, '--work-dir', tmp_path, *options(data, custom_hooks__4__momentum=0.5))
     saved = checkpoint(tmp_path)
-    last = {name.removeprefix('module.'): value for name, value in saved['ema_state_dict'].items() if name.startswith('module.')}
+    last = {
+        name.removeprefix('module.'): value
+        for name, value in saved['ema_state_dict'].items()
+        if name.startswith('module.')
+    }
     assert largest_difference(saved['state_dict'], last) > 1e-4
 
 
 def test_the_last_batch_of_a_training_is_the_same_on_two_processes(data, tmp_path):
     """The same global batches: without mixing and erasing, which each process does its own way, the same weights."""
-    plain = dict(model__data_preprocessor="{'type':'LabelledPreprocessor'}", model__vit__drop_path_rate=0.)
+    plain = dict(model__data_preprocessor="{'type':'LabelledPreprocessor'}", model__vit__drop_path_rate=0.0)
     train(FINETUNE, '--work-dir', tmp_path / 'one', *options(data, 8, **plain))
     ended = run('dist_train.sh', FINETUNE, 2, '--work-dir', tmp_path / 'two', *options(data, 4, **plain))
     assert ended.code == 0, ended.err
@@ -137,10 +189,14 @@ def test_the_last_batch_of_a_training_is_the_same_on_two_processes(data, tmp_pat
     assert largest_difference(one, two) < 1e-5
 
 
-@pytest.mark.parametrize('config', [FINETUNE, SCRATCH, LINPROBE], ids=['fine-tuning', 'with a moving average', 'linear probe'])
+@pytest.mark.parametrize(
+    'config', [FINETUNE, SCRATCH, LINPROBE], ids=['fine-tuning', 'with a moving average', 'linear probe']
+)
 def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(config, data, tmp_path):
     # Mixing and stochastic depth draw from the process's generator, which no checkpoint holds.
-    whole = options(data, epochs=3, model__data_preprocessor="{'type':'LabelledPreprocessor'}", model__vit__drop_path_rate=0.)
+    whole = options(
+        data, epochs=3, model__data_preprocessor="{'type':'LabelledPreprocessor'}", model__vit__drop_path_rate=0.0
+    )
     train(config, '--work-dir', tmp_path / 'whole', *whole)
     train(config, '--work-dir', tmp_path / 'stopped', *whole, 'train_cfg.max_epochs=2')
     train(config, '--work-dir', tmp_path / 'stopped', '--resume', *whole)
@@ -149,7 +205,7 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(config, data, tmp_
 
 def test_two_processes_of_a_linear_probe_judge_by_the_same_running_statistics(data, tmp_path):
     """Each has its own while it trains; what is validated must be what is saved."""
-    ended = run('dist_train.sh', LINPROBE, 2, '--work-dir', tmp_path / 'run', *options(data, 4, base_lr=10.))
+    ended = run('dist_train.sh', LINPROBE, 2, '--work-dir', tmp_path / 'run', *options(data, 4, base_lr=10.0))
     assert ended.code == 0, ended.err
     validated = re.search(r'Epoch\(val\) .*accuracy/top1: ([\d.]+)', ended.out)
     again = call('test', LINPROBE, tmp_path / 'run', '--work-dir', tmp_path / 'test', *options(data))
@@ -160,6 +216,7 @@ def test_two_processes_of_a_linear_probe_judge_by_the_same_running_statistics(da
 
 
 # Judging
+
 
 def test_the_classes_of_colours_are_learnt(tuned, data, tmp_path):
     ended = call('test', FINETUNE, tuned, '--work-dir', tmp_path, '--per-class', *options(data))
@@ -175,24 +232,37 @@ def test_two_processes_have_the_accuracy_of_one_on_seven_images(tuned, data, tmp
     ended = run('dist_test.sh', FINETUNE, tuned / 'epoch_3.pth', 2, '--work-dir', tmp_path / 'two', *options(data))
     assert ended.code == 0, ended.err
     one, two = metrics(tmp_path / 'one'), metrics(tmp_path / 'two')
-    print(f"\ntop-1 of 7 images: one process {one['accuracy/top1']:.6f}, two {two['accuracy/top1']:.6f}")
+    print(f'\ntop-1 of 7 images: one process {one["accuracy/top1"]:.6f}, two {two["accuracy/top1"]:.6f}')
     assert {name: value for name, value in two.items() if 'accuracy' in name} == {
-        name: value for name, value in one.items() if 'accuracy' in name}
+        name: value for name, value in one.items() if 'accuracy' in name
+    }
     tables = [next((tmp_path / name).glob('*/confusion.csv')).read_text() for name in ('one', 'two')]
     assert tables[0] == tables[1] and sum(map(int, re.findall(r'\d+', tables[0]))) == 7
 
 
-@pytest.mark.parametrize('config, changes, names', [
-    (KNN, dict(test_cfg__ks='[3,10]'), ['knn/top1_k3', 'knn/top5_k10']),
-    (FASTPROBE, dict(test_cfg__epochs=5, test_cfg__batch_size=8), ['probe/top1', 'probe/lr', 'probe/held_out_top1'])],
-    ids=['k-NN', 'fast probe'])
-def test_protocols_without_training_judge_a_pretraining_on_two_processes_as_on_one(config, changes, names, pretrained, data, tmp_path):
+@pytest.mark.parametrize(
+    'config, changes, names',
+    [
+        (KNN, dict(test_cfg__ks='[3,10]'), ['knn/top1_k3', 'knn/top5_k10']),
+        (
+            FASTPROBE,
+            dict(test_cfg__epochs=5, test_cfg__batch_size=8),
+            ['probe/top1', 'probe/lr', 'probe/held_out_top1'],
+        ),
+    ],
+    ids=['k-NN', 'fast probe'],
+)
+def test_protocols_without_training_judge_a_pretraining_on_two_processes_as_on_one(
+    config, changes, names, pretrained, data, tmp_path
+):
     one = call('test', config, pretrained, '--work-dir', tmp_path / 'one', *reading(data, **changes))
     assert one.code == 0, one.err
     assert re.search(r'ViT: loaded \d+ of \d+ weights from .*epoch_2.pth', one.out)
     two = run('dist_test.sh', config, pretrained, 2, '--work-dir', tmp_path / 'two', *reading(data, **changes))
     assert two.code == 0, two.err
-    found, expected = ({key: value for key, value in metrics(tmp_path / name).items() if '/' in key} for name in ('two', 'one'))
+    found, expected = (
+        {key: value for key, value in metrics(tmp_path / name).items() if '/' in key} for name in ('two', 'one')
+    )
     assert found == pytest.approx(expected) and set(names) <= set(found)
 
 
@@ -219,13 +289,28 @@ def test_a_fine_tuned_file_of_the_official_code_is_judged_like_our_own(config, t
 
 def test_a_fine_tuned_classifier_is_converted_with_its_head(tuned, tmp_path):
     tool = REPOSITORY / 'tools' / 'convert_checkpoint.py'
-    subprocess.run([sys.executable, tool, tuned, tmp_path / 'timm.safetensors', '--to', 'timm'], check=True, capture_output=True)
-    model = timm.create_model('vit_base_patch16_224', num_classes=3, global_pool='avg', img_size=32, patch_size=8, embed_dim=32, depth=2,
-                              num_heads=2)
+    subprocess.run(
+        [sys.executable, tool, tuned, tmp_path / 'timm.safetensors', '--to', 'timm'], check=True, capture_output=True
+    )
+    model = timm.create_model(
+        'vit_base_patch16_224',
+        num_classes=3,
+        global_pool='avg',
+        img_size=32,
+        patch_size=8,
+        embed_dim=32,
+        depth=2,
+        num_heads=2,
+    )
     model.load_state_dict(read_checkpoint(tmp_path / 'timm.safetensors'))
     cfg = Config.fromfile(FINETUNE)
-    ours = MODELS.build(dict(cfg.model, num_classes=3, vit=dict(
-        cfg.model.vit, arch=dict(embed_dim=32, depth=2, num_heads=2), img_size=32, patch_size=8)))
+    ours = MODELS.build(
+        dict(
+            cfg.model,
+            num_classes=3,
+            vit=dict(cfg.model.vit, arch=dict(embed_dim=32, depth=2, num_heads=2), img_size=32, patch_size=8),
+        )
+    )
     ours.load_state_dict(checkpoint(tuned)['state_dict'])
     images = torch.randn(2, 3, 32, 32)
     assert torch.allclose(model.eval()(images), ours.eval()(images, mode='tensor'), atol=1e-5)
@@ -246,21 +331,38 @@ def imagenet_model(tmp_path_factory):
     cfg = Config.fromfile(FINETUNE)
     torch.manual_seed(0)
     vit = dict(cfg.model.vit, arch=dict(embed_dim=32, depth=2, num_heads=2), img_size=32, patch_size=8)
-    model = MODELS.build(dict(cfg.model, vit=vit, head_std=1.))
+    model = MODELS.build(dict(cfg.model, vit=vit, head_std=1.0))
     folder = tmp_path_factory.mktemp('imagenet')
     torch.save(dict(state_dict=model.state_dict()), folder / 'model.pth')
     return str(folder / 'model.pth')
 
 
 def shift_options() -> list[str]:
-    return _list(dict(model__vit__arch=ARCH, model__vit__img_size=32, model__vit__patch_size=8, test_dataloader__num_workers=0,
-                      test_dataloader__persistent_workers=False, test_dataloader__batch_size=4))
+    return _list(
+        dict(
+            model__vit__arch=ARCH,
+            model__vit__img_size=32,
+            model__vit__patch_size=8,
+            test_dataloader__num_workers=0,
+            test_dataloader__persistent_workers=False,
+            test_dataloader__batch_size=4,
+        )
+    )
 
 
 @pytest.mark.parametrize('name', ['imagenet-a', 'imagenet-r', 'imagenet-sketch', 'imagenet-v2'])
 def test_a_shifted_set_of_some_classes_is_judged_among_these(name, imagenet_model, tmp_path):
     folder = shifted(tmp_path / 'set')
-    ended = call('test', FINETUNE, imagenet_model, '--work-dir', tmp_path / 'run', '--shift', f'{name}={folder}', *shift_options())
+    ended = call(
+        'test',
+        FINETUNE,
+        imagenet_model,
+        '--work-dir',
+        tmp_path / 'run',
+        '--shift',
+        f'{name}={folder}',
+        *shift_options(),
+    )
     assert ended.code == 0, ended.err
     # Among three classes one of six images is right by chance; among a thousand none would be.
     assert metrics(tmp_path / 'run')['accuracy/top1'] > 0
@@ -270,16 +372,26 @@ def test_corrupted_images_are_judged_by_their_mean_error(imagenet_model, tmp_pat
     for corruption in ('fog', 'snow'):
         for severity in range(1, 6):
             shifted(tmp_path / 'c' / corruption / str(severity), WNIDS[:1])
-    ended = call('test', FINETUNE, imagenet_model, '--work-dir', tmp_path / 'run', '--shift', f'imagenet-c={tmp_path / "c"}',
-                 *shift_options(), "test_dataloader.dataset.corruptions=['fog','snow']")
+    ended = call(
+        'test',
+        FINETUNE,
+        imagenet_model,
+        '--work-dir',
+        tmp_path / 'run',
+        '--shift',
+        f'imagenet-c={tmp_path / "c"}',
+        *shift_options(),
+        "test_dataloader.dataset.corruptions=['fog','snow']",
+    )
     assert ended.code == 0, ended.err
     found = metrics(tmp_path / 'run')
     errors = {name: found[f'imagenet_c/error_{name}'] for name in ('fog', 'snow')}
-    alexnet = dict(fog=.819324, snow=.866816)
+    alexnet = dict(fog=0.819324, snow=0.866816)
     assert found['imagenet_c/mce_of_2'] == pytest.approx(sum(errors[name] / alexnet[name] for name in errors) / 2)
 
 
 # What is refused
+
 
 def refused(data, *arguments, **changes) -> str:
     return error_line(call('train', FINETUNE, *arguments, *options(data, **changes)))
@@ -288,17 +400,24 @@ def refused(data, *arguments, **changes) -> str:
 def test_other_classes_in_val_than_in_train(tmp_path, data):
     write_classes(tmp_path / 'train', dict(blue=8, green=8, red=8), 0)
     write_classes(tmp_path / 'val', dict(blue=3, green=2, yellow=2), 1)
-    assert refused(tmp_path) == ('error: the classes of train (3) and val (3) differ: 1 only in train (red) and 1 only in val (yellow)')
+    assert refused(tmp_path) == (
+        'error: the classes of train (3) and val (3) differ: 1 only in train (red) and 1 only in val (yellow)'
+    )
 
 
 def test_another_number_of_classes_than_the_model_s(data):
-    assert refused(data, model__num_classes=1000) == ('error: the data has 3 classes, the model has num_classes=1000: choose --cfg-options '
-                                                      'model.num_classes=3')
+    assert refused(data, model__num_classes=1000) == (
+        'error: the data has 3 classes, the model has num_classes=1000: choose --cfg-options model.num_classes=3'
+    )
 
 
 def test_labels_out_of_range(data, tmp_path):
     (tmp_path / 'list.txt').write_text('train/blue/0.png 0\ntrain/red/0.png 3\n')
-    line = refused(data, train_dataloader__dataset__ann_file=tmp_path / 'list.txt', train_dataloader__dataset__classes="['a','b','c']")
+    line = refused(
+        data,
+        train_dataloader__dataset__ann_file=tmp_path / 'list.txt',
+        train_dataloader__dataset__classes="['a','b','c']",
+    )
     assert line.endswith('list.txt, line 2: label 3 is out of range: 3 classes have the labels 0 to 2')
 
 
@@ -308,16 +427,30 @@ def test_fewer_images_than_neighbours(data, pretrained, tmp_path):
 
 
 def test_a_checkpoint_for_other_classes(tuned, data, tmp_path):
-    ended = train(FINETUNE, '--work-dir', tmp_path / 'run', *options(
-        data, pretrained=official(tuned, tmp_path, **{'head.weight': torch.zeros(7, 32), 'head.bias': torch.zeros(7)})))
+    ended = train(
+        FINETUNE,
+        '--work-dir',
+        tmp_path / 'run',
+        *options(
+            data,
+            pretrained=official(tuned, tmp_path, **{'head.weight': torch.zeros(7, 32), 'head.bias': torch.zeros(7)}),
+        ),
+    )
     assert "head starts from random weights: the checkpoint's is for 7 classes, the model has 3" in ended.out
-    line = error_line(call('test', FINETUNE, tmp_path / 'official.pth', '--work-dir', tmp_path / 'test', *options(data)))
-    assert line.endswith("the checkpoint's is for 7 classes, the model has 3; choose a fine-tuned checkpoint for this config")
+    line = error_line(
+        call('test', FINETUNE, tmp_path / 'official.pth', '--work-dir', tmp_path / 'test', *options(data))
+    )
+    assert line.endswith(
+        "the checkpoint's is for 7 classes, the model has 3; choose a fine-tuned checkpoint for this config"
+    )
 
 
 def test_an_odd_batch_to_mix(data):
     line = refused(data, batch=3, total_batch_size=3)
-    assert line == 'error: mixup and cutmix pair the images of a batch: choose an even train_dataloader.batch_size; found 3'
+    assert (
+        line
+        == 'error: mixup and cutmix pair the images of a batch: choose an even train_dataloader.batch_size; found 3'
+    )
 
 
 def test_an_unreadable_image_to_judge(tuned, tmp_path, data):
@@ -327,8 +460,14 @@ def test_an_unreadable_image_to_judge(tuned, tmp_path, data):
     assert line.endswith('val/red/0.png cannot be read as an image: an evaluation leaves no image out; restore it')
 
 
-@pytest.mark.parametrize('shift, words', [
-    ('imagenet-z=x', 'give SET=FOLDER with one of imagenet-a'), ('imagenet-a', 'give SET=FOLDER'), ('imagenet-a=x', 'model.num_classes=1000; found 3')])
+@pytest.mark.parametrize(
+    'shift, words',
+    [
+        ('imagenet-z=x', 'give SET=FOLDER with one of imagenet-a'),
+        ('imagenet-a', 'give SET=FOLDER'),
+        ('imagenet-a=x', 'model.num_classes=1000; found 3'),
+    ],
+)
 def test_a_shift_that_cannot_be(shift, words, tuned, data, tmp_path):
     assert words in error_line(call('test', FINETUNE, tuned, '--work-dir', tmp_path, '--shift', shift, *options(data)))
 

@@ -1,4 +1,5 @@
 """tools/convert_checkpoint.py, as it is run."""
+
 from __future__ import annotations
 
 import os
@@ -9,12 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.pretrain.test_mae import small_mae
-from tests.vit.test_checkpoint import randomize, small_vit, unchanged
 
 import mae_transfer
 from mae_transfer.vit.checkpoint import load_vit, read_checkpoint, read_weights
 from mae_transfer.vit.layouts import LAYOUTS, from_canonical
+from tests.pretrain.test_mae import small_mae
+from tests.vit.test_checkpoint import randomize, small_vit, unchanged
 
 REPOSITORY = Path(mae_transfer.__file__).parents[1]
 sys.path.insert(0, str(REPOSITORY / 'tools'))
@@ -61,7 +62,9 @@ def test_converts_to_every_layout_and_back(layout, suffix, official, tmp_path, m
         found, expected = read_weights(back), read_weights(source)
         for part in ('encoder', 'decoder'):
             assert set(getattr(found, part)) == set(getattr(expected, part))
-            assert all(torch.equal(value, getattr(expected, part)[name]) for name, value in getattr(found, part).items())
+            assert all(
+                torch.equal(value, getattr(expected, part)[name]) for name, value in getattr(found, part).items()
+            )
     assert not list(tmp_path.rglob('*.part'))
 
 
@@ -84,7 +87,9 @@ def test_heads_go_along_where_there_is_a_place(tmp_path, monkeypatch, capsys):
     state = dict(randomize(small_vit(final_norm=False)).state_dict())
     state |= {'fc_norm.weight': torch.ones(32), 'head.weight': torch.ones(3, 32)}
     torch.save(dict(model=state), tmp_path / 'fine-tuned.pth')
-    convert(tmp_path / 'fine-tuned.pth', tmp_path / 'mmpretrain.safetensors', '--to', 'mmpretrain', monkeypatch=monkeypatch)
+    convert(
+        tmp_path / 'fine-tuned.pth', tmp_path / 'mmpretrain.safetensors', '--to', 'mmpretrain', monkeypatch=monkeypatch
+    )
     assert {'backbone.ln2.weight', 'head.layers.head.weight'} < set(load_file(tmp_path / 'mmpretrain.safetensors'))
     convert(tmp_path / 'fine-tuned.pth', tmp_path / 'hf.safetensors', '--to', 'hf', monkeypatch=monkeypatch)
     assert 'dropped (1): fc_norm.weight' in capsys.readouterr().out
@@ -100,11 +105,14 @@ def test_does_not_overwrite_unless_told(official, tmp_path, monkeypatch, capsys)
     assert read_weights(target).layout == 'timm'
 
 
-@pytest.mark.parametrize(('state', 'message'), [
-    ({'conv1.weight': torch.ones(1)}, 'no ViT in the weights'),
-    ({'patch_embed.proj.weight': torch.ones(2, 3, 4, 4)}, 'no block of a ViT'),
-    ({'epoch': 3}, 'no ViT in the weights'),
-])
+@pytest.mark.parametrize(
+    ('state', 'message'),
+    [
+        ({'conv1.weight': torch.ones(1)}, 'no ViT in the weights'),
+        ({'patch_embed.proj.weight': torch.ones(2, 3, 4, 4)}, 'no block of a ViT'),
+        ({'epoch': 3}, 'no ViT in the weights'),
+    ],
+)
 def test_nothing_to_convert_is_one_line(state, message, tmp_path, monkeypatch, capsys):
     torch.save(state, tmp_path / 'other.pth')
     assert convert(tmp_path / 'other.pth', tmp_path / 'there.pth', '--to', 'timm', monkeypatch=monkeypatch) != 0
@@ -120,9 +128,17 @@ def test_other_suffix_is_refused(official, tmp_path, monkeypatch, capsys):
 
 def test_as_a_command(official, tmp_path):
     environment = dict(os.environ, PYTHONPATH=str(REPOSITORY), OMP_NUM_THREADS='1')
-    good = subprocess.run([*TOOL, str(official[1]), str(tmp_path / 'there.safetensors'), '--to', 'hf'], env=environment,
-                          capture_output=True, text=True)
+    good = subprocess.run(
+        [*TOOL, str(official[1]), str(tmp_path / 'there.safetensors'), '--to', 'hf'],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
     assert good.returncode == 0 and 'converted to hf' in good.stdout
-    bad = subprocess.run([*TOOL, str(tmp_path / 'none.pth'), str(tmp_path / 'more.pth'), '--to', 'hf'], env=environment,
-                         capture_output=True, text=True)
+    bad = subprocess.run(
+        [*TOOL, str(tmp_path / 'none.pth'), str(tmp_path / 'more.pth'), '--to', 'hf'],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
     assert bad.returncode != 0 and 'no checkpoint file' in bad.stderr and 'Traceback' not in bad.stderr

@@ -1,8 +1,10 @@
 """tools/dist_train.sh on two CPU processes. The table of losses: pytest tests/tools/test_dist_train.py -s"""
+
 from __future__ import annotations
 
 import pytest
 import torch
+
 from tests.tools.commands import CONFIG, checkpoint, imagenet_layout, largest_difference, losses, run, small, train
 
 EPOCHS = 3
@@ -41,8 +43,8 @@ def accumulated(tmp_path_factory, photos):
 
 
 def without_key_bias(work_dir):
-    """Weights of a run. The biases of the keys are left out: attention does not depend on them, so their gradients are rounding
-    errors, which Adam blows up to full steps."""
+    """Weights of a run. The biases of the keys are left out: attention does not depend on them, so their gradients are
+    rounding errors, which Adam blows up to full steps."""
     state = checkpoint(work_dir)['state_dict']
     for name, value in state.items():
         if name.endswith('qkv.bias'):
@@ -70,7 +72,10 @@ def test_two_processes_end_with_the_weights_of_one(one, two):
 def test_accumulation_takes_the_steps_of_the_whole_batch(one, accumulated):
     parts = torch.tensor(losses(accumulated)).reshape(-1, 2).mean(1)
     difference = largest_difference(without_key_bias(one), without_key_bias(accumulated))
-    print(f'\naccumulated: largest difference of losses {(parts - torch.tensor(losses(one))).abs().max():.1e}, of weights {difference:.1e}')
+    print(
+        f'\naccumulated: largest difference of losses {(parts - torch.tensor(losses(one))).abs().max():.1e}, of '
+        f'weights {difference:.1e}'
+    )
     assert parts.tolist() == pytest.approx(losses(one), abs=1e-5, rel=0)
     assert difference < 1e-5
 

@@ -1,8 +1,10 @@
 """tools/reconstruct.py: pictures of what an MAE makes of photos."""
+
 from __future__ import annotations
 
 import pytest
 from PIL import Image
+
 from tests.tools.commands import CONFIG, call, imagenet_layout, small, train
 
 
@@ -38,5 +40,15 @@ def test_draws_all_there_are_where_more_are_asked_for(photos, trained, tmp_path)
 
 
 def test_draws_other_photos(photos, trained, tmp_path):
-    ended = call('reconstruct', CONFIG, trained, tmp_path / 'other.png', '--photos', photos / 'train', '--count', 100, *small(photos))
+    ended = call(
+        'reconstruct',
+        CONFIG,
+        trained,
+        tmp_path / 'other.png',
+        '--photos',
+        photos / 'train',
+        '--count',
+        100,
+        *small(photos),
+    )
     assert ended.code == 0 and '24 photos drawn' in ended.out

@@ -1,4 +1,5 @@
 """tools/test.py and tools/train.py on UperNet: several scales, pictures, and what is refused."""
+
 from __future__ import annotations
 
 import re
@@ -8,12 +9,12 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
-from tests.configs.dense import draw
-from tests.tools.commands import REPOSITORY, call
 
 from mae_transfer import launch
 from mae_transfer.compat.distributed import adapt_to_cpu
 from mae_transfer.dense.test_time import AveragedViews
+from tests.configs.dense import draw
+from tests.tools.commands import REPOSITORY, call
 
 CONFIG = REPOSITORY / 'configs' / 'ade20k_upernet_vitb.py'
 
@@ -27,10 +28,19 @@ def options(tmp_path_factory):
             draw(root / 'images' / split / f'{i}.jpg', height, width)
             draw(root / 'annotations' / split / f'{i}.png', height, width, channels=1, high=151)
     settings = {
-        'data_root': root, 'pretrained': 'none', 'model.backbone.arch': "{'embed_dim': 32, 'depth': 4, 'num_heads': 2}",
-        'model.backbone.out_indices': '(0,1,2,3)', 'model.backbone.img_size': 64, 'model.neck.embed_dim': 32,
-        'model.decode_head.in_channels': '[32,32,32,32]', 'model.decode_head.channels': 16, 'model.auxiliary_head.in_channels': 32,
-        'model.test_cfg.crop_size': '(64,64)', 'model.test_cfg.stride': '(43,43)', 'test_dataloader.dataset.pipeline.1.scale': '(256,64)'}
+        'data_root': root,
+        'pretrained': 'none',
+        'model.backbone.arch': "{'embed_dim': 32, 'depth': 4, 'num_heads': 2}",
+        'model.backbone.out_indices': '(0,1,2,3)',
+        'model.backbone.img_size': 64,
+        'model.neck.embed_dim': 32,
+        'model.decode_head.in_channels': '[32,32,32,32]',
+        'model.decode_head.channels': 16,
+        'model.auxiliary_head.in_channels': 32,
+        'model.test_cfg.crop_size': '(64,64)',
+        'model.test_cfg.stride': '(43,43)',
+        'test_dataloader.dataset.pipeline.1.scale': '(256,64)',
+    }
     for loader in ('train', 'val', 'test'):
         settings.update({f'{loader}_dataloader.num_workers': 0, f'{loader}_dataloader.persistent_workers': False})
     return [f'{key}={value}' for key, value in settings.items()]
@@ -61,13 +71,24 @@ def test_several_scales_and_pictures(options, checkpoint, tmp_path):
     seen = []
 
     def watched(model, data):
-        seen.append([tuple(image.shape[1:]) for image, in data['inputs']])
+        seen.append([tuple(image.shape[1:]) for (image,) in data['inputs']])
         return test_step(model, data)
 
     test_step = AveragedViews.test_step
     with mock.patch.object(AveragedViews, 'test_step', watched):
-        ended = call('test', CONFIG, checkpoint, '--tta', '--show-dir', tmp_path / 'drawn', '--work-dir', tmp_path / 'run',
-                     '--cfg-options', *options, 'tta.scales=(1.,1.5)')
+        ended = call(
+            'test',
+            CONFIG,
+            checkpoint,
+            '--tta',
+            '--show-dir',
+            tmp_path / 'drawn',
+            '--work-dir',
+            tmp_path / 'run',
+            '--cfg-options',
+            *options,
+            'tta.scales=(1.,1.5)',
+        )
     assert set(metrics(ended)) == {'mIoU', 'mAcc', 'aAcc'}
     assert seen[0] == [(64, 91)] * 2 + [(96, 137)] * 2 and [len(views) for views in seen] == [4, 4, 4]
     assert len(list((tmp_path / 'drawn').rglob('*.png'))) == 3
@@ -84,14 +105,28 @@ def test_one_scale_unmirrored_is_the_plain_test(options, checkpoint, tmp_path):
 def test_a_config_of_one_scale_is_refused(config, checkpoint, tmp_path):
     with mock.patch('mae_transfer.checks.check_data'):
         ended = call('test', REPOSITORY / 'configs' / f'{config}.py', checkpoint, '--tta', '--work-dir', tmp_path)
-    assert ended.code == 2 and ended.err.strip().splitlines()[-1].startswith('error: --tta needs a config with tta=dict')
+    assert ended.code == 2 and ended.err.strip().splitlines()[-1].startswith(
+        'error: --tta needs a config with tta=dict'
+    )
 
 
-@pytest.mark.parametrize('tool, option, words', [
-    ('train', 'train_dataloader.batch_size=1', 'normalises a map pooled to 1 x 1 by BN, which needs two images'),
-    ('train', 'model.test_cfg.stride=(99,99)', "model.test_cfg.mode='slide' needs"),
-    ('test', 'model.test_cfg.mode=hole', "model.test_cfg.mode is 'slide' or 'whole'; found 'hole'"),
-])
+@pytest.mark.parametrize(
+    'tool, option, words',
+    [
+        ('train', 'train_dataloader.batch_size=1', 'normalises a map pooled to 1 x 1 by BN, which needs two images'),
+        ('train', 'model.test_cfg.stride=(99,99)', "model.test_cfg.mode='slide' needs"),
+        ('test', 'model.test_cfg.mode=hole', "model.test_cfg.mode is 'slide' or 'whole'; found 'hole'"),
+    ],
+)
 def test_what_cannot_work_is_refused(tool, option, words, options, checkpoint, tmp_path):
-    ended = call(tool, CONFIG, *([checkpoint] if tool == 'test' else []), '--work-dir', tmp_path, '--cfg-options', *options, option)
+    ended = call(
+        tool,
+        CONFIG,
+        *([checkpoint] if tool == 'test' else []),
+        '--work-dir',
+        tmp_path,
+        '--cfg-options',
+        *options,
+        option,
+    )
     assert ended.code == 2 and words in ended.err and len(ended.err.strip().splitlines()) == 1

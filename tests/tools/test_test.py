@@ -1,4 +1,5 @@
 """tools/test.py and tools/dist_test.sh on a pre-training checkpoint."""
+
 from __future__ import annotations
 
 import json
@@ -7,11 +8,11 @@ import math
 import pytest
 import torch
 from mmengine.config import Config
-from tests.tools.commands import CONFIG, call, checkpoint, imagenet_layout, run, small, train
 
 from mae_transfer import launch
 from mae_transfer.data import Photos, collate_photos
 from mae_transfer.registry import MODELS
+from tests.tools.commands import CONFIG, call, checkpoint, imagenet_layout, run, small, train
 
 
 @pytest.fixture(scope='module')
@@ -29,7 +30,7 @@ def trained(tmp_path_factory, photos):
 
 def measured(work_dir) -> float:
     """The loss that a test wrote, in full precision."""
-    (file, ) = work_dir.glob('*/*.json')
+    (file,) = work_dir.glob('*/*.json')
     return json.loads(file.read_text())['reconstruction/masked_loss']
 
 
@@ -77,9 +78,12 @@ def test_a_validation_logs_the_model_of_its_epoch_alone(photos, tmp_path):
     run_dir, test_dir = tmp_path / 'run', tmp_path / 'test'
     options = small(photos, 8, 3)
     train(CONFIG, '--amp', 'off', '--work-dir', run_dir, *options, 'train_cfg.val_interval=1')
-    log, = run_dir.glob('*/vis_data/scalars.json')
-    validations = [entry['reconstruction/masked_loss'] for entry in map(json.loads, log.read_text().splitlines())
-                   if 'reconstruction/masked_loss' in entry]
+    (log,) = run_dir.glob('*/vis_data/scalars.json')
+    validations = [
+        entry['reconstruction/masked_loss']
+        for entry in map(json.loads, log.read_text().splitlines())
+        if 'reconstruction/masked_loss' in entry
+    ]
     assert len(validations) == 3 and abs(validations[0] - validations[2]) > 1e-3
     assert call('test', CONFIG, run_dir, '--work-dir', test_dir, *options).code == 0
     assert validations[2] == pytest.approx(measured(test_dir), abs=1e-6)

@@ -1,4 +1,5 @@
 """tools/train.py: options, resuming, precision, photos that cannot be read."""
+
 from __future__ import annotations
 
 import shutil
@@ -6,12 +7,23 @@ import shutil
 import pytest
 import torch
 from mmengine.config import Config
-from tests.tools.commands import (
-    ARCH, CONFIG, REPOSITORY, call, checkpoint, imagenet_layout, largest_difference, losses, small, train, write_photos)
 
 from mae_transfer import launch
 from mae_transfer.errors import UserError
 from mae_transfer.pretrain.mae import MAE
+from tests.tools.commands import (
+    ARCH,
+    CONFIG,
+    REPOSITORY,
+    call,
+    checkpoint,
+    imagenet_layout,
+    largest_difference,
+    losses,
+    small,
+    train,
+    write_photos,
+)
 
 
 @pytest.fixture(scope='module')
@@ -23,7 +35,9 @@ def photos(tmp_path_factory):
 def whole(tmp_path_factory, photos):
     """work_dir of a run of three epochs, and what it printed."""
     folder = tmp_path_factory.mktemp('whole')
-    return folder, train(CONFIG, '--work-dir', folder, *small(photos, epochs=3, default_hooks__checkpoint__max_keep_ckpts=3)).out
+    return folder, train(
+        CONFIG, '--work-dir', folder, *small(photos, epochs=3, default_hooks__checkpoint__max_keep_ckpts=3)
+    ).out
 
 
 @pytest.fixture
@@ -42,22 +56,26 @@ def interrupted(whole, tmp_path):
 def test_the_batch_plan_is_printed_and_logged(whole):
     line = 'batch 8 = 8 images x 1 process x 1 accumulated; learning rate 0.003125 = 0.1 x 8 / 256'
     assert whole[1].count(line) == 1
-    (log, ) = whole[0].glob('*/*.log')
+    (log,) = whole[0].glob('*/*.log')
     assert line in log.read_text()
 
 
-@pytest.mark.parametrize('batch, total, line', [
-    (2, 8, 'batch 8 = 2 images x 1 process x 4 accumulated; learning rate 0.003125 = 0.1 x 8 / 256'),
-    (4, 'None', 'batch 4 = 4 images x 1 process x 1 accumulated; learning rate 0.001563 = 0.1 x 4 / 256')])
+@pytest.mark.parametrize(
+    'batch, total, line',
+    [
+        (2, 8, 'batch 8 = 2 images x 1 process x 4 accumulated; learning rate 0.003125 = 0.1 x 8 / 256'),
+        (4, 'None', 'batch 4 = 4 images x 1 process x 1 accumulated; learning rate 0.001563 = 0.1 x 4 / 256'),
+    ],
+)
 def test_accumulation_and_rate_follow_the_total_batch(photos, tmp_path, batch, total, line):
     assert line in train(CONFIG, '--work-dir', tmp_path, *small(photos, batch, total_batch_size=total)).out
     groups = checkpoint(tmp_path)['optimizer']['param_groups']
-    assert {group['initial_lr'] for group in groups} == {.1 * (8 if total == 8 else 4) / 256}
+    assert {group['initial_lr'] for group in groups} == {0.1 * (8 if total == 8 else 4) / 256}
 
 
 def test_the_run_starts_from_rate_zero_and_ends_near_it(whole):
     rates = checkpoint(whole[0])['message_hub']['log_scalars']['train/lr'].data[0]
-    assert rates[0] == 0 and max(rates) > .9 * .003125 and rates[-1] < .1 * .003125
+    assert rates[0] == 0 and max(rates) > 0.9 * 0.003125 and rates[-1] < 0.1 * 0.003125
 
 
 def test_reconstructions_are_drawn(whole):
@@ -106,7 +124,7 @@ def test_resuming_wants_the_whole_model(whole, photos, tmp_path):
 @pytest.mark.parametrize('name', ['epoch_2.pth', ''], ids=['file', 'work_dir'])
 def test_load_from_starts_anew_from_given_weights(whole, photos, tmp_path, name):
     source = whole[0] / name
-    ended = train(CONFIG, '--work-dir', tmp_path, '--load-from', source, *small(photos, base_lr=0.))
+    ended = train(CONFIG, '--work-dir', tmp_path, '--load-from', source, *small(photos, base_lr=0.0))
     assert 'Epoch(train) [1][1/3]' in ended.out and len(losses(tmp_path)) == 3
     expected = torch.load(whole[0] / (name or 'epoch_3.pth'), weights_only=False)['state_dict']
     assert largest_difference(checkpoint(tmp_path)['state_dict'], expected) == 0
@@ -123,9 +141,16 @@ def test_load_from_names_what_it_does_not_load(whole, photos, tmp_path):
 # Precision
 
 
-@pytest.mark.parametrize('option, dtype', [
-    ([], torch.bfloat16), (['--amp', 'bf16'], torch.bfloat16), (['--amp', 'fp16'], torch.float16), (['--amp', 'off'], None)],
-    ids=['default', 'bf16', 'fp16', 'off'])
+@pytest.mark.parametrize(
+    'option, dtype',
+    [
+        ([], torch.bfloat16),
+        (['--amp', 'bf16'], torch.bfloat16),
+        (['--amp', 'fp16'], torch.float16),
+        (['--amp', 'off'], None),
+    ],
+    ids=['default', 'bf16', 'fp16', 'off'],
+)
 def test_the_model_runs_in_the_precision_asked_for(photos, tmp_path, monkeypatch, option, dtype):
     seen, predict = set(), MAE.predict
 
@@ -145,7 +170,7 @@ def test_the_model_runs_in_the_precision_asked_for(photos, tmp_path, monkeypatch
 def test_an_unreadable_photo_is_skipped_named_and_counted(tmp_path):
     photos = imagenet_layout(tmp_path / 'photos')
     whole = (photos / 'train' / '003.jpg').read_bytes()
-    (photos / 'train' / '003.jpg').write_bytes(whole[:len(whole) // 2])
+    (photos / 'train' / '003.jpg').write_bytes(whole[: len(whole) // 2])
     (photos / 'train' / '004.jpg').write_text('no image')
     out = train(CONFIG, '--work-dir', tmp_path / 'run', *small(photos, epochs=2)).out
     assert len(losses(tmp_path / 'run')) == 6
@@ -191,10 +216,14 @@ def test_data_root_leads_the_annotation_files_of_coco():
 
 def test_a_string_that_merely_begins_alike_stays():
     cfg = Config(dict(data_root='data/coco', other='data/coco2', below='data/coco/train'))
-    assert launch.change_setting(cfg, 'data_root=x').to_dict() == dict(data_root='x', other='data/coco2', below='x/train')
+    assert launch.change_setting(cfg, 'data_root=x').to_dict() == dict(
+        data_root='x', other='data/coco2', below='x/train'
+    )
 
 
-@pytest.mark.parametrize('before', [[], ["model.vit.arch={'embed_dim':8,'depth':1,'num_heads':1,'mlp_ratio':2}"]], ids=['name', 'dict'])
+@pytest.mark.parametrize(
+    'before', [[], ["model.vit.arch={'embed_dim':8,'depth':1,'num_heads':1,'mlp_ratio':2}"]], ids=['name', 'dict']
+)
 def test_a_dictionary_replaces_what_was_there(before):
     assert changed(*before, f'model.vit.arch={ARCH}').model.vit.arch == dict(embed_dim=32, depth=2, num_heads=2)
 
@@ -204,32 +233,47 @@ def test_a_dictionary_replaces_an_item_of_a_list():
     assert cfg.custom_hooks[1] == dict(type='NonFiniteLossHook', interval=7) and len(cfg.custom_hooks) == 5
 
 
-@pytest.mark.parametrize('option, find, value', [
-    ('model.vit.arch=tiny', lambda cfg: cfg.model.vit.arch, 'tiny'),
-    ('train_cfg.max_epochs=3', lambda cfg: cfg.train_cfg.max_epochs, 3),
-    ('total_batch_size=None', lambda cfg: cfg.total_batch_size, None),
-    ('optim_wrapper.optimizer.betas=(.9,.99)', lambda cfg: cfg.optim_wrapper.optimizer.betas, (.9, .99)),
-    ('model.vit.img_size=[32,48]', lambda cfg: cfg.model.vit.img_size, [32, 48]),
-    ('model.vit.grad_checkpoint=True', lambda cfg: cfg.model.vit.grad_checkpoint, True),
-    ('custom_hooks.3.count=2', lambda cfg: cfg.custom_hooks[3].count, 2),
-    ('find_unused_parameters=True', lambda cfg: cfg.find_unused_parameters, True),
-    ('train_dataloader.dataset.data_root=/my photos', lambda cfg: cfg.train_dataloader.dataset.data_root, '/my photos')])
+@pytest.mark.parametrize(
+    'option, find, value',
+    [
+        ('model.vit.arch=tiny', lambda cfg: cfg.model.vit.arch, 'tiny'),
+        ('train_cfg.max_epochs=3', lambda cfg: cfg.train_cfg.max_epochs, 3),
+        ('total_batch_size=None', lambda cfg: cfg.total_batch_size, None),
+        ('optim_wrapper.optimizer.betas=(.9,.99)', lambda cfg: cfg.optim_wrapper.optimizer.betas, (0.9, 0.99)),
+        ('model.vit.img_size=[32,48]', lambda cfg: cfg.model.vit.img_size, [32, 48]),
+        ('model.vit.grad_checkpoint=True', lambda cfg: cfg.model.vit.grad_checkpoint, True),
+        ('custom_hooks.3.count=2', lambda cfg: cfg.custom_hooks[3].count, 2),
+        ('find_unused_parameters=True', lambda cfg: cfg.find_unused_parameters, True),
+        (
+            'train_dataloader.dataset.data_root=/my photos',
+            lambda cfg: cfg.train_dataloader.dataset.data_root,
+            '/my photos',
+        ),
+    ],
+)
 def test_a_setting_is_changed(option, find, value):
     assert find(changed(option)) == value
 
 
-@pytest.mark.parametrize('option, says', [
-    ('data_rot=x', "--cfg-options data_rot: the config has no 'data_rot'; did you mean 'data_root'?"),
-    ('modle.vit.arch=tiny', "--cfg-options modle.vit.arch: the config has no 'modle'; did you mean 'model'?"),
-    ('model.vti.arch=tiny', "the config has no 'model.vti'; did you mean 'model.vit'?"),
-    ('pretrained=x', "--cfg-options pretrained: the config has no 'pretrained'"),
-    ('model.vit.arch.depth=2', "'model.vit.arch' is 'large', which holds no settings; set it as a whole (model.vit.arch=...)"),
-    ('custom_hooks.5.count=2', "'custom_hooks' is a list of 5: give a number below that instead of '5'"),
-    ('optim_wrapper.optimizer.betas.0=.8', 'is set as a whole, e.g. optim_wrapper.optimizer.betas=(0.9,0.95)'),
-    ('model.vit.arch={embed_dim:32}', "{embed_dim:32} is no dictionary in Python's notation"),
-    ('model.vit.img_size=(32,48', 'the brackets of (32,48 do not match'),
-    ('data_root', '--cfg-options data_root: give KEY=VALUE'),
-    ('data_root=', '--cfg-options data_root=: the value is empty')])
+@pytest.mark.parametrize(
+    'option, says',
+    [
+        ('data_rot=x', "--cfg-options data_rot: the config has no 'data_rot'; did you mean 'data_root'?"),
+        ('modle.vit.arch=tiny', "--cfg-options modle.vit.arch: the config has no 'modle'; did you mean 'model'?"),
+        ('model.vti.arch=tiny', "the config has no 'model.vti'; did you mean 'model.vit'?"),
+        ('pretrained=x', "--cfg-options pretrained: the config has no 'pretrained'"),
+        (
+            'model.vit.arch.depth=2',
+            "'model.vit.arch' is 'large', which holds no settings; set it as a whole (model.vit.arch=...)",
+        ),
+        ('custom_hooks.5.count=2', "'custom_hooks' is a list of 5: give a number below that instead of '5'"),
+        ('optim_wrapper.optimizer.betas.0=.8', 'is set as a whole, e.g. optim_wrapper.optimizer.betas=(0.9,0.95)'),
+        ('model.vit.arch={embed_dim:32}', "{embed_dim:32} is no dictionary in Python's notation"),
+        ('model.vit.img_size=(32,48', 'the brackets of (32,48 do not match'),
+        ('data_root', '--cfg-options data_root: give KEY=VALUE'),
+        ('data_root=', '--cfg-options data_root=: the value is empty'),
+    ],
+)
 def test_a_change_that_cannot_be_is_refused(option, says):
     with pytest.raises(UserError) as refused:
         changed(option)

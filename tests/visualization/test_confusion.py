@@ -1,4 +1,5 @@
 """The picture of a confusion matrix."""
+
 import numpy as np
 import pytest
 from matplotlib import colormaps
@@ -14,12 +15,13 @@ def names(count: int) -> tuple[str, ...]:
 
 
 def heat_map(picture: np.ndarray, count: int) -> np.ndarray:
-    """The picture's cells, each from the pixel in its middle: (count, count, 3). Finds them by the map's bright or dark ends."""
+    """The picture's cells, each from the pixel in its middle: (count, count, 3). Finds them by the map's bright or dark
+    ends."""
     coloured = (picture.max(-1).astype(int) - picture.min(-1)) > 40
     rows = np.nonzero(coloured.sum(1) > 100)[0]
-    columns = np.nonzero(coloured[rows[0]:rows[-1] + 1].mean(0) > .9)[0]
+    columns = np.nonzero(coloured[rows[0] : rows[-1] + 1].mean(0) > 0.9)[0]
     gaps = np.nonzero(np.diff(columns) > 1)[0]
-    columns = columns[:gaps[0] + 1]  # right of the gap stands the colour bar
+    columns = columns[: gaps[0] + 1]  # right of the gap stands the colour bar
     side = rows[-1] - rows[0] + 1
     assert side == len(columns) and side % count == 0
     cell = side // count
@@ -86,7 +88,8 @@ def test_the_caption_names_the_three_largest_confusions(monkeypatch):
     assert confusion._largest_confusions(matrix, ('ant', 'bee', 'cat', 'x' * 30)) == [
         '50.0 % of cat taken for ant (30 of 60)',
         '50.0 % of cat taken for bee (30 of 60)',
-        f'50.0 % of bee taken for {"x" * 23}… (2 of 4)']
+        f'50.0 % of bee taken for {"x" * 23}… (2 of 4)',
+    ]
     assert confusion._largest_confusions(np.diag([3, 0]), names(2)) == ['no image is taken for another class']
     assert len(confusion._largest_confusions(np.array([[1, 1], [0, 3]]), names(2))) == 1
 
@@ -94,11 +97,17 @@ def test_the_caption_names_the_three_largest_confusions(monkeypatch):
 def test_the_caption_is_drawn_below():
     few, many = (confusion_picture(matrix, names(3)) for matrix in (np.eye(3, dtype=int), np.eye(3, dtype=int) + 1))
     assert many.shape[0] > few.shape[0]  # three lines, not one
-    assert (few[-30:] < 100).any() and (many[-66:-44] < 100).any() and (many[-44:-22] < 100).any() and (many[-22:] < 100).any()
+    assert (
+        (few[-30:] < 100).any()
+        and (many[-66:-44] < 100).any()
+        and (many[-44:-22] < 100).any()
+        and (many[-22:] < 100).any()
+    )
 
 
 def test_pyplot_is_left_alone():
     import matplotlib.pyplot as plt
+
     before = plt.get_fignums()
     confusion_picture(np.eye(2, dtype=int), names(2))
     assert plt.get_fignums() == before

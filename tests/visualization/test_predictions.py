@@ -1,4 +1,5 @@
 """Sheets of predictions beside the truth, read from the files of an evaluation."""
+
 from __future__ import annotations
 
 import json
@@ -24,7 +25,7 @@ def scenes(tmp_path_factory):
 def column(sheet, number, row=0):
     """The pixels of one picture on a sheet."""
     left, top = number * (SIZE * ZOOM + MARGIN), HEAD + row * (SIZE * ZOOM + MARGIN)
-    return np.asarray(sheet)[top:top + SIZE * ZOOM, left:left + SIZE * ZOOM]
+    return np.asarray(sheet)[top : top + SIZE * ZOOM, left : left + SIZE * ZOOM]
 
 
 def test_segmentation_shows_photo_truth_and_prediction(scenes):
@@ -55,9 +56,9 @@ def test_detection_draws_only_what_is_scored_high_enough(scenes):
         sheet = detection_sheet(annotations, scenes / 'coco/val2017', results, zoom=ZOOM)
         return column(sheet, 0).astype(int), column(sheet, 2).astype(int)
 
-    photo, low = drawn(.2)
+    photo, low = drawn(0.2)
     assert (low == photo).all()
-    photo, high = drawn(.9)
-    tinted = .45 * photo[34:46, 34:46] + .55 * np.array(COLOURS[2])
+    photo, high = drawn(0.9)
+    tinted = 0.45 * photo[34:46, 34:46] + 0.55 * np.array(COLOURS[2])
     assert np.abs(high[34:46, 34:46] - tinted).max() <= 1
     assert (high[60:, 60:] == photo[60:, 60:]).all()

@@ -1,27 +1,44 @@
 """The sheet of masked photos, reconstructions and originals."""
+
 import numpy as np
 import pytest
 import torch
-from tests.helpers import enlarge
 
 from mae_transfer.pretrain import MAE
 from mae_transfer.visualization.reconstruction import reconstruction_sheet
+from tests.helpers import enlarge
 
 MEAN = {3: (124, 116, 104), 1: (100, 100, 100)}
 
 
 def mae(channels: int = 3, img_size=(16, 24), target: str = 'NormalizedPixelTarget') -> MAE:
-    statistics = dict(mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375)) if channels == 3 else dict(mean=(100., ), std=(50., ))
+    statistics = (
+        dict(mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375))
+        if channels == 3
+        else dict(mean=(100.0,), std=(50.0,))
+    )
     model = MAE(
-        vit=dict(type='ViT', arch=dict(embed_dim=16, depth=1, num_heads=2), img_size=img_size, patch_size=4, in_channels=channels),
-        masking=dict(type='RandomMasking', ratio=.5), decoder=dict(type='MAEDecoder', embed_dim=16, depth=1, num_heads=2),
-        target=dict(type=target), data_preprocessor=dict(type='PhotoPreprocessor', **statistics))
+        vit=dict(
+            type='ViT',
+            arch=dict(embed_dim=16, depth=1, num_heads=2),
+            img_size=img_size,
+            patch_size=4,
+            in_channels=channels,
+        ),
+        masking=dict(type='RandomMasking', ratio=0.5),
+        decoder=dict(type='MAEDecoder', embed_dim=16, depth=1, num_heads=2),
+        target=dict(type=target),
+        data_preprocessor=dict(type='PhotoPreprocessor', **statistics),
+    )
     return enlarge(model).eval()
 
 
 def batch(channels: int = 3, count: int = 2) -> dict:
     generator = torch.Generator().manual_seed(0)
-    return dict(inputs=torch.randint(0, 256, (count, channels, 16, 24), dtype=torch.uint8, generator=generator), seeds=torch.arange(count))
+    return dict(
+        inputs=torch.randint(0, 256, (count, channels, 16, 24), dtype=torch.uint8, generator=generator),
+        seeds=torch.arange(count),
+    )
 
 
 def cells(sheet: np.ndarray, rows: int, margin: int = 2) -> np.ndarray:
@@ -30,7 +47,10 @@ def cells(sheet: np.ndarray, rows: int, margin: int = 2) -> np.ndarray:
     rest, pictures = sheet.copy(), []
     for row in range(rows):
         for column in range(3):
-            area = (slice(row * (16 + margin), row * (16 + margin) + 16), slice(column * (24 + margin), column * (24 + margin) + 24))
+            area = (
+                slice(row * (16 + margin), row * (16 + margin) + 16),
+                slice(column * (24 + margin), column * (24 + margin) + 24),
+            )
             pictures.append(sheet[area])
             rest[area] = 255
     assert (rest == 255).all()
@@ -49,7 +69,7 @@ def test_a_row_shows_what_was_seen_what_was_made_of_it_and_the_photo(channels, t
     pictures = cells(reconstruction_sheet(model, data), 2)
     photos = data['inputs'].expand(-1, 3, -1, -1).permute(0, 2, 3, 1).numpy()
     hidden = hidden_pixels(model, data)
-    assert .4 < hidden.mean() < .6
+    assert 0.4 < hidden.mean() < 0.6
     assert np.array_equal(pictures[:, 2], photos)
     assert np.array_equal(pictures[:, 0][~hidden], photos[~hidden])
     assert (pictures[:, 0][hidden] == MEAN[channels]).all()

@@ -1,12 +1,13 @@
 """Attention and windows."""
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.helpers import enlarge
 from torch import nn
 
 from mae_transfer.vit.attention import Attention, Block, join_windows, split_windows
+from tests.helpers import enlarge
 
 grids = st.tuples(st.integers(1, 9), st.integers(1, 9))
 
@@ -46,14 +47,14 @@ def test_joining_windows_undoes_splitting(grid, size, batch):
 
 
 def test_a_window_holds_a_square_of_neighbours():
-    x = torch.arange(24.).reshape(1, 24, 1)  # 4 rows of 6
+    x = torch.arange(24.0).reshape(1, 24, 1)  # 4 rows of 6
     windows = split_windows(x, (4, 6), 2, torch.zeros(1))[..., 0]
     assert windows[1].tolist() == [2, 3, 8, 9]
     assert windows[-1].tolist() == [16, 17, 22, 23]
 
 
 def test_a_grid_that_does_not_divide_is_padded_with_the_given_token():
-    windows = split_windows(torch.ones(1, 9, 2), (3, 3), 2, torch.tensor([0., 7.]))
+    windows = split_windows(torch.ones(1, 9, 2), (3, 3), 2, torch.tensor([0.0, 7.0]))
     assert windows[..., 0].tolist() == [[1, 1, 1, 1], [1, 0, 1, 0], [1, 1, 0, 0], [1, 0, 0, 0]]
     assert windows[..., 1].tolist() == [[1, 1, 1, 1], [1, 7, 1, 7], [1, 1, 7, 7], [1, 7, 7, 7]]
 
@@ -87,12 +88,12 @@ def test_padding_is_zero_behind_the_norm_and_takes_part_in_attention():
 @pytest.mark.parametrize('window', [0, 2])
 def test_drop_path_drops_whole_branches_of_an_image_and_rescales(window):
     torch.manual_seed(0)
-    block = enlarge(Block(8, 2, drop_path=.5, window_size=window)).train()
+    block = enlarge(Block(8, 2, drop_path=0.5, window_size=window)).train()
     block.drop_path2 = nn.Identity()
     nn.init.zeros_(block.mlp.fc2.weight), nn.init.zeros_(block.mlp.fc2.bias)  # the attention branch alone
     x = torch.randn(1, 4, 8).expand(400, -1, -1)
     change = block(x, (2, 2)) - x
     branch = block.eval()(x[:1], (2, 2)) - x[:1]
     dropped = change.abs().amax(dim=(1, 2)) == 0
-    assert .4 < dropped.float().mean().item() < .6
+    assert 0.4 < dropped.float().mean().item() < 0.6
     torch.testing.assert_close(change[~dropped], (2 * branch).expand_as(change[~dropped]), rtol=1e-4, atol=1e-5)

@@ -1,18 +1,20 @@
-"""Weights of other projects in the ViT: the same outputs, resized where it is meant, and a clear line where they do not fit."""
+"""Weights of other projects in the ViT: the same outputs, resized where it is meant, and a clear line where they do not
+fit."""
+
 from __future__ import annotations
 
 import pytest
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
-from tests.pretrain.test_mae import small_mae
-from tests.vit.test_layouts import hf_config
 from timm.models.vision_transformer import VisionTransformer
 from transformers import ViTMAEForPreTraining
 
 from mae_transfer.vit import ViT
 from mae_transfer.vit.checkpoint import CheckpointError, load_vit, read_weights
 from mae_transfer.vit.layouts import LAYOUTS, from_canonical
+from tests.pretrain.test_mae import small_mae
+from tests.vit.test_layouts import hf_config
 
 SMALL = dict(embed_dim=32, depth=2, num_heads=2)
 
@@ -26,7 +28,7 @@ def randomize(model: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.copy_(torch.randn(parameter.shape, generator=generator) * .2)
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.2)
     return model
 
 
@@ -39,6 +41,7 @@ def copy_of(model: torch.nn.Module) -> dict:
 
 
 # ---------------------------------------------------------------------------------------------------- same outputs
+
 
 @pytest.mark.parametrize('wrapper', [None, 'model', 'state_dict', 'state_dict_ema'])
 def test_timm_model_and_ours_agree(wrapper, tmp_path):
@@ -106,9 +109,11 @@ def test_every_layout_loads_exactly(layout, suffix, tmp_path):
 
 def test_pretraining_checkpoint_of_ours_into_a_detectors_backbone():
     model = randomize(small_mae())
-    backbone = small_vit(class_token=False, final_norm=False, window_size=2, global_blocks=(1, ))
+    backbone = small_vit(class_token=False, final_norm=False, window_size=2, global_blocks=(1,))
     report = load_vit(backbone, {'state_dict': model.state_dict()})
-    assert {'cls_token', 'norm.weight', 'norm.bias'} < set(report.unexpected) and not report.missing and not report.resized
+    assert (
+        {'cls_token', 'norm.weight', 'norm.bias'} < set(report.unexpected) and not report.missing and not report.resized
+    )
     assert torch.equal(backbone.pos_embed, model.vit.pos_embed[:, 1:])
     assert torch.equal(backbone.blocks[1].mlp.fc2.weight, model.vit.blocks[1].mlp.fc2.weight)
 
@@ -128,6 +133,7 @@ def test_loading_starts_a_vit_through_its_config(tmp_path):
 
 
 # ---------------------------------------------------------------------------------------------------- resizing
+
 
 @pytest.mark.parametrize('img_size', [(64, 64), (48, 24), (24, 80), (16, 16), (16, 56)])
 def test_positions_for_another_grid(img_size):
@@ -178,6 +184,7 @@ def test_patches_of_14_to_16():
 
 # ---------------------------------------------------------------------------------------------------- what does not fit
 
+
 def base_sized() -> dict:
     """Names and shapes of a ViT-B, without its memory."""
     with torch.device('meta'):
@@ -185,12 +192,18 @@ def base_sized() -> dict:
     return {name: torch.zeros(1).expand(shape) for name, shape in shapes.items()}
 
 
-@pytest.mark.parametrize(('arch', 'message'), [
-    (dict(depth=3), 'embed_dim 32, depth 2; the model of 32, depth 3'),
-    (dict(depth=1), 'embed_dim 32, depth 2; the model of 32, depth 1'),
-    (dict(embed_dim=48), r'embed_dim 32, depth 2; the model of 48, depth 2: choose arch dict\(embed_dim=32, depth=2'),
-    (dict(mlp_ratio=2.), "'blocks.0.mlp.fc1.weight' is .128, 32. in the checkpoint, .64, 32. in the model"),
-])
+@pytest.mark.parametrize(
+    ('arch', 'message'),
+    [
+        (dict(depth=3), 'embed_dim 32, depth 2; the model of 32, depth 3'),
+        (dict(depth=1), 'embed_dim 32, depth 2; the model of 32, depth 1'),
+        (
+            dict(embed_dim=48),
+            r'embed_dim 32, depth 2; the model of 48, depth 2: choose arch dict\(embed_dim=32, depth=2',
+        ),
+        (dict(mlp_ratio=2.0), "'blocks.0.mlp.fc1.weight' is .128, 32. in the checkpoint, .64, 32. in the model"),
+    ],
+)
 def test_another_size_raises_and_changes_nothing(arch, message):
     vit = small_vit(arch)
     before = copy_of(vit)
@@ -204,18 +217,30 @@ def test_another_size_with_a_name_is_named():
         load_vit(small_vit(), base_sized())
 
 
-@pytest.mark.parametrize(('change', 'message'), [
-    (lambda s: {}, 'no ViT in the weights: found names nothing'),
-    (lambda s: {f'resnet.{k}': v for k, v in s.items()}, 'no ViT in the weights: found names resnet.cls_token'),
-    (lambda s: {k: v for k, v in s.items() if 'blocks' not in k}, 'the checkpoint has no blocks'),
-    (lambda s: {k: v for k, v in s.items() if k != 'blocks.1.norm2.bias'}, 'lacks blocks.1.norm2.bias'),
-    (lambda s: {k: v for k, v in s.items() if not k.startswith('norm.')}, r'lacks norm.weight, norm.bias.*allow_missing'),
-    (lambda s: {k: v for k, v in s.items() if k != 'cls_token'}, 'pos_embed of 17 patches'),
-    (lambda s: s | {'blocks.0.ls1.gamma': torch.ones(32)}, "'blocks.0.ls1.gamma' of the checkpoint has no counterpart"),
-    (lambda s: s | {'reg_token': torch.ones(1, 4, 32)}, "'reg_token' of the checkpoint has no counterpart"),
-    (lambda s: s | {'blocks.1.attn.proj.bias': torch.full((32, ), torch.nan)}, "'blocks.1.attn.proj.bias' holds values that are not"),
-    (lambda s: s | {'patch_embed.proj.weight': torch.ones(32, 1, 8, 8)}, 'takes 1 image channels; the model 3'),
-])
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (lambda s: {}, 'no ViT in the weights: found names nothing'),
+        (lambda s: {f'resnet.{k}': v for k, v in s.items()}, 'no ViT in the weights: found names resnet.cls_token'),
+        (lambda s: {k: v for k, v in s.items() if 'blocks' not in k}, 'the checkpoint has no blocks'),
+        (lambda s: {k: v for k, v in s.items() if k != 'blocks.1.norm2.bias'}, 'lacks blocks.1.norm2.bias'),
+        (
+            lambda s: {k: v for k, v in s.items() if not k.startswith('norm.')},
+            r'lacks norm.weight, norm.bias.*allow_missing',
+        ),
+        (lambda s: {k: v for k, v in s.items() if k != 'cls_token'}, 'pos_embed of 17 patches'),
+        (
+            lambda s: s | {'blocks.0.ls1.gamma': torch.ones(32)},
+            "'blocks.0.ls1.gamma' of the checkpoint has no counterpart",
+        ),
+        (lambda s: s | {'reg_token': torch.ones(1, 4, 32)}, "'reg_token' of the checkpoint has no counterpart"),
+        (
+            lambda s: s | {'blocks.1.attn.proj.bias': torch.full((32,), torch.nan)},
+            "'blocks.1.attn.proj.bias' holds values that are not",
+        ),
+        (lambda s: s | {'patch_embed.proj.weight': torch.ones(32, 1, 8, 8)}, 'takes 1 image channels; the model 3'),
+    ],
+)
 def test_what_does_not_fit_raises_and_changes_nothing(change, message):
     vit = small_vit()
     before = copy_of(vit)
@@ -236,7 +261,7 @@ def test_missing_may_be_allowed_and_is_reported(monkeypatch):
     state = randomize(small_vit(final_norm=False)).state_dict()  # as fine-tuned with average pooling: fc_norm, no norm
     vit = small_vit()
     state |= {'fc_norm.weight': torch.ones(32), 'head.weight': torch.ones(5, 32)}
-    report = load_vit(vit, state, allow_missing=('norm.*', ))
+    report = load_vit(vit, state, allow_missing=('norm.*',))
     assert report.missing == ['norm.weight', 'norm.bias'] and report.unexpected == ['fc_norm.weight', 'head.weight']
     text = str(report)
     assert 'loaded 28 of 30' in text and 'left as they were: norm.weight' in text and 'not used: fc_norm.weight' in text

@@ -1,4 +1,5 @@
 """Files: all that is harmless is read, nothing is run, and what is cut short or is not there is said in one line."""
+
 from __future__ import annotations
 
 import argparse
@@ -11,19 +12,26 @@ import pytest
 import torch
 from mmengine.logging import HistoryBuffer
 from safetensors.torch import save
-from tests.pretrain.test_mae import small_mae
-from tests.vit.test_checkpoint import copy_of, randomize, small_vit, unchanged
 
 from mae_transfer.vit.checkpoint import CheckpointError, find_checkpoint, load_vit, read_checkpoint, read_weights
 from mae_transfer.vit.layouts import from_canonical
+from tests.pretrain.test_mae import small_mae
+from tests.vit.test_checkpoint import copy_of, randomize, small_vit, unchanged
 
 
 def test_official_file_with_namespace(tmp_path):
     model = randomize(small_mae())
     weights = read_weights(model.state_dict())
-    torch.save(dict(model=from_canonical(weights.encoder, weights.decoder, 'official'), optimizer=dict(state={}), epoch=799,
-                    scaler=dict(scale=65536.), args=argparse.Namespace(lr=1.5e-4, betas=(.9, .95), output_dir=None)),
-               tmp_path / 'checkpoint-799.pth')
+    torch.save(
+        dict(
+            model=from_canonical(weights.encoder, weights.decoder, 'official'),
+            optimizer=dict(state={}),
+            epoch=799,
+            scaler=dict(scale=65536.0),
+            args=argparse.Namespace(lr=1.5e-4, betas=(0.9, 0.95), output_dir=None),
+        ),
+        tmp_path / 'checkpoint-799.pth',
+    )
     vit = small_vit()
     report = load_vit(vit, tmp_path / 'checkpoint-799.pth')
     assert unchanged(vit, model.vit.state_dict()) and report.layout == 'official'
@@ -31,12 +39,19 @@ def test_official_file_with_namespace(tmp_path):
 
 
 def test_plain_records_are_read(tmp_path):
-    history = HistoryBuffer([.5, .25], [1, 2])
-    record = dict(history=history, array=np.arange(6, dtype=np.int32).reshape(2, 3), scalar=np.float32(.5), flag=np.bool_(True),
-                  names=np.array(['a', 'bc']), text='x', nested=[(1, None), {2.5}])
+    history = HistoryBuffer([0.5, 0.25], [1, 2])
+    record = dict(
+        history=history,
+        array=np.arange(6, dtype=np.int32).reshape(2, 3),
+        scalar=np.float32(0.5),
+        flag=np.bool_(True),
+        names=np.array(['a', 'bc']),
+        text='x',
+        nested=[(1, None), {2.5}],
+    )
     torch.save(record, tmp_path / 'record.pth')
     read = read_checkpoint(tmp_path / 'record.pth')
-    assert read['history'].current() == .25 and read['history'].statistics('mean', 2) == history.mean(2)
+    assert read['history'].current() == 0.25 and read['history'].statistics('mean', 2) == history.mean(2)
     assert np.array_equal(read['array'], record['array']) and read['names'].tolist() == ['a', 'bc']
     assert all(read[key] == record[key] for key in ('scalar', 'flag', 'text', 'nested'))
 
@@ -53,8 +68,12 @@ class Calls:
 
 def malicious(marker) -> dict[str, Calls]:
     """Objects that would create the file ``marker`` if they were unpickled."""
-    return dict(open=Calls(open, str(marker), 'w'), system=Calls(os.system, f'touch {marker}'),
-                eval=Calls(eval, f'open({str(marker)!r}, "w")'), tensor_method=Calls(getattr, np.ndarray, 'tofile'))
+    return dict(
+        open=Calls(open, str(marker), 'w'),
+        system=Calls(os.system, f'touch {marker}'),
+        eval=Calls(eval, f'open({str(marker)!r}, "w")'),
+        tensor_method=Calls(getattr, np.ndarray, 'tofile'),
+    )
 
 
 @pytest.mark.parametrize('format', ['zip', 'legacy', 'pickle', 'protocol 4', 'suffix'])
@@ -88,18 +107,19 @@ def whole(suffix: str) -> bytes:
 
 
 @pytest.mark.parametrize('suffix', ['.pth', '.pt', '.safetensors'])
-@pytest.mark.parametrize('share', [0., .00005, .001, .02, .5, .9, .99999])
+@pytest.mark.parametrize('share', [0.0, 0.00005, 0.001, 0.02, 0.5, 0.9, 0.99999])
 def test_files_cut_short(suffix, share, tmp_path):
     data = whole(suffix)
     path = tmp_path / f'cut{suffix}'
-    path.write_bytes(data[:int(len(data) * share)])
+    path.write_bytes(data[: int(len(data) * share)])
     with pytest.raises(CheckpointError, match='cut short') as error:
         load_vit(small_vit(), path)
     assert '\n' not in str(error.value) and str(path) in str(error.value)
 
 
-@pytest.mark.parametrize('content', [b'<!DOCTYPE html><html>not found</html>', b'version https://git-lfs.github.com/spec/v1\n',
-                                     b'\x00' * 64])
+@pytest.mark.parametrize(
+    'content', [b'<!DOCTYPE html><html>not found</html>', b'version https://git-lfs.github.com/spec/v1\n', b'\x00' * 64]
+)
 @pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
 def test_files_of_another_kind(content, suffix, tmp_path):
     path = tmp_path / f'other{suffix}'

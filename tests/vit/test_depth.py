@@ -1,23 +1,42 @@
 """Parameter name to depth and learning-rate factor. The real optimiser is held to the official table in tests/optim."""
+
 import pytest
 
 from mae_transfer.vit.depth import layer_scale, parameter_depth
 
 
-@pytest.mark.parametrize('name, depth', [
-    ('cls_token', 0), ('pos_embed', 0), ('patch_embed.proj.weight', 0), ('patch_embed.proj.bias', 0),
-    ('blocks.0.norm1.weight', 1), ('blocks.9.attn.qkv.weight', 10), ('blocks.10.mlp.fc1.bias', 11), ('blocks.11.norm2.bias', 12),
-    ('blocks.2.attn.rel_pos_h', 3), ('blocks.11.attn.relative_position_bias_table', 12), ('rel_pos_window', 13), ('rel_pos_global', 13),
-    ('norm.weight', 13), ('fc_norm.weight', 13), ('head.bias', 13), ('neck.blocks.0.weight', 13), ('blocks_extra.3.weight', 13),
-])
+@pytest.mark.parametrize(
+    'name, depth',
+    [
+        ('cls_token', 0),
+        ('pos_embed', 0),
+        ('patch_embed.proj.weight', 0),
+        ('patch_embed.proj.bias', 0),
+        ('blocks.0.norm1.weight', 1),
+        ('blocks.9.attn.qkv.weight', 10),
+        ('blocks.10.mlp.fc1.bias', 11),
+        ('blocks.11.norm2.bias', 12),
+        ('blocks.2.attn.rel_pos_h', 3),
+        ('blocks.11.attn.relative_position_bias_table', 12),
+        ('rel_pos_window', 13),
+        ('rel_pos_global', 13),
+        ('norm.weight', 13),
+        ('fc_norm.weight', 13),
+        ('head.bias', 13),
+        ('neck.blocks.0.weight', 13),
+        ('blocks_extra.3.weight', 13),
+    ],
+)
 def test_depth_of_a_parameter(name, depth):
     assert parameter_depth(name, 12) == depth
 
 
-@pytest.mark.parametrize('name, power', [('pos_embed', 13), ('blocks.0.norm1.weight', 12), ('blocks.11.norm1.weight', 1), ('norm.bias', 0)])
+@pytest.mark.parametrize(
+    'name, power', [('pos_embed', 13), ('blocks.0.norm1.weight', 12), ('blocks.11.norm1.weight', 1), ('norm.bias', 0)]
+)
 def test_the_factor_is_the_decay_to_the_distance_from_the_head(name, power):
-    assert layer_scale(name, 12, .65) == pytest.approx(.65 ** power, rel=1e-12)
+    assert layer_scale(name, 12, 0.65) == pytest.approx(0.65**power, rel=1e-12)
 
 
 def test_a_decay_of_one_changes_nothing():
-    assert layer_scale('cls_token', 24, 1.) == 1
+    assert layer_scale('cls_token', 24, 1.0) == 1

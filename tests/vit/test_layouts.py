@@ -1,4 +1,5 @@
 """Every layout there and back, bit by bit, with the names that each library's own models have."""
+
 from __future__ import annotations
 
 import re
@@ -7,28 +8,34 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.pretrain.test_mae import small_mae
 from timm.models.vision_transformer import VisionTransformer
 from transformers import ViTMAEConfig, ViTMAEForPreTraining, ViTMAEModel
 
 from mae_transfer.vit.layouts import LAYOUTS, CheckpointError, detect_layout, from_canonical, to_canonical
+from tests.pretrain.test_mae import small_mae
 
 WITH_DECODER = [name for name in LAYOUTS if name != 'timm']
 
-# Printed by mmpretrain 1.3.6 for MAE(MAEViT, MAEPretrainDecoder) and for ImageClassifier(VisionTransformer, 'avg_featmap') of
-# one block each; `@` stands for the block's own names.
-MMPRETRAIN_BLOCK = [f'{module}.{leaf}' for module in ('ln1', 'attn.qkv', 'attn.proj', 'ln2', 'ffn.layers.0.0', 'ffn.layers.1')
-                    for leaf in ('weight', 'bias')]
-MMPRETRAIN_MAE = '''backbone.cls_token backbone.pos_embed backbone.patch_embed.projection.weight
+# Printed by mmpretrain 1.3.6 for MAE(MAEViT, MAEPretrainDecoder) and for ImageClassifier(VisionTransformer,
+# 'avg_featmap') of one block each; `@` stands for the block's own names.
+MMPRETRAIN_BLOCK = [
+    f'{module}.{leaf}'
+    for module in ('ln1', 'attn.qkv', 'attn.proj', 'ln2', 'ffn.layers.0.0', 'ffn.layers.1')
+    for leaf in ('weight', 'bias')
+]
+MMPRETRAIN_MAE = """backbone.cls_token backbone.pos_embed backbone.patch_embed.projection.weight
     backbone.patch_embed.projection.bias backbone.layers.0.@ backbone.ln1.weight backbone.ln1.bias neck.mask_token
-    neck.decoder_pos_embed neck.decoder_embed.weight neck.decoder_embed.bias neck.decoder_blocks.0.@ neck.ln1.weight neck.ln1.bias
-    neck.decoder_pred.weight neck.decoder_pred.bias'''.split()
+    neck.decoder_pos_embed neck.decoder_embed.weight neck.decoder_embed.bias neck.decoder_blocks.0.@ neck.ln1.weight
+    neck.ln1.bias neck.decoder_pred.weight neck.decoder_pred.bias""".split()
 
-OFFICIAL_BLOCK = [f'{module}.{leaf}' for module in ('norm1', 'attn.qkv', 'attn.proj', 'norm2', 'mlp.fc1', 'mlp.fc2')
-                  for leaf in ('weight', 'bias')]
-OFFICIAL_MAE = '''cls_token pos_embed mask_token decoder_pos_embed patch_embed.proj.weight patch_embed.proj.bias blocks.0.@
-    norm.weight norm.bias decoder_embed.weight decoder_embed.bias decoder_blocks.0.@ decoder_norm.weight decoder_norm.bias
-    decoder_pred.weight decoder_pred.bias'''.split()
+OFFICIAL_BLOCK = [
+    f'{module}.{leaf}'
+    for module in ('norm1', 'attn.qkv', 'attn.proj', 'norm2', 'mlp.fc1', 'mlp.fc2')
+    for leaf in ('weight', 'bias')
+]
+OFFICIAL_MAE = """cls_token pos_embed mask_token decoder_pos_embed patch_embed.proj.weight patch_embed.proj.bias
+    blocks.0.@ norm.weight norm.bias decoder_embed.weight decoder_embed.bias decoder_blocks.0.@ decoder_norm.weight
+    decoder_norm.bias decoder_pred.weight decoder_pred.bias""".split()
 
 
 def expand(names: list[str], block: list[str]) -> set[str]:
@@ -46,9 +53,20 @@ def canonical_mae(seed: int = 0, depth: int = 2, decoder_depth: int = 1, dtype=t
 
 
 def hf_config() -> ViTMAEConfig:
-    return ViTMAEConfig(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=128, image_size=32,
-                        patch_size=8, decoder_hidden_size=24, decoder_num_hidden_layers=1, decoder_num_attention_heads=2,
-                        decoder_intermediate_size=96, layer_norm_eps=1e-6, norm_pix_loss=True)
+    return ViTMAEConfig(
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=128,
+        image_size=32,
+        patch_size=8,
+        decoder_hidden_size=24,
+        decoder_num_hidden_layers=1,
+        decoder_num_attention_heads=2,
+        decoder_intermediate_size=96,
+        layer_norm_eps=1e-6,
+        norm_pix_loss=True,
+    )
 
 
 def assert_same(found: dict, expected: dict) -> None:
@@ -60,8 +78,12 @@ def assert_same(found: dict, expected: dict) -> None:
 @pytest.mark.parametrize('with_decoder', [True, False])
 @pytest.mark.parametrize('layout', LAYOUTS)
 @settings(max_examples=5, deadline=None)
-@given(seed=st.integers(0, 99), depth=st.integers(1, 12), decoder_depth=st.integers(1, 3),
-       dtype=st.sampled_from([torch.float32, torch.bfloat16, torch.float16]))
+@given(
+    seed=st.integers(0, 99),
+    depth=st.integers(1, 12),
+    decoder_depth=st.integers(1, 3),
+    dtype=st.sampled_from([torch.float32, torch.bfloat16, torch.float16]),
+)
 def test_round_trip_is_exact(layout, with_decoder, seed, depth, decoder_depth, dtype):
     encoder, decoder = canonical_mae(seed, depth, decoder_depth, dtype)
     decoder = decoder if with_decoder and layout in WITH_DECODER else None
@@ -84,8 +106,10 @@ def test_from_any_layout_to_any_other(first, second):
     assert_same(other, from_canonical(encoder, decoder, second))
 
 
-@pytest.mark.parametrize(('layout', 'names', 'block'), [('mmpretrain', MMPRETRAIN_MAE, MMPRETRAIN_BLOCK),
-                                                         ('official', OFFICIAL_MAE, OFFICIAL_BLOCK)])
+@pytest.mark.parametrize(
+    ('layout', 'names', 'block'),
+    [('mmpretrain', MMPRETRAIN_MAE, MMPRETRAIN_BLOCK), ('official', OFFICIAL_MAE, OFFICIAL_BLOCK)],
+)
 def test_names_of_other_projects(layout, names, block):
     state = from_canonical(*canonical_mae(depth=1), layout)
     assert set(state) == expand(names, block)
@@ -119,7 +143,11 @@ def test_wrappers_are_taken_off(wrapper):
 def test_backbone_of_a_detector_is_found_and_the_rest_is_named():
     encoder, _ = canonical_mae()
     state = {f'backbone.{name}': value for name, value in encoder.items()}
-    state |= {'neck.lateral.weight': torch.ones(1), 'bbox_head.fc.bias': torch.ones(1), 'head.weight': torch.ones(2, 32)}
+    state |= {
+        'neck.lateral.weight': torch.ones(1),
+        'bbox_head.fc.bias': torch.ones(1),
+        'head.weight': torch.ones(2, 32),
+    }
     found, decoder, head, other = to_canonical(state)
     assert_same(found, encoder)
     assert decoder is None and set(head) == {'head.weight'} and other == ['neck.lateral.weight', 'bbox_head.fc.bias']
@@ -134,12 +162,16 @@ def test_classification_heads(layout):
     state = from_canonical(encoder, None, layout, head)
     assert_same(to_canonical(state)[2], head)
     if layout == 'mmpretrain':
-        assert {'backbone.ln2.weight', 'backbone.ln2.bias', 'head.layers.head.weight', 'head.layers.head.bias'} < set(state)
+        assert {'backbone.ln2.weight', 'backbone.ln2.bias', 'head.layers.head.weight', 'head.layers.head.bias'} < set(
+            state
+        )
 
 
 def test_mmpretrain_backbone_without_its_prefix():
     encoder, _ = canonical_mae()
-    state = {name.removeprefix('backbone.'): value for name, value in from_canonical(encoder, None, 'mmpretrain').items()}
+    state = {
+        name.removeprefix('backbone.'): value for name, value in from_canonical(encoder, None, 'mmpretrain').items()
+    }
     assert detect_layout(state) == 'mmpretrain'
     assert_same(to_canonical(state)[0], encoder)
 

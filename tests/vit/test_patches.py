@@ -1,4 +1,5 @@
 """Images to patches and back."""
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -29,7 +30,9 @@ def test_vectors_unflatten_to_the_patches(grid, patch, channels):
 @given(grid=grids, data=st.data())
 def test_chosen_patches_are_those_of_all(grid, data):
     total = grid[0] * grid[1]
-    index = torch.tensor(data.draw(st.lists(st.lists(st.integers(0, total - 1), min_size=3, max_size=3), min_size=2, max_size=2)))
+    index = torch.tensor(
+        data.draw(st.lists(st.lists(st.integers(0, total - 1), min_size=3, max_size=3), min_size=2, max_size=2))
+    )
     images = torch.randn(2, 3, grid[0] * 2, grid[1] * 2)
     everything = take_patches(images, 2)
     expected = torch.stack([everything[image, index[image]] for image in range(2)])
@@ -37,13 +40,13 @@ def test_chosen_patches_are_those_of_all(grid, data):
 
 
 def test_patches_are_counted_row_by_row():
-    images = torch.arange(16.).reshape(1, 1, 4, 4)
+    images = torch.arange(16.0).reshape(1, 1, 4, 4)
     assert take_patches(images, 2)[0, 1, 0].tolist() == [[2, 3], [6, 7]]
     assert take_patches(images, 2)[0, 2, 0].tolist() == [[8, 9], [12, 13]]
 
 
 def test_a_vector_runs_over_rows_then_columns_then_channels():
-    patch = torch.tensor([[[1., 2], [3, 4]], [[10, 20], [30, 40]]])  # (C, p, p)
+    patch = torch.tensor([[[1.0, 2], [3, 4]], [[10, 20], [30, 40]]])  # (C, p, p)
     assert flatten_patches(patch).tolist() == [1, 10, 2, 20, 3, 30, 4, 40]
 
 

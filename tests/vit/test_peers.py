@@ -1,4 +1,5 @@
 """The same weights in the backbones of others: transformers' ViTDet and MMSegmentation's MAE, in value and gradient."""
+
 from __future__ import annotations
 
 import warnings
@@ -6,19 +7,20 @@ from collections.abc import Mapping
 
 import pytest
 import torch
-from tests.vit.test_checkpoint import randomize
 from torch import Tensor
 
 import mae_transfer  # noqa: F401  (mmcv without its compiled operators)
 from mae_transfer.vit import ViT
 from mae_transfer.vit.checkpoint import CheckpointError, load_vit
 from mae_transfer.vit.relative_position import is_table
+from tests.vit.test_checkpoint import randomize
 
 DIM, DEPTH, HEADS = 64, 4, 2
 
 
 def vitdet_names(ours: Mapping[str, Tensor], class_row: Tensor) -> dict[str, Tensor]:
-    """Our weights as transformers' VitDetBackbone names them; its position table has a row, which it drops, for a class token."""
+    """Our weights as transformers' VitDetBackbone names them; its position table has a row, which it drops, for a class
+    token."""
     renamed = {}
     for name, value in ours.items():
         if name == 'pos_embed':
@@ -31,19 +33,47 @@ def vitdet_names(ours: Mapping[str, Tensor], class_row: Tensor) -> dict[str, Ten
 
 def vitdet_pair(image_size: tuple[int, int], table_size: tuple[int, int], window: int):
     from transformers import VitDetBackbone, VitDetConfig
-    ours = ViT(dict(embed_dim=DIM, depth=DEPTH, num_heads=HEADS), class_token=False, final_norm=False, window_size=window,
-               global_blocks=(1, 3), rel_pos='decomposed', rel_pos_img_size=table_size, out_indices=(1, 3), learn_positions=True)
-    theirs = VitDetBackbone(VitDetConfig(
-        hidden_size=DIM, num_hidden_layers=DEPTH, num_attention_heads=HEADS, image_size=list(table_size), pretrain_image_size=224,
-        window_size=window, window_block_indices=[0, 2], use_relative_position_embeddings=True, out_indices=[2, 4]))
+
+    ours = ViT(
+        dict(embed_dim=DIM, depth=DEPTH, num_heads=HEADS),
+        class_token=False,
+        final_norm=False,
+        window_size=window,
+        global_blocks=(1, 3),
+        rel_pos='decomposed',
+        rel_pos_img_size=table_size,
+        out_indices=(1, 3),
+        learn_positions=True,
+    )
+    theirs = VitDetBackbone(
+        VitDetConfig(
+            hidden_size=DIM,
+            num_hidden_layers=DEPTH,
+            num_attention_heads=HEADS,
+            image_size=list(table_size),
+            pretrain_image_size=224,
+            window_size=window,
+            window_block_indices=[0, 2],
+            use_relative_position_embeddings=True,
+            out_indices=[2, 4],
+        )
+    )
     randomize(ours)
     theirs.load_state_dict(vitdet_names(ours.state_dict(), torch.randn(1, 1, DIM)))
     return ours.eval(), theirs.eval(), torch.randn(1, 3, *image_size)
 
 
-@pytest.mark.parametrize('image_size, table_size', [
-    ((224, 224), (224, 224)), ((512, 384), (512, 384)), ((1024, 1024), (1024, 1024)), ((224, 320), (512, 384)), ((320, 224), (192, 192)),
-], ids=['224', '512x384', '1024', 'smaller than its tables', 'larger than its tables'])
+@pytest.mark.parametrize(
+    'image_size, table_size',
+    [
+        ((224, 224), (224, 224)),
+        ((512, 384), (512, 384)),
+        ((1024, 1024), (1024, 1024)),
+        ((224, 320), (512, 384)),
+        ((320, 224), (192, 192)),
+    ],
+    ids=['224', '512x384', '1024', 'smaller than its tables', 'larger than its tables'],
+)
 def test_equals_transformers_vitdet(image_size, table_size):
     ours, theirs, images = vitdet_pair(image_size, table_size, 14 if image_size[0] > 224 else 5)
     with torch.no_grad():
@@ -65,7 +95,9 @@ def test_gradients_equal_transformers_vitdet():
     assert set(renamed) == set(theirs_by_name) and sum(map(is_table, renamed)) == 2 * DEPTH
     for name, value in renamed.items():
         assert value.abs().max() > 0, name
-        torch.testing.assert_close(value, theirs_by_name[name], rtol=1e-4, atol=1e-6, msg=lambda text: f'{name}: {text}')
+        torch.testing.assert_close(
+            value, theirs_by_name[name], rtol=1e-4, atol=1e-6, msg=lambda text, name=name: f'{name}: {text}'
+        )
 
 
 def mmseg_mae(img_size: int | tuple[int, int], **changes):
@@ -73,13 +105,37 @@ def mmseg_mae(img_size: int | tuple[int, int], **changes):
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
         from mmseg.models.backbones.mae import MAE
-        return MAE(**dict(dict(img_size=img_size, patch_size=16, embed_dims=DIM, num_layers=DEPTH, num_heads=HEADS, init_values=1.,
-                               norm_cfg=dict(type='LN', eps=1e-6), out_indices=[0, 1, 3]), **changes))
+
+        return MAE(
+            **dict(
+                dict(
+                    img_size=img_size,
+                    patch_size=16,
+                    embed_dims=DIM,
+                    num_layers=DEPTH,
+                    num_heads=HEADS,
+                    init_values=1.0,
+                    norm_cfg=dict(type='LN', eps=1e-6),
+                    out_indices=[0, 1, 3],
+                ),
+                **changes,
+            )
+        )
 
 
 def vit_like_mmseg(img_size: int | tuple[int, int], **changes) -> ViT:
-    return ViT(**dict(dict(arch=dict(embed_dim=DIM, depth=DEPTH, num_heads=HEADS), img_size=img_size, rel_pos='table', final_norm=False,
-                           out_indices=(0, 1, 3)), **changes))
+    return ViT(
+        **dict(
+            dict(
+                arch=dict(embed_dim=DIM, depth=DEPTH, num_heads=HEADS),
+                img_size=img_size,
+                rel_pos='table',
+                final_norm=False,
+                out_indices=(0, 1, 3),
+            ),
+            **changes,
+        )
+    )
 
 
 @pytest.mark.parametrize('img_size', [(64, 64), (512, 512), (96, 160)], ids=str)
@@ -92,9 +148,13 @@ def test_equals_mmsegs_mae_and_loads_its_file(img_size, scaled):
             if 'gamma' in name and not scaled:
                 value.fill_(1)
     ours = vit_like_mmseg(img_size)
-    report = load_vit(ours, {'state_dict': {f'backbone.{k}': v for k, v in theirs.state_dict().items()}}, source_grid=ours.grid)
+    report = load_vit(
+        ours, {'state_dict': {f'backbone.{k}': v for k, v in theirs.state_dict().items()}}, source_grid=ours.grid
+    )
     assert not report.missing and not report.at_zero and not report.resized
-    assert torch.equal(ours.blocks[2].attn.relative_position_bias_table, theirs.layers[2].attn.relative_position_bias_table)
+    assert torch.equal(
+        ours.blocks[2].attn.relative_position_bias_table, theirs.layers[2].attn.relative_position_bias_table
+    )
     images = torch.randn(2 if img_size[0] < 512 else 1, 3, *img_size)
     results = []
     for model in (ours.eval(), theirs):
@@ -107,11 +167,17 @@ def test_equals_mmsegs_mae_and_loads_its_file(img_size, scaled):
     torch.testing.assert_close(results[0][1], results[1][1], rtol=1e-4, atol=1e-7)
     if not scaled:
         for mine, its in zip(ours.blocks, theirs.layers):
-            torch.testing.assert_close(mine.attn.relative_position_bias_table.grad, its.attn.relative_position_bias_table.grad,
-                                       rtol=1e-4, atol=1e-7)
+            torch.testing.assert_close(
+                mine.attn.relative_position_bias_table.grad,
+                its.attn.relative_position_bias_table.grad,
+                rtol=1e-4,
+                atol=1e-7,
+            )
 
 
 def test_a_layer_scale_without_what_it_scales_is_refused():
     state = {name: value for name, value in mmseg_mae(64).state_dict().items() if name != 'layers.1.attn.proj.bias'}
-    with pytest.raises(CheckpointError, match="'blocks.1.gamma_1' scales 'blocks.1.attn.proj.bias', which is not there"):
+    with pytest.raises(
+        CheckpointError, match="'blocks.1.gamma_1' scales 'blocks.1.attn.proj.bias', which is not there"
+    ):
         load_vit(vit_like_mmseg(64), state)

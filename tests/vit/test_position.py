@@ -1,12 +1,13 @@
 """Positions against the official code's numbers."""
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.official import GOLDEN, value
 
 from mae_transfer.vit.position import resize_pos_embed, sincos_table
+from tests.official import GOLDEN, value
 
 
 def test_sincos_equals_the_official_table():
@@ -14,7 +15,9 @@ def test_sincos_equals_the_official_table():
     table = sincos_table(golden['dim'], (golden['grid'], golden['grid']))
     assert table.shape == (1, 1 + golden['grid'] ** 2, golden['dim']) and table.dtype == torch.float32
     assert table[0, 0].count_nonzero() == 0
-    torch.testing.assert_close(table[0, 1, :4].double(), torch.tensor(golden['token1_first4']).double(), rtol=1e-6, atol=1e-7)
+    torch.testing.assert_close(
+        table[0, 1, :4].double(), torch.tensor(golden['token1_first4']).double(), rtol=1e-6, atol=1e-7
+    )
     for token in (2, 15):
         found = table[0, token, golden['token2_indices']].double()
         torch.testing.assert_close(found, torch.tensor(golden[f'token{token}']).double(), rtol=1e-6, atol=1e-7)
@@ -25,8 +28,16 @@ def test_sincos_of_a_grid_that_is_not_square_encodes_column_then_row():
     table = sincos_table(8, (2, 3))[0, 1:].reshape(2, 3, 8)
     for row in range(2):
         for column in range(3):
-            expected = [np.sin(column), np.sin(column / 100), np.cos(column), np.cos(column / 100),
-                        np.sin(row), np.sin(row / 100), np.cos(row), np.cos(row / 100)]
+            expected = [
+                np.sin(column),
+                np.sin(column / 100),
+                np.cos(column),
+                np.cos(column / 100),
+                np.sin(row),
+                np.sin(row / 100),
+                np.cos(row),
+                np.cos(row / 100),
+            ]
             torch.testing.assert_close(table[row, column], torch.tensor(expected).float())
 
 
@@ -46,7 +57,7 @@ def test_sincos_needs_a_multiple_of_four_channels():
 def test_resizing_equals_the_official_interpolation():
     golden = GOLDEN['pos_embed_resize']
     old, new = golden['from_grid'], golden['to_grid']
-    table = value('pos_embed', (1, 1 + old ** 2, golden['dim']))
+    table = value('pos_embed', (1, 1 + old**2, golden['dim']))
     resized = resize_pos_embed(table, (old, old), (new, new))
     for token, key in ((0, 'token0_first8'), (1, 'token1_first8'), (-1, 'last_first8')):
         torch.testing.assert_close(resized[0, token, :8], torch.tensor(golden[key]), rtol=1e-6, atol=1e-6)
@@ -64,10 +75,10 @@ grids = st.tuples(st.integers(1, 8), st.integers(1, 8))
 @settings(deadline=None, max_examples=30)
 @given(old=grids, new=grids, prefix=st.integers(0, 2))
 def test_any_grid_keeps_the_prefix_and_a_constant(old, new, prefix):
-    table = torch.cat([torch.randn(1, prefix, 4), torch.full((1, old[0] * old[1], 4), .7)], dim=1)
+    table = torch.cat([torch.randn(1, prefix, 4), torch.full((1, old[0] * old[1], 4), 0.7)], dim=1)
     resized = resize_pos_embed(table, old, new, prefix)
     assert torch.equal(resized[:, :prefix], table[:, :prefix])
-    torch.testing.assert_close(resized[:, prefix:], torch.full((1, new[0] * new[1], 4), .7))
+    torch.testing.assert_close(resized[:, prefix:], torch.full((1, new[0] * new[1], 4), 0.7))
 
 
 def test_a_transposed_table_is_resized_to_the_transposed_result():
@@ -79,7 +90,7 @@ def test_a_transposed_table_is_resized_to_the_transposed_result():
 
 def test_shrinking_does_not_filter():
     # A column of alternating signs: a filter would flatten it, bicubic sampling between two of them gives their middle.
-    table = torch.tensor([1., 1., -1., -1.]).repeat(3).reshape(1, 12, 1).expand(-1, -1, 4)
+    table = torch.tensor([1.0, 1.0, -1.0, -1.0]).repeat(3).reshape(1, 12, 1).expand(-1, -1, 4)
     shrunk = resize_pos_embed(table, (1, 12), (1, 4), 0)
     assert torch.equal(shrunk, table[:, 1::3])  # the centres of thirds are samples themselves
 

@@ -1,4 +1,5 @@
 """Relative positions: equal to their plain formulas in value and in every gradient, whatever form computes them."""
+
 from __future__ import annotations
 
 import pytest
@@ -10,19 +11,30 @@ from torch import Tensor
 
 from mae_transfer.vit import tiled_attention
 from mae_transfer.vit.attention import Attention
-from mae_transfer.vit.relative_position import (DecomposedAttention, TableAttention, by_offset, is_table, longer_attention,
-                                                make_attention, offset_table, resize_line, resize_table)
+from mae_transfer.vit.relative_position import (
+    DecomposedAttention,
+    TableAttention,
+    by_offset,
+    is_table,
+    longer_attention,
+    make_attention,
+    offset_table,
+    resize_line,
+    resize_table,
+)
 
 grids = st.tuples(st.integers(1, 6), st.integers(1, 6))
 close = dict(rtol=1e-9, atol=1e-9)
 
 
-def plain_decomposed(q: Tensor, k: Tensor, v: Tensor, table_h: Tensor, table_w: Tensor, grid: tuple[int, int]) -> Tensor:
+def plain_decomposed(
+    q: Tensor, k: Tensor, v: Tensor, table_h: Tensor, table_w: Tensor, grid: tuple[int, int]
+) -> Tensor:
     """Pair by pair, as the formula is written."""
     places = [(row, column) for row in range(grid[0]) for column in range(grid[1])]
     rows = table_h[torch.tensor([[a - c + grid[0] - 1 for c, _ in places] for a, _ in places])]
     columns = table_w[torch.tensor([[b - d + grid[1] - 1 for _, d in places] for _, b in places])]
-    scores = q @ k.mT * q.shape[-1] ** -.5 + torch.einsum('bhnd,nmd->bhnm', q, rows + columns)
+    scores = q @ k.mT * q.shape[-1] ** -0.5 + torch.einsum('bhnd,nmd->bhnm', q, rows + columns)
     return scores.softmax(-1) @ v
 
 
@@ -36,7 +48,7 @@ def plain_table(q: Tensor, k: Tensor, v: Tensor, table: Tensor, grid: tuple[int,
         return len(table) + (-3 if other else -2 if one else -1)
 
     bias = table[torch.tensor([[entry(one, other) for other in places] for one in places])].permute(2, 0, 1)
-    return (q @ k.mT * q.shape[-1] ** -.5 + bias).softmax(-1) @ v
+    return (q @ k.mT * q.shape[-1] ** -0.5 + bias).softmax(-1) @ v
 
 
 def inputs(batch: int, heads: int, length: int, dim: int, *tables: tuple[int, ...]) -> list[Tensor]:
@@ -54,7 +66,7 @@ def assert_equal_with_gradients(form, reference, leaves: list[Tensor]) -> None:
         torch.testing.assert_close(one, other, **close)
 
 
-@pytest.fixture(params=[7, 40, 10 ** 6], ids=['tiny tiles', 'small tiles', 'one tile'], scope='module')
+@pytest.fixture(params=[7, 40, 10**6], ids=['tiny tiles', 'small tiles', 'one tile'], scope='module')
 def tiles(request):
     """Tiles that end anywhere: within a row, behind the class token, between heads, between images."""
     with pytest.MonkeyPatch.context() as patch:
@@ -86,12 +98,15 @@ def test_decomposed_equals_the_formula(grid, batch, heads, dim, longer):
 def test_a_table_equals_the_formula(grid, batch, heads, num_prefix):
     attention = TableAttention(heads * 4, heads, grid, num_prefix, shared=True)
     leaves = inputs(batch, heads, num_prefix + grid[0] * grid[1], 4, offset_table(grid, heads, num_prefix).shape)
-    assert_equal_with_gradients(lambda q, k, v, table: attention.attend(q, k, v, grid, table),
-                                lambda *leaves: plain_table(*leaves, grid, num_prefix), leaves)
+    assert_equal_with_gradients(
+        lambda q, k, v, table: attention.attend(q, k, v, grid, table),
+        lambda *leaves: plain_table(*leaves, grid, num_prefix),
+        leaves,
+    )
 
 
 @pytest.mark.parametrize('kind', ['decomposed', 'table', 'longer'])
-@pytest.mark.parametrize('dtype, tolerance', [(torch.bfloat16, .03), (torch.float16, .005)], ids=str)
+@pytest.mark.parametrize('dtype, tolerance', [(torch.bfloat16, 0.03), (torch.float16, 0.005)], ids=str)
 def test_half_precision_is_close_to_the_formula(kind, dtype, tolerance):
     """As under autocast: queries in half precision, tables in float32, and gradients of each one's own type."""
     grid, heads, dim = (5, 6), 2, 16
@@ -103,7 +118,7 @@ def test_half_precision_is_close_to_the_formula(kind, dtype, tolerance):
         attention = DecomposedAttention(heads * dim, heads, grid)
         tables = [attention.rel_pos_h, attention.rel_pos_w]
     for table in tables:
-        torch.nn.init.normal_(table, std=.3)
+        torch.nn.init.normal_(table, std=0.3)
     with torch.autocast('cpu', dtype):
         if kind == 'longer':
             found = longer_attention(q, k, v, *(by_offset(table).to(dtype) for table in tables))
@@ -169,20 +184,29 @@ def test_tables_are_resized_and_their_edges_stay(num_prefix):
 def test_a_grid_of_another_size_takes_resized_tables(kind):
     attention, x = make_attention(kind, 16, 2, (3, 4), 0), torch.randn(2, 30, 16)
     other = make_attention(kind, 16, 2, (6, 5), 0)
-    other.load_state_dict(attention.state_dict() | {
-        name: torch.randn_like(value) for name, value in other.state_dict().items() if is_table(name)})
+    other.load_state_dict(
+        attention.state_dict()
+        | {name: torch.randn_like(value) for name, value in other.state_dict().items() if is_table(name)}
+    )
     for name, table in attention.named_parameters():
         if is_table(name):
             torch.nn.init.normal_(table)
-            fitted = resize_table(table, (3, 4), (6, 5)) if kind == 'table' else resize_line(table, 6 if name.endswith('h') else 5)
+            fitted = (
+                resize_table(table, (3, 4), (6, 5))
+                if kind == 'table'
+                else resize_line(table, 6 if name.endswith('h') else 5)
+            )
             other.get_parameter(name).data.copy_(fitted)
     torch.testing.assert_close(attention(x, (6, 5)), other(x, (6, 5)))
 
 
 # --- on a GPU ---------------------------------------------------------------------------------------------------------
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
-@pytest.mark.parametrize('kind, grid, dim', [('decomposed', (14, 14), 64), ('decomposed', (9, 31), 80), ('decomposed', (110, 90), 64),
-                                             ('table', (32, 32), 64)], ids=str)
+@pytest.mark.parametrize(
+    'kind, grid, dim',
+    [('decomposed', (14, 14), 64), ('decomposed', (9, 31), 80), ('decomposed', (110, 90), 64), ('table', (32, 32), 64)],
+    ids=str,
+)
 @pytest.mark.parametrize('dtype', [None, torch.bfloat16, torch.float16], ids=str)
 def test_a_gpu_computes_what_the_cpu_does(kind, grid, dim, dtype):
     """Also where longer heads would be too long for flash attention."""
@@ -190,7 +214,7 @@ def test_a_gpu_computes_what_the_cpu_does(kind, grid, dim, dtype):
     attention, x = make_attention(kind, 2 * dim, 2, grid, 0), torch.randn(2, grid[0] * grid[1], 2 * dim)
     for name, table in attention.named_parameters():
         if is_table(name):
-            torch.nn.init.normal_(table, std=.3)
+            torch.nn.init.normal_(table, std=0.3)
     results = []
     for device in ('cpu', 'cuda'):
         attention.zero_grad(set_to_none=True)
@@ -198,6 +222,6 @@ def test_a_gpu_computes_what_the_cpu_does(kind, grid, dim, dtype):
             out = attention.to(device)(x.to(device), grid)
         out.float().sin().sum().backward()
         results.append([out.detach().float().cpu(), *(value.grad.cpu() for value in attention.parameters())])
-    tolerance = {None: 2e-3, torch.bfloat16: .05, torch.float16: .01}[dtype]
+    tolerance = {None: 2e-3, torch.bfloat16: 0.05, torch.float16: 0.01}[dtype]
     for expected, found in zip(*results):
         assert (found - expected).abs().max() <= tolerance * expected.abs().max()

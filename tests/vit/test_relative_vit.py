@@ -1,14 +1,15 @@
 """Relative positions in the whole ViT: built, loaded, trained, recomputed, in half precision."""
+
 from __future__ import annotations
 
 import pytest
 import torch
-from tests.helpers import enlarge, small_vit
 from torch import nn
 
 from mae_transfer.errors import UserError
 from mae_transfer.vit.checkpoint import CheckpointError, load_vit
 from mae_transfer.vit.relative_position import is_table
+from tests.helpers import enlarge, small_vit
 
 windowed = dict(class_token=False, window_size=3, global_blocks=(1, 3))
 KINDS = {
@@ -31,14 +32,26 @@ def tables_of(vit) -> dict:
 
 
 # --- how it is built --------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize('kind, expected', [
-    ('decomposed in windows', {f'blocks.{i}.attn.rel_pos_{axis}': (2 * side - 1, 8)
-                               for i, sides in enumerate([(3, 3), (5, 7), (3, 3), (5, 7)]) for axis, side in zip('hw', sides)}),
-    ('shared', {'rel_pos_global': (9 * 13, 2)}),
-    ('shared in windows', {'rel_pos_window': (25, 2), 'rel_pos_global': (9 * 13, 2)}),
-    ('table', {f'blocks.{i}.attn.relative_position_bias_table': (9 * 13 + 3, 2) for i in range(4)}),
-    ('table in windows', {f'blocks.{i}.attn.relative_position_bias_table': (9 * 13 if i % 2 else 25, 2) for i in range(4)}),
-])
+@pytest.mark.parametrize(
+    'kind, expected',
+    [
+        (
+            'decomposed in windows',
+            {
+                f'blocks.{i}.attn.rel_pos_{axis}': (2 * side - 1, 8)
+                for i, sides in enumerate([(3, 3), (5, 7), (3, 3), (5, 7)])
+                for axis, side in zip('hw', sides)
+            },
+        ),
+        ('shared', {'rel_pos_global': (9 * 13, 2)}),
+        ('shared in windows', {'rel_pos_window': (25, 2), 'rel_pos_global': (9 * 13, 2)}),
+        ('table', {f'blocks.{i}.attn.relative_position_bias_table': (9 * 13 + 3, 2) for i in range(4)}),
+        (
+            'table in windows',
+            {f'blocks.{i}.attn.relative_position_bias_table': (9 * 13 if i % 2 else 25, 2) for i in range(4)},
+        ),
+    ],
+)
 def test_tables_are_zeros_for_their_grid_or_window(kind, expected):
     tables = tables_of(small_vit(rel_pos_img_size=(20, 28), **RELATIVE[kind]))
     assert {name: tuple(table.shape) for name, table in tables.items()} == expected
@@ -65,13 +78,19 @@ def test_tables_act_and_every_parameter_gets_a_gradient(settings):
     assert not torch.allclose(vit(images)[0], before, atol=1e-3)
 
 
-@pytest.mark.parametrize('changes, words', [
-    (dict(rel_pos='beit'), "rel_pos 'beit' is not known: choose one of decomposed, shared, table"),
-    (dict(rel_pos='decomposed'), "rel_pos='decomposed' needs class_token=False"),
-    (dict(rel_pos='shared'), "rel_pos='shared' needs class_token=False"),
-    (dict(rel_pos_img_size=16), 'rel_pos_img_size=16 without rel_pos'),
-    (dict(rel_pos='table', rel_pos_img_size=18), 'rel_pos_img_size 18 x 18 is not divisible by patch_size 4: .* 16 x 16'),
-])
+@pytest.mark.parametrize(
+    'changes, words',
+    [
+        (dict(rel_pos='beit'), "rel_pos 'beit' is not known: choose one of decomposed, shared, table"),
+        (dict(rel_pos='decomposed'), "rel_pos='decomposed' needs class_token=False"),
+        (dict(rel_pos='shared'), "rel_pos='shared' needs class_token=False"),
+        (dict(rel_pos_img_size=16), 'rel_pos_img_size=16 without rel_pos'),
+        (
+            dict(rel_pos='table', rel_pos_img_size=18),
+            'rel_pos_img_size 18 x 18 is not divisible by patch_size 4: .* 16 x 16',
+        ),
+    ],
+)
 def test_bad_settings_are_refused_in_one_line(changes, words):
     with pytest.raises(UserError, match=words) as caught:
         small_vit(**changes)
@@ -129,11 +148,26 @@ def test_tables_of_a_class_token_are_left_out_with_it():
     assert torch.equal(vit.state_dict()[name], source.state_dict()[name][:-3])
 
 
-@pytest.mark.parametrize('change, settings, message', [
-    (lambda s: {k: v for k, v in s.items() if k != 'blocks.2.attn.rel_pos_w'}, RELATIVE['decomposed'], 'lacks blocks.2.attn.rel_pos_w'),
-    (lambda s: s, dict(class_token=False), "has relative positions .'blocks.0.attn.rel_pos_h'. .* choose rel_pos='decomposed'"),
-    (lambda s: s | {'blocks.0.attn.rel_pos_h': torch.zeros(7, 9)}, RELATIVE['decomposed'], r'is \(7, 9\) in the checkpoint, \(7, 8\)'),
-])
+@pytest.mark.parametrize(
+    'change, settings, message',
+    [
+        (
+            lambda s: {k: v for k, v in s.items() if k != 'blocks.2.attn.rel_pos_w'},
+            RELATIVE['decomposed'],
+            'lacks blocks.2.attn.rel_pos_w',
+        ),
+        (
+            lambda s: s,
+            dict(class_token=False),
+            "has relative positions .'blocks.0.attn.rel_pos_h'. .* choose rel_pos='decomposed'",
+        ),
+        (
+            lambda s: s | {'blocks.0.attn.rel_pos_h': torch.zeros(7, 9)},
+            RELATIVE['decomposed'],
+            r'is \(7, 9\) in the checkpoint, \(7, 8\)',
+        ),
+    ],
+)
 def test_tables_that_do_not_fit_are_refused(change, settings, message):
     state = enlarge(small_vit(**RELATIVE['decomposed'])).state_dict()
     with pytest.raises(CheckpointError, match=message):
@@ -145,7 +179,9 @@ def test_a_table_of_no_square_grid_needs_its_grid():
     vit = small_vit(rel_pos='table')
     with pytest.raises(CheckpointError, match='give source_grid'):
         load_vit(vit, source.state_dict())
-    assert 'blocks.0.attn.relative_position_bias_table' in load_vit(vit, source.state_dict(), source_grid=(4, 2)).resized
+    assert (
+        'blocks.0.attn.relative_position_bias_table' in load_vit(vit, source.state_dict(), source_grid=(4, 2)).resized
+    )
 
 
 def test_equal_numbers_of_offsets_for_two_grids_need_the_grid():
@@ -158,7 +194,9 @@ def test_equal_numbers_of_offsets_for_two_grids_need_the_grid():
 
 # --- training ---------------------------------------------------------------------------------------------------------
 def train_step(settings: dict, recompute: bool, dtype: torch.dtype | None) -> tuple:
-    vit = enlarge(small_vit(drop_path_rate=.5, learn_positions=True, out_indices=(1, 3), grad_checkpoint=recompute, **settings)).train()
+    vit = enlarge(
+        small_vit(drop_path_rate=0.5, learn_positions=True, out_indices=(1, 3), grad_checkpoint=recompute, **settings)
+    ).train()
     images, kept = torch.randn(4, 3, 20, 24, generator=torch.Generator().manual_seed(1)), []
     torch.manual_seed(3)
     with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.nbytes) or t, lambda t: t):
@@ -187,7 +225,7 @@ def test_gradients_in_half_precision_are_close(settings, dtype):
     _, half, *_ = train_step(settings, False, dtype)
     for name, grad in exact.items():
         assert half[name].dtype == torch.float32
-        assert nn.functional.cosine_similarity(half[name].flatten(), grad.flatten(), dim=0) > .98, name
+        assert nn.functional.cosine_similarity(half[name].flatten(), grad.flatten(), dim=0) > 0.98, name
 
 
 @each_kind
@@ -198,7 +236,9 @@ def test_blocks_compute_in_half_precision(settings, dtype, monkeypatch):
     block.attn.qkv.register_forward_hook(lambda *call: seen.update(qkv=call[-1].dtype))
     block.mlp.fc1.register_forward_hook(lambda *call: seen.update(mlp=call[-1].dtype))
     attend = block.attn.attend
-    block.attn.attend = lambda *taken: seen.update(attend=[t.dtype for t in taken[:3]], out=(out := attend(*taken)).dtype) or out
+    block.attn.attend = lambda *taken: (
+        seen.update(attend=[t.dtype for t in taken[:3]], out=(out := attend(*taken)).dtype) or out
+    )
     products = watch_products(monkeypatch)
     with torch.autocast('cpu', dtype):
         vit(torch.randn(1, 3, 16, 16))
@@ -209,7 +249,12 @@ def test_blocks_compute_in_half_precision(settings, dtype, monkeypatch):
 def watch_products(monkeypatch) -> list:
     """The types of the queries and keys that are multiplied, in whichever form of attention."""
     from mae_transfer.vit import attention, tiled_attention
+
     products, multiply, fused = [], tiled_attention._multiply, attention.F.scaled_dot_product_attention
-    monkeypatch.setattr(tiled_attention, '_multiply', lambda q, k, store: products.extend([q.dtype, k.dtype]) or multiply(q, k, store))
-    monkeypatch.setattr(attention.F, 'scaled_dot_product_attention', lambda q, *more: products.append(q.dtype) or fused(q, *more))
+    monkeypatch.setattr(
+        tiled_attention, '_multiply', lambda q, k, store: products.extend([q.dtype, k.dtype]) or multiply(q, k, store)
+    )
+    monkeypatch.setattr(
+        attention.F, 'scaled_dot_product_attention', lambda q, *more: products.append(q.dtype) or fused(q, *more)
+    )
     return products

@@ -1,13 +1,21 @@
 """The table of sizes, and dictionaries in its place."""
+
 import pytest
 
 from mae_transfer.errors import UserError
 from mae_transfer.vit.sizes import SIZES, Size, resolve_size
 
 
-@pytest.mark.parametrize('name, numbers', [
-    ('tiny', (192, 12, 3, 16)), ('small', (384, 12, 6, 16)), ('base', (768, 12, 12, 16)), ('large', (1024, 24, 16, 16)),
-    ('huge', (1280, 32, 16, 14))])
+@pytest.mark.parametrize(
+    'name, numbers',
+    [
+        ('tiny', (192, 12, 3, 16)),
+        ('small', (384, 12, 6, 16)),
+        ('base', (768, 12, 12, 16)),
+        ('large', (1024, 24, 16, 16)),
+        ('huge', (1280, 32, 16, 14)),
+    ],
+)
 def test_names_have_the_papers_sizes(name, numbers):
     size = resolve_size(name)
     assert (size.embed_dim, size.depth, size.num_heads, size.patch_size) == numbers
@@ -24,14 +32,17 @@ def test_a_size_is_itself():
     assert resolve_size(size) is size
 
 
-@pytest.mark.parametrize('arch, words', [
-    ('gigantic', "unknown arch 'gigantic': choose one of tiny, small, base, large, huge"),
-    (dict(embed_dim=8, depth=2, num_heads=2, heads=3), "unknown arch field 'heads'"),
-    (dict(embed_dim=8, num_heads=2), "arch misses 'depth'"),
-    (dict(embed_dim=10, depth=1, num_heads=2), 'multiple of num_heads and of 4'),
-    (dict(embed_dim=8, depth=1, num_heads=3), 'multiple of num_heads and of 4'),
-    (dict(embed_dim=8, depth=0, num_heads=2), 'positive'),
-])
+@pytest.mark.parametrize(
+    'arch, words',
+    [
+        ('gigantic', "unknown arch 'gigantic': choose one of tiny, small, base, large, huge"),
+        (dict(embed_dim=8, depth=2, num_heads=2, heads=3), "unknown arch field 'heads'"),
+        (dict(embed_dim=8, num_heads=2), "arch misses 'depth'"),
+        (dict(embed_dim=10, depth=1, num_heads=2), 'multiple of num_heads and of 4'),
+        (dict(embed_dim=8, depth=1, num_heads=3), 'multiple of num_heads and of 4'),
+        (dict(embed_dim=8, depth=0, num_heads=2), 'positive'),
+    ],
+)
 def test_what_is_wrong_is_named_in_one_line(arch, words):
     with pytest.raises(UserError, match=words) as caught:
         resolve_size(arch)

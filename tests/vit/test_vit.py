@@ -1,16 +1,17 @@
 """The ViT: tokens of whole images and of kept patches, maps of any size, and how it starts and trains."""
+
 import math
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.helpers import enlarge, small_vit
 from timm.layers import DropPath
 from torch import nn
 
 from mae_transfer.errors import UserError
 from mae_transfer.vit import ViT
+from tests.helpers import enlarge, small_vit
 
 
 # --- tokens -----------------------------------------------------------------------------------------------------------
@@ -47,7 +48,7 @@ def test_the_place_of_a_kept_patch_matters():
     vit = enlarge(small_vit())
     images = torch.randn(1, 3, 4, 4).repeat(1, 1, 4, 4)  # the same pixels in every patch
     near, far = vit.tokens(images, torch.tensor([[0, 1]])), vit.tokens(images, torch.tensor([[0, 14]]))
-    assert (near[:, 2] - far[:, 2]).abs().max() > .01
+    assert (near[:, 2] - far[:, 2]).abs().max() > 0.01
 
 
 def test_tokens_of_images_larger_than_the_table():
@@ -113,7 +114,7 @@ def test_maps_come_in_the_order_of_out_indices():
 
 
 def test_blocks_beyond_the_last_tap_are_not_computed():
-    vit = small_vit(out_indices=(1, ))
+    vit = small_vit(out_indices=(1,))
     vit.blocks[2].register_forward_hook(lambda *_: pytest.fail('block 2 was computed for nothing'))
     vit(torch.randn(1, 3, 16, 16))
 
@@ -174,16 +175,23 @@ def fresh():
     return ViT(arch=dict(embed_dim=192, depth=2, num_heads=3), img_size=64)
 
 
-@pytest.mark.parametrize('name, fan_in, fan_out', [
-    ('blocks.0.attn.qkv', 192, 3 * 192), ('blocks.1.attn.proj', 192, 192), ('blocks.0.mlp.fc1', 192, 768),
-    ('blocks.1.mlp.fc2', 768, 192), ('patch_embed.proj', 3 * 16 * 16, 192)])
+@pytest.mark.parametrize(
+    'name, fan_in, fan_out',
+    [
+        ('blocks.0.attn.qkv', 192, 3 * 192),
+        ('blocks.1.attn.proj', 192, 192),
+        ('blocks.0.mlp.fc1', 192, 768),
+        ('blocks.1.mlp.fc2', 768, 192),
+        ('patch_embed.proj', 3 * 16 * 16, 192),
+    ],
+)
 def test_linear_maps_start_xavier_uniform(fresh, name, fan_in, fan_out):
     weight = fresh.get_submodule(name).weight
     bound = math.sqrt(6 / (fan_in + fan_out))
     assert weight.abs().max().item() <= bound
-    assert weight.abs().max().item() > .999 * bound
-    assert weight.std().item() == pytest.approx(bound / math.sqrt(3), rel=.02)
-    assert abs(weight.mean().item()) < .01 * bound
+    assert weight.abs().max().item() > 0.999 * bound
+    assert weight.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.02)
+    assert abs(weight.mean().item()) < 0.01 * bound
 
 
 def test_biases_start_at_zero_but_the_patch_embeddings(fresh):
@@ -206,8 +214,8 @@ def test_norms_start_at_identity_with_mae_s_epsilon(fresh):
 def test_the_class_token_starts_with_a_deviation_of_two_hundredths():
     torch.manual_seed(0)
     tokens = torch.cat([small_vit(depth=1).cls_token for _ in range(100)])
-    assert tokens.std().item() == pytest.approx(.02, rel=.06)  # 1600 values: 3.4 standard errors
-    assert abs(tokens.mean().item()) < .002
+    assert tokens.std().item() == pytest.approx(0.02, rel=0.06)  # 1600 values: 3.4 standard errors
+    assert abs(tokens.mean().item()) < 0.002
 
 
 def test_positions_are_fixed_unless_learned():
@@ -215,7 +223,9 @@ def test_positions_are_fixed_unless_learned():
     assert small_vit(learn_positions=True).pos_embed.requires_grad
 
 
-@pytest.mark.parametrize('source', [None, dict(type='Pretrained', checkpoint=None), dict(type='Pretrained', checkpoint='none')])
+@pytest.mark.parametrize(
+    'source', [None, dict(type='Pretrained', checkpoint=None), dict(type='Pretrained', checkpoint='none')]
+)
 def test_no_checkpoint_means_random_weights(source):
     vit = small_vit(init_cfg=source)
     before = {name: value.clone() for name, value in vit.state_dict().items()}
@@ -244,12 +254,12 @@ def test_every_parameter_gets_a_gradient():
 
 
 def test_drop_path_rises_linearly_from_zero_to_the_rate():
-    vit = small_vit(depth=5, drop_path_rate=.4)
+    vit = small_vit(depth=5, drop_path_rate=0.4)
     assert isinstance(vit.blocks[0].drop_path1, nn.Identity) and isinstance(vit.blocks[0].drop_path2, nn.Identity)
     for index in range(1, 5):
         for branch in (vit.blocks[index].drop_path1, vit.blocks[index].drop_path2):
             assert isinstance(branch, DropPath)
-            assert branch.drop_prob == pytest.approx(.1 * index)
+            assert branch.drop_prob == pytest.approx(0.1 * index)
 
 
 def test_drop_path_is_off_by_default():
@@ -257,7 +267,7 @@ def test_drop_path_is_off_by_default():
 
 
 def test_drop_path_is_random_in_training_and_off_in_evaluation():
-    vit, images = enlarge(small_vit(drop_path_rate=.5)), torch.randn(8, 3, 16, 16)
+    vit, images = enlarge(small_vit(drop_path_rate=0.5)), torch.randn(8, 3, 16, 16)
     torch.manual_seed(0)
     vit.train()
     assert not torch.allclose(vit.tokens(images), vit.tokens(images))
@@ -270,7 +280,7 @@ def test_drop_path_is_random_in_training_and_off_in_evaluation():
 def test_recomputing_blocks_changes_neither_outputs_nor_gradients(changes):
     images, results = torch.randn(4, 3, 16, 16), []
     for recompute in (False, True):
-        vit = enlarge(small_vit(drop_path_rate=.5, learn_positions=True, grad_checkpoint=recompute, **changes)).train()
+        vit = enlarge(small_vit(drop_path_rate=0.5, learn_positions=True, grad_checkpoint=recompute, **changes)).train()
         torch.manual_seed(3)
         output = vit(images)[0]
         output.square().sum().backward()
@@ -295,7 +305,7 @@ def test_grad_checkpoint_really_recomputes():
 def test_frozen_blocks_and_embeddings_keep_their_values(frozen):
     vit = enlarge(small_vit(frozen_blocks=frozen, learn_positions=True))
     before = {name: value.clone() for name, value in vit.state_dict().items()}
-    optimizer = torch.optim.AdamW(vit.parameters(), lr=.1, weight_decay=.5)
+    optimizer = torch.optim.AdamW(vit.parameters(), lr=0.1, weight_decay=0.5)
     vit.tokens(torch.randn(2, 3, 16, 16)).square().sum().backward()
     optimizer.step()
     leading = ('patch_embed.', 'cls_token', 'pos_embed', *(f'blocks.{i}.' for i in range(frozen)))
@@ -307,7 +317,7 @@ def test_frozen_blocks_and_embeddings_keep_their_values(frozen):
 
 
 def test_frozen_blocks_stay_in_evaluation_mode():
-    vit = small_vit(frozen_blocks=2, drop_path_rate=.9).train()
+    vit = small_vit(frozen_blocks=2, drop_path_rate=0.9).train()
     assert [block.training for block in vit.blocks] == [False, False, True, True]
     assert not vit.blocks[1].drop_path1.training
     nn.Sequential(vit).train()
@@ -320,15 +330,18 @@ def test_without_frozen_blocks_all_is_trained():
 
 
 # --- sizes and refusals -----------------------------------------------------------------------------------------------
-@pytest.mark.parametrize('name, millions', [('tiny', 5.5), ('small', 21.7), ('base', 85.8), ('large', 303.3), ('huge', 630.8)])
+@pytest.mark.parametrize(
+    'name, millions', [('tiny', 5.5), ('small', 21.7), ('base', 85.8), ('large', 303.3), ('huge', 630.8)]
+)
 def test_named_sizes_have_their_papers_parameter_counts(name, millions):
     with torch.device('meta'):
         vit = ViT(arch=name)
-    assert sum(parameter.numel() for parameter in vit.parameters()) / 1e6 == pytest.approx(millions, abs=.06)
+    assert sum(parameter.numel() for parameter in vit.parameters()) / 1e6 == pytest.approx(millions, abs=0.06)
 
 
 def test_parameter_names_are_timms():
     from timm.models.vision_transformer import VisionTransformer
+
     theirs = VisionTransformer(img_size=16, patch_size=4, embed_dim=16, depth=4, num_heads=2, num_classes=0)
     shapes = {name: value.shape for name, value in theirs.state_dict().items()}
     assert {name: value.shape for name, value in small_vit().state_dict().items()} == shapes
@@ -336,24 +349,28 @@ def test_parameter_names_are_timms():
 
 def test_equals_timm_with_the_same_weights():
     from timm.models.vision_transformer import VisionTransformer
+
     theirs = VisionTransformer(img_size=16, patch_size=4, embed_dim=16, depth=4, num_heads=2, num_classes=0)
     ours, images = enlarge(small_vit()), torch.randn(2, 3, 16, 16)
     theirs.load_state_dict(ours.state_dict())
     torch.testing.assert_close(ours.tokens(images), theirs.forward_features(images), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize('changes, words', [
-    (dict(img_size=18), r'img_size 18 x 18 is not divisible by patch_size 4: .* 16 x 16'),
-    (dict(img_size=(16, 18)), 'img_size 16 x 18'),
-    (dict(img_size=2), 'e.g. 4 x 4'),
-    (dict(window_size=2), 'class_token=False'),
-    (dict(out_indices=(4, )), 'block 4 does not exist in a ViT of depth 4'),
-    (dict(out_indices=(0, -5)), 'block -5 does not exist'),
-    (dict(class_token=False, window_size=2, global_blocks=(9, )), 'global_blocks .*block 9'),
-    (dict(frozen_blocks=5), r'frozen_blocks must lie in 0\.\.4; found 5'),
-    (dict(frozen_blocks=-1), 'found -1'),
-    (dict(depth=5, class_token=False, window_size=2), 'no four equal quarters'),
-])
+@pytest.mark.parametrize(
+    'changes, words',
+    [
+        (dict(img_size=18), r'img_size 18 x 18 is not divisible by patch_size 4: .* 16 x 16'),
+        (dict(img_size=(16, 18)), 'img_size 16 x 18'),
+        (dict(img_size=2), 'e.g. 4 x 4'),
+        (dict(window_size=2), 'class_token=False'),
+        (dict(out_indices=(4,)), 'block 4 does not exist in a ViT of depth 4'),
+        (dict(out_indices=(0, -5)), 'block -5 does not exist'),
+        (dict(class_token=False, window_size=2, global_blocks=(9,)), 'global_blocks .*block 9'),
+        (dict(frozen_blocks=5), r'frozen_blocks must lie in 0\.\.4; found 5'),
+        (dict(frozen_blocks=-1), 'found -1'),
+        (dict(depth=5, class_token=False, window_size=2), 'no four equal quarters'),
+    ],
+)
 def test_bad_settings_are_refused_in_one_line(changes, words):
     with pytest.raises(UserError, match=words) as caught:
         small_vit(**changes)
