@@ -1,35 +1,24 @@
 """UperNet with ViT-H/16 on ADE20K, 160k iterations at a batch of 16, crops of 512.
 
 Recipe: none is published for ViT-H, neither by MAE nor by BEiT. Chosen here:
-- patches of 16, the pre-training's embedding of 14 resampled on loading, as ViTDet does for its ViT-H: the pyramid
-keeps its
-  strides of 4 to 32, the crop its whole number of patches (512 is no multiple of 14), and a crop has 1024 tokens, not
-  1369;
-- taps after blocks 10, 15, 20 and 31: after 1/3, 1/2, 2/3 and all of the blocks, as in B and L;
+- patches of 16; the patch embedding of the pre-training, for patches of 14, is resampled on loading, as in ViTDet's
+  ViT-H. The pyramid keeps its strides of 4 to 32, the crop has a whole number of patches (512 is not a multiple of 14),
+  and 1024 tokens instead of 1369;
+- maps after blocks 10, 15, 20 and 31, that is, after 1/3, 1/2, 2/3 and all of the blocks, as in B and L;
 - heads as wide as the ViT, 1280 channels, as in B and L;
-- lr 1e-4 as B and L (ViTDet has one lr for all three), layer decay .85, which over 32 blocks leaves the embeddings
-about the
-  share of lr that .65 over 12 leaves ViT-B's (.0047 and .0037; ViTDet's .9 leaves .031);
+- learning rate 1e-4 as in B and L (ViTDet has the same one for all three); layer decay .85, which over 32 blocks leaves
+  the embeddings about the same share of the learning rate as .65 over 12 leaves those of ViT-B (.0047 and .0037;
+  ViTDet's .9 leaves .031);
 - drop path .3, as in MAE's fine-tuning of ViT-H on ImageNet.
-Known to reach: nothing is published; this recipe: not measured.
-Cost: not measured. Where memory is short: model.backbone.grad_checkpoint=True.
-Command: tools/dist_train.sh configs/ade20k_upernet_vith.py 8
-Test: tools/dist_test.sh configs/ade20k_upernet_vith.py work_dirs/ade20k_upernet_vith 8; six scales, mirrored: ... --tta
+Reported: nothing. This recipe: not measured.
+Cost: not measured. To save memory: model.backbone.grad_checkpoint=True.
+Train: tools/dist_train.sh configs/ade20k_upernet_vith.py 8
+Test: tools/dist_test.sh configs/ade20k_upernet_vith.py work_dirs/ade20k_upernet_vith 8
+Six scales, mirrored: add --tta to the test.
 """
 
 _base_ = ['ade20k_upernet_vitb.py']
 
 pretrained = 'work_dirs/mae_pretrain_vith'
-model = dict(
-    backbone=dict(
-        arch='huge',
-        patch_size=16,
-        out_indices=(10, 15, 20, 31),
-        drop_path_rate=0.3,
-        init_cfg=dict(checkpoint=pretrained),
-    ),
-    neck=dict(embed_dim=1280),
-    decode_head=dict(in_channels=[1280, 1280, 1280, 1280], channels=1280),
-    auxiliary_head=dict(in_channels=1280),
-)
+model = dict(backbone=dict(arch='huge', patch_size=16, drop_path_rate=0.3))
 optim_wrapper = dict(paramwise_cfg=dict(layer_decay=0.85))

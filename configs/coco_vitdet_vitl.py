@@ -1,17 +1,17 @@
 """ViTDet: Mask R-CNN with ViT-L/16 on COCO 2017, 100 epochs.
 
 Recipe: detectron2's `mask_rcnn_vitdet_l_100ep.py` (ViTDet, arXiv 2203.16527): as ViT-B, with layer decay .8 and drop
-path .4. Known to reach: 55.6 box AP, 49.2 mask AP from MAE's 1600 epochs (quoted: ViTDet; 55.5 / 49.2 in its README);
-without relative positions 54.6 / 48.6, random weights 50.0 box AP, weights of supervised ImageNet-1k 49.6 (quoted:
-ViTDet). Cost: 64 A100 with an image each, 20.9 GB and .603 s a step, that is 31 hours (quoted: ViTDet's README). Where
-memory is short: model.backbone.grad_checkpoint=True.
-Command: tools/dist_train.sh configs/coco_vitdet_vitl.py 8
+path .4.
+Reported: 55.6 box AP, 49.2 mask AP from 1600 epochs of MAE (quoted: ViTDet; 55.5 / 49.2 in its README); without
+relative positions 54.6 / 48.6; from random weights 50.0 box AP, from supervised ImageNet-1k 49.6 (quoted: ViTDet).
+Cost: 64 A100 with one image each: 20.9 GB, .603 s per step, 31 hours (quoted: ViTDet's README).
+To save memory: model.backbone.grad_checkpoint=True.
+Train: tools/dist_train.sh configs/coco_vitdet_vitl.py 8
+Test: tools/dist_test.sh configs/coco_vitdet_vitl.py work_dirs/coco_vitdet_vitl 8
 """
 
 _base_ = ['coco_vitdet_vitb.py']
 
 pretrained = 'work_dirs/mae_pretrain_vitl'
-model = dict(
-    backbone=dict(arch='large', drop_path_rate=0.4, init_cfg=dict(checkpoint=pretrained)), neck=dict(embed_dim=1024)
-)
+model = dict(backbone=dict(arch='large', drop_path_rate=0.4))
 optim_wrapper = dict(paramwise_cfg=dict(layer_decay=0.8))

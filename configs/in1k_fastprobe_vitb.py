@@ -1,7 +1,9 @@
-"""A fast linear probe of the frozen ViT-B/16 on ImageNet-1k: features once, then a grid of classifiers together.
+"""A fast linear probe of the frozen ViT-B/16 on ImageNet-1k: features are computed once, then many classifiers are
+trained on them together.
 
-No published number: the paper's protocol is configs/in1k_linprobe_vitb.py. What differs stands in
-configs/_base_/in1k_fastprobe.py. Command: tools/test.py configs/in1k_fastprobe_vitb.py work_dirs/mae_pretrain_vitb
+Reported: nothing; the paper's protocol is configs/in1k_linprobe_vitb.py. For the differences see
+configs/_base_/in1k_fastprobe.py.
+Test: tools/test.py configs/in1k_fastprobe_vitb.py work_dirs/mae_pretrain_vitb
 """
 
 _base_ = ['_base_/in1k_fastprobe.py']

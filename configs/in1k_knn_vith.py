@@ -1,11 +1,11 @@
 """k-NN with the frozen ViT-H/14 on ImageNet-1k: nothing is trained.
 
-Protocol: Wu et al. 2018, as DINO has it. MAE's paper gives no number for it; MAE's features are known to be poor for it
-compared with their fine-tuning.
-Command: tools/test.py configs/in1k_knn_vith.py work_dirs/mae_pretrain_vith
+Protocol: Wu et al. 2018, as in DINO. MAE's paper gives no number; by k-NN, MAE's features are known to be poor compared
+with their fine-tuning.
+Test: tools/test.py configs/in1k_knn_vith.py work_dirs/mae_pretrain_vith
 """
 
 _base_ = ['_base_/in1k_knn.py']
 
 pretrained = 'work_dirs/mae_pretrain_vith'
-model = dict(vit=dict(arch='huge', init_cfg=dict(checkpoint=pretrained)))
+model = dict(vit=dict(arch='huge'))

@@ -1,4 +1,8 @@
-"""The one error that a user can act on."""
+"""The errors that a user can act on, and how their messages list names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
 
 
 class UserError(ValueError):
@@ -7,3 +11,14 @@ class UserError(ValueError):
     The tools print it without a traceback and end with exit code 2; every other exception is a bug of ours and keeps
     its traceback.
     """
+
+
+class CheckpointError(UserError, RuntimeError):
+    """A checkpoint that cannot be read, or that does not fit the model."""
+
+
+def shorten(names: Iterable[str], most: int = 6) -> str:
+    """Join names for a message: 'a, b, c', or 'a, b and 7 more' where there are more than ``most``."""
+    names = list(names)
+    listed = ', '.join(names[:most])
+    return f'{listed} and {len(names) - most} more' if len(names) > most else listed

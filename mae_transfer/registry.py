@@ -6,6 +6,7 @@ import in the config.
 """
 
 from importlib import import_module
+from typing import Any
 
 from mmengine import registry as root
 
@@ -13,16 +14,16 @@ SCOPE = 'mae_transfer'
 
 
 class LateRegistry(root.Registry):
-    """A registry some of whose names are imported when they are asked for.
+    """A registry some of whose classes are imported only when they are asked for.
 
-    What stands on MMDetection or MMSegmentation waits here: importing these takes seconds, which pre-training and
-    classification need not spend.
+    These build on MMDetection or MMSegmentation, whose import takes seconds that pre-training and classification
+    need not spend.
 
     Args:
         late: {name: module that registers it}.
     """
 
-    def __init__(self, *args, late: dict[str, str], **kwargs) -> None:
+    def __init__(self, *args: Any, late: dict[str, str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.late = late
 
@@ -50,7 +51,7 @@ MODELS = _child(
     'classify',
     'dense',
     AnySizeSegmentor='dense.segmentor',
-    AveragedViews='dense.test_time',
+    AveragedViews='dense.views',
     CascadeBoxRoIHead='dense.cascade_box_roi_head',
 )
 FUNCTIONS = _child(root.FUNCTIONS, 'data')

@@ -1,165 +1,217 @@
-"""MMEngine's runner, loud about weights that do not fit."""
+"""MMEngine's runner: strict about weights, with the batch plan applied to everything that it builds."""
 
 from __future__ import annotations
 
-import logging
-import re
-from collections.abc import Callable, Sized
+from collections.abc import Callable, Sequence, Sized
+from functools import cached_property
+from typing import Any
 
-import torch
-from mmengine.logging import print_log
+from mmengine.device import get_device
+from mmengine.dist import get_world_size
 from mmengine.model import BaseTTAModel, is_model_wrapper
-from mmengine.runner import Runner
+from mmengine.optim import OptimWrapper, _ParamScheduler
+from mmengine.registry import PARAM_SCHEDULERS
+from mmengine.runner import BaseLoop, Runner
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import nn
 from torch.utils.data import DataLoader
 
 from .classify import ViTClassifier
-from .errors import UserError
+from .compat import distributed, safe_loading
+from .data.loaders import loader_settings
+from .dense.checks import check_head_classes
+from .errors import UserError, shorten
+from .kinds import class_of
+from .optim.batch_plan import BatchPlan, plan_of
+from .resuming import find_place, load_optimizer, resume_schedule
 from .vit.checkpoint import read_weights
+from .whole_model import check_class_names, check_whole_model
+
+_MMENGINE_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
 
 
-class LoudRunner(Runner):
-    """MMEngine's runner, except that what cannot work is an error: weights that do not fit, an epoch without a
-    batch."""
+class StrictRunner(Runner):
+    """MMEngine's runner, except that
 
-    #: whether each parameter of the model must come from the file (testing, resuming), or some of them
-    #: (``--load-from``)
-    complete = True
+    - what cannot work is an error: weights that do not fit, an epoch without a batch;
+    - iterations in the config are steps of the optimiser, wherever it runs (:class:`~mae_transfer.optim.BatchPlan`);
+    - a resumed run keeps its own settings, and takes only its place from the file (:mod:`mae_transfer.resuming`);
+    - several processes work without a GPU, and checkpoints are read as data, never as code.
+    """
 
-    def resume(self, filename: str, *args, **kwargs) -> None:
-        """Go on with the run that a checkpoint is of; raises as :func:`check_whole_model`."""
-        self.complete = True
-        super().resume(filename, *args, **kwargs)
+    #: whether every parameter of the model must come from the file (testing, resuming), or some (``--load-from``)
+    require_all_weights = True
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        safe_loading.install()
+        super().__init__(*args, **kwargs)
+
+    @cached_property
+    def batch_plan(self) -> BatchPlan | None:
+        """How the total batch of training is divided; None for a config that states neither it nor ``base_lr``."""
+        return plan_of(self.cfg, get_world_size())
+
+    @property
+    def accumulation(self) -> int:
+        """Forward passes for one step of the optimiser."""
+        return 1 if self.batch_plan is None else self.batch_plan.accumulation
+
+    def train(self) -> nn.Module:
+        """As MMEngine's, by the batch plan."""
+        if self.batch_plan is not None:
+            self.batch_plan.adapt_hooks(self.hooks)
+            self.logger.info(str(self.batch_plan))
+        return super().train()
+
+    def test(self) -> dict:
+        """As MMEngine's; a ViT that is evaluated as it was pre-trained, as by k-NN, is loaded by its ``init_cfg``."""
+        if self._load_from is None:
+            self._init_model_weights()
+        return super().test()
+
+    def register_default_hooks(self, hooks: dict | None = None) -> None:
+        """As MMEngine's; every hook can be left out by None, not only MMEngine's own six."""
+        hooks = {name: hook for name, hook in (hooks or {}).items() if hook is not None or name in _MMENGINE_HOOKS}
+        super().register_default_hooks(hooks)
+
+    # What is built ----------------------------------------------------------------------------------------------------
+
+    def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
+        """As MMEngine's; several processes without a GPU have DDP without devices, and BN in place of SyncBN."""
+        if self.distributed and get_device() == 'cpu' and not is_model_wrapper(model):
+            model = distributed.without_sync_bn(model, self.cfg)
+            model_wrapper_cfg = distributed.wrapper_without_device(model_wrapper_cfg, self.cfg)
+        return super().wrap_model(model_wrapper_cfg, model)
 
     @staticmethod
-    def build_dataloader(dataloader: DataLoader | dict, *args, **kwargs) -> DataLoader:
-        """As MMEngine's.
+    def build_dataloader(dataloader: DataLoader | dict, *args: Any, **kwargs: Any) -> DataLoader:
+        """As MMEngine's, from :func:`~mae_transfer.data.loaders.loader_settings`.
 
         Raises:
-            UserError: fewer images than one batch, where what is left over is dropped.
+            UserError: fewer images than one batch, where an incomplete batch is dropped.
         """
+        if isinstance(dataloader, dict):
+            dataloader = loader_settings(dataloader)
         loader = Runner.build_dataloader(dataloader, *args, **kwargs)
-        if (
-            isinstance(loader.dataset, Sized)
-            and loader.batch_size
-            and len(loader.sampler) < loader.batch_size
-            and loader.drop_last
-        ):
+        size = loader.batch_size
+        if isinstance(loader.dataset, Sized) and size and len(loader.sampler) < size and loader.drop_last:
             raise UserError(
-                f'{len(loader.dataset)} images, {len(loader.sampler)} for each process, make no batch of '
-                f'{loader.batch_size}: '
-                'give more, or lower train_dataloader.batch_size and total_batch_size'
+                f'{len(loader.dataset)} images, {len(loader.sampler)} for each process, make no batch of {size}: give '
+                'more, or lower train_dataloader.batch_size and total_batch_size'
             )
         return loader
+
+    def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
+        """As MMEngine's, with the lengths of the batch plan; raises for heads of other classes than the data has."""
+        if self.batch_plan is not None and isinstance(loop, dict):
+            loop = self.batch_plan.adapt_loop(loop)
+        return self._with_heads_checked(super().build_train_loop(loop))
+
+    def build_val_loop(self, loop: BaseLoop | dict) -> BaseLoop:
+        """As MMEngine's; raises for heads of other classes than the data has."""
+        return self._with_heads_checked(super().build_val_loop(loop))
+
+    def build_test_loop(self, loop: BaseLoop | dict) -> BaseLoop:
+        """As MMEngine's; raises for heads of other classes than the data has."""
+        return self._with_heads_checked(super().build_test_loop(loop))
+
+    def _with_heads_checked(self, loop: BaseLoop) -> BaseLoop:
+        model = unwrapped(self.model)
+        if not isinstance(model, ViTClassifier):  # for which check_classes asks more, before anything is built
+            check_head_classes(model, loop.dataloader.dataset, self.cfg.get('classes') is not None)
+        return loop
+
+    def build_optim_wrapper(self, optim_wrapper: OptimWrapper | dict) -> OptimWrapper:
+        """As MMEngine's, with the learning rate and the accumulation of the batch plan."""
+        if self.batch_plan is not None and isinstance(optim_wrapper, dict):
+            optim_wrapper = self.batch_plan.adapt_optim_wrapper(optim_wrapper)
+        return super().build_optim_wrapper(optim_wrapper)
+
+    def build_param_scheduler(self, scheduler: _ParamScheduler | dict | list) -> list[_ParamScheduler]:
+        """As MMEngine's, with the lengths of the batch plan; a scheduler without an ``end`` ends with the run."""
+        parts = list(scheduler) if isinstance(scheduler, (list, tuple)) else [scheduler]
+        if self.batch_plan is not None:
+            for number, part in enumerate(parts):
+                kind = (
+                    class_of(part, PARAM_SCHEDULERS, self.cfg.get('default_scope')) if isinstance(part, dict) else None
+                )
+                if kind is not None:
+                    parts[number] = self.batch_plan.adapt_scheduler(part, kind)
+        return super().build_param_scheduler(parts)
+
+    # Checkpoints ------------------------------------------------------------------------------------------------------
+
+    def save_checkpoint(self, *args: Any, meta: dict | None = None, **kwargs: Any) -> None:
+        """As MMEngine's, with what a run on another number of processes needs to find its place."""
+        place = dict(accumulation=self.accumulation, epoch_length=len(self.train_dataloader))
+        super().save_checkpoint(*args, meta={**place, **(meta or {})}, **kwargs)
+
+    def resume(
+        self,
+        filename: str,
+        resume_optimizer: bool = True,
+        resume_param_scheduler: bool = True,
+        map_location: str | Callable = 'default',
+    ) -> None:
+        """Go on with the run that a checkpoint is of, with this run's settings.
+
+        Raises:
+            UserError: what :func:`check_whole_model` raises; a file of weights alone, of other groups of parameters, or
+                of a run that was longer.
+        """
+        self.require_all_weights = True
+        checkpoint = self.load_checkpoint(filename, get_device() if map_location == 'default' else map_location)
+        epoch_length = len(self.train_dataloader)
+        place = find_place(checkpoint, filename, self.train_loop, epoch_length, self.accumulation)
+        self.train_loop._epoch, self.train_loop._iter = place.epoch, place.iteration
+        if self._randomness_cfg.get('seed') is None:
+            self._randomness_cfg.update(seed=checkpoint['meta'].get('seed'))
+            self.set_randomness(**self._randomness_cfg)
+        self.message_hub.load_state_dict(checkpoint['message_hub'])
+        self.optim_wrapper: OptimWrapper = self.build_optim_wrapper(self.optim_wrapper)
+        if self.param_schedulers is not None:
+            self.param_schedulers: list[_ParamScheduler] = self.build_param_scheduler(self.param_schedulers)
+        differences: list[str] = []
+        if resume_optimizer:
+            own = load_optimizer(self.optim_wrapper, checkpoint['optimizer'], filename)
+            if resume_param_scheduler:
+                states = checkpoint.get('param_schedulers') or []
+                schedulers = self.param_schedulers or []
+                differences = resume_schedule(self.optim_wrapper, own, schedulers, states, place, epoch_length)
+        self._has_loaded = True
+        self.logger.info(f'resumed epoch: {self.epoch}, iter: {self.iter}, from {filename}')
+        if differences:
+            self.logger.warning(f"this run's settings are used where the file's differ: {shorten(differences)}")
 
     def load_checkpoint(
         self,
         filename: str,
         map_location: str | Callable = 'cpu',
         strict: bool = False,
-        revise_keys: list = ((r'^module.', ''),),
+        revise_keys: Sequence = ((r'^module.', ''),),
     ) -> dict:
         """Load weights for the whole model; raises as :func:`check_whole_model`.
 
         A classifier takes other projects' layouts too, by its ``load_weights``.
         """
-        model = self.model.module if is_model_wrapper(self.model) else self.model
-        model = model.module if isinstance(model, BaseTTAModel) else model
+        model = unwrapped(self.model)
         checkpoint = CheckpointLoader.load_checkpoint(filename, map_location='cpu')
         if isinstance(model, ViTClassifier) and read_weights(checkpoint).layout != 'mae_transfer':
-            model.load_weights(filename, need_head=self.complete)
-            self.call_hook(
-                'after_load_checkpoint', checkpoint=dict(state_dict=model.state_dict())
-            )  # an average of the weights
+            model.load_weights(filename, need_head=self.require_all_weights)
+            # For an average of the weights.
+            self.call_hook('after_load_checkpoint', checkpoint=dict(state_dict=model.state_dict()))
             self._has_loaded = True
             return checkpoint
         if not isinstance(model, ViTClassifier):
             loops = (self._test_loop, self._train_loop)
             dataset = next((loop.dataloader.dataset for loop in loops if hasattr(loop, 'dataloader')), None)
-            check_class_names(checkpoint, filename, dataset, self.complete)
-        check_whole_model(model, checkpoint, filename, self.complete)
+            check_class_names(checkpoint, filename, dataset, self.require_all_weights)
+        check_whole_model(model, checkpoint, filename, self.require_all_weights)
         return super().load_checkpoint(filename, map_location, strict, list(revise_keys))
 
-    def test(self) -> dict:
-        """As MMEngine's; a ViT that is read as it was pre-trained (k-NN, fast probe) is loaded by its ``init_cfg``."""
-        if self._load_from is None:
-            self._init_model_weights()
-        return super().test()
 
-
-def check_whole_model(model: nn.Module, checkpoint: dict, filename: str, complete: bool) -> dict:
-    """Compare a checkpoint of a whole model (detector, segmentor, MAE) with the model.
-
-    Returns:
-        Its state dict.
-
-    Raises:
-        UserError: parameters without a value in the file or of another shape: any, when ``complete``; otherwise all, or
-            some of a ViT's blocks, as when it is of another size. Blocks in the file that the model does not have.
-    """
-    state = checkpoint.get('state_dict', checkpoint)
-    state = {key.removeprefix('module.'): value for key, value in state.items() if isinstance(value, torch.Tensor)}
-    wanted = model.state_dict()
-    missing = [name for name in wanted if name not in state]
-    reshaped = [name for name in wanted if name in state and state[name].shape != wanted[name].shape]
-    advice = 'use the config that it was trained with'
-    if blocks := [name for name in state if name not in wanted and _is_block(name) and missing != list(wanted)]:
-        raise UserError(
-            f'{filename} is of another model: {blocks[0]} has no place here ({len(blocks)} such tensors); {advice}'
-        )
-    if reshaped and (complete or any(map(_is_block, reshaped))):
-        name = next(filter(_is_block, reshaped), reshaped[0])
-        raise UserError(
-            f'{filename} is of another model: {name} is {tuple(state[name].shape)} there and '
-            f'{tuple(wanted[name].shape)} '
-            f'here ({len(reshaped)} such tensors); {advice}'
-        )
-    if missing and (complete or len(missing) + len(reshaped) == len(wanted) or any(map(_is_block, missing))):
-        name = next(filter(_is_block, missing), missing[0])
-        raise UserError(
-            f'{filename} is of another model: {len(missing)} of {len(wanted)} tensors are not in it, e.g. {name} '
-            f'(it has e.g. {next(iter(state), "none")}); {advice}'
-        )
-    if missing or reshaped:
-        print_log(
-            f'{filename}: {len(wanted) - len(missing) - len(reshaped)} of {len(wanted)} tensors fit; not loaded: '
-            f'{", ".join((missing + reshaped)[:10])}',
-            logger='current',
-            level=logging.WARNING,
-        )
-    return state
-
-
-def check_class_names(checkpoint: dict, filename: str, dataset: object, complete: bool = True) -> None:
-    """Compare the classes that a detector or segmentor was trained on with those of the data it is to judge or to go on
-    with.
-
-    Where it only lends its weights (``complete`` is False), as many other classes are a warning: their heads are taken
-    over.
-
-    Raises:
-        UserError: other classes, or another order, though ``complete``: each prediction would bear another's name.
-    """
-    trained = (checkpoint.get('meta') or {}).get('dataset_meta') or {}
-    trained, own = trained.get('classes'), getattr(dataset, 'metainfo', {}).get('classes')
-    if not trained or not own or list(trained) == list(own):
-        return
-    there, here = (
-        f'{len(names)} classes ({", ".join([*names[:3], *["..."] * (len(names) > 3)])})' for names in (trained, own)
-    )
-    found = f'{filename} was trained on {there}, the config has {here}'
-    if complete:
-        raise UserError(f'{found}: give the same classes in the same order')
-    if len(trained) == len(own):
-        print_log(f'{found}: the heads start as those of the other classes', logger='current', level=logging.WARNING)
-
-
-def _is_block(name: str) -> bool:
-    return re.search(r'(^|\.)blocks\.\d+\.', name) is not None
-
-
-def load_whole_model(model: nn.Module, filename: str) -> None:
-    """Load a checkpoint of a whole model outside of a runner; raises as :func:`check_whole_model`."""
-    checkpoint = CheckpointLoader.load_checkpoint(filename, map_location='cpu')
-    model.load_state_dict(check_whole_model(model, checkpoint, filename, complete=True))
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The model itself, without what distributes its training or averages its predictions."""
+    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+        model = model.get_submodule('module')
+    return model

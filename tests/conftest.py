@@ -1,5 +1,7 @@
 """What holds for every test."""
 
+from types import SimpleNamespace
+
 import pytest
 from yapf.yapflib import yapf_api
 
@@ -7,11 +9,13 @@ from tests.helpers import forget_instances
 
 
 @pytest.fixture(autouse=True, scope='session')
-def configs_are_written_unformatted():
-    """MMEngine pretty-prints the config of a run for its log and for every checkpoint: .4 s each time, most of a tiny
-    run."""
+def runs_begin_at_once():
+    """MMEngine pretty-prints the config of a run for its log and for every checkpoint, lists the machine's software,
+    and sleeps two seconds between the epochs of a loop of iterations: most of a tiny run's time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(yapf_api, 'FormatCode', lambda text, **_: (text, False))
+        patch.setattr('mmengine.runner.runner.collect_env', dict)
+        patch.setattr('mmengine.runner.loops.time', SimpleNamespace(sleep=lambda seconds: None))
         yield
 
 

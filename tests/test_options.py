@@ -1,93 +1,91 @@
-"""Variables of a config that options change before anything is worked out from them."""
+"""What the text of ``--cfg-options KEY=VALUE`` means."""
 
-from pathlib import Path
+import ast
 
 import pytest
-from mmengine.config import Config
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mae_transfer.errors import UserError
-from mae_transfer.options import read_config
-
-SMALL = Path(__file__).parents[1] / 'configs' / 'small'
-BASE = """
-side = 8
-strides = (1,
-           2)  # two lines
-norm = dict(type='BN')
-data_root = 'data/'
-model = dict(size=side, norm=norm, strides=strides, depth=2)
-test = dict(area=side * side, folder=data_root + 'val')
-"""
-CONFIG = """
-_base_ = ['../base.py']
-side = 16
-max_epochs = 3
-model = dict(size=side, head=dict(size=_base_.side))
-train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
-"""
-
-
-@pytest.fixture
-def config(tmp_path):
-    (tmp_path / 'sub').mkdir()
-    (tmp_path / 'base.py').write_text(BASE)
-    (tmp_path / 'sub' / 'config.py').write_text(CONFIG)
-    return tmp_path / 'sub' / 'config.py'
-
-
-def test_without_options_it_is_the_file(config):
-    assert read_config(config, []).to_dict() == Config.fromfile(config).to_dict()
-
-
-def test_what_is_worked_out_from_a_variable_follows_it(config):
-    cfg = read_config(config, ['max_epochs=10'])
-    assert cfg.train_cfg == dict(max_epochs=10, val_interval=10) and cfg.max_epochs == 10
-    assert cfg.model.size == 16 and cfg.filename == str(config)
-
-
-def test_a_variable_is_changed_in_the_bases_too(config):
-    cfg = read_config(config, ['side=4'])
-    assert (cfg.model.size, cfg.model.head.size, cfg.test.area) == (4, 4, 16)
+from mae_transfer.options import parse_value, split_option
 
 
 @pytest.mark.parametrize(
-    'option, found', [('strides=(4,8)', (4, 8)), ('strides=[4,8]', [4, 8]), ('strides=4,8', [4, 8])]
+    'text, value',
+    [
+        ('8', 8),
+        ('.5', 0.5),
+        ('1e-4', 1e-4),
+        ('-1', -1),
+        ('True', True),
+        ('None', None),
+        ('none', 'none'),
+        ('large', 'large'),
+        ('192x5x3', '192x5x3'),
+        ("'large'", 'large'),
+        ('"a b"', 'a b'),
+        ('my photos/here', 'my photos/here'),
+        ('(512,512)', (512, 512)),
+        ('[3, 4]', [3, 4]),
+        ('3,4', [3, 4]),
+        ('.5,1.,1.5', [0.5, 1.0, 1.5]),
+        ('dog,traffic light', ['dog', 'traffic light']),
+        ("dog,'traffic light'", ['dog', 'traffic light']),
+        ('dog,', ['dog']),
+        ('[dog,traffic light]', ['dog', 'traffic light']),
+        ('(a/b.txt,c)', ('a/b.txt', 'c')),
+        ("{'type': 'LN', 'eps': 1e-6}", {'type': 'LN', 'eps': 1e-6}),
+        ('{type: LN, eps: 1e-6, sizes: [1, 2]}', {'type': 'LN', 'eps': 1e-6, 'sizes': [1, 2]}),
+        ('[{type: Resize}, {type: Pad, size: (2,3)}]', [{'type': 'Resize'}, {'type': 'Pad', 'size': (2, 3)}]),
+        ('[]', []),
+        ('${max_epochs}', '${max_epochs}'),
+        ('08', '08'),
+    ],
 )
-def test_a_value_of_several_lines_is_replaced_whole(config, option, found):
-    assert read_config(config, [option]).model.strides == found
+def test_a_text_has_the_value_that_it_reads_as(text, value):
+    assert parse_value(text) == value and type(parse_value(text)) is type(value)
 
 
-def test_a_dictionary_and_the_settings_below_it(config):
-    cfg = read_config(
-        config, ['model.depth=5', "norm={'type': 'LN', 'eps': 1e-6}", 'norm.type=GN', 'side=2', 'model.depth=6']
-    )
-    assert cfg.model.norm == dict(type='LN', eps=1e-6)  # below a variable only the variable is set
-    assert (cfg.norm.type, cfg.model.depth, cfg.model.size) == ('GN', 6, 2)
+@pytest.mark.parametrize('text, value', [('2024', '2024'), ('1e5', '1e5'), ('True', 'True'), ("'a b'", 'a b')])
+def test_text_stays_text_where_there_was_text(text, value):
+    assert parse_value(text, old='data/imagenet') == value
 
 
-def test_a_string_is_changed_in_every_path_that_begins_with_it(config):
-    assert read_config(config, ['data_root=elsewhere', 'side=2']).test == dict(area=4, folder='elsewhere/val')
+@pytest.mark.parametrize('text, value', [('None', None), ('[a,b]', ['a', 'b']), ('{a: 1}', {'a': 1})])
+def test_nothing_lists_and_dictionaries_take_the_place_of_text(text, value):
+    assert parse_value(text, old='data/imagenet') == value
 
 
-def test_what_the_runner_reads_is_a_setting_and_no_variable(config):
-    assert read_config(config, ["train_cfg={'max_epochs': 7}"]).train_cfg == dict(max_epochs=7)
+@settings(deadline=None)
+@given(
+    st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | st.text('ab c_/'),
+        lambda inner: st.lists(inner) | st.tuples(inner, inner) | st.dictionaries(st.text('abc', min_size=1), inner),
+        max_leaves=6,
+    ).filter(lambda value: not isinstance(value, str))
+)
+def test_what_python_prints_is_read_back(value):
+    assert parse_value(repr(value)) == value == ast.literal_eval(repr(value))
 
 
-def test_a_name_that_is_not_there_is_refused(config):
-    with pytest.raises(UserError, match="no 'max_epoch'; did you mean 'max_epochs'"):
-        read_config(config, ['max_epoch=7'])
+@pytest.mark.parametrize('text', ['[1,2', "{'depth'", '(1,2]', '{a: 1', "['a]"])
+def test_brackets_that_do_not_match_are_refused(text):
+    with pytest.raises(UserError, match='the brackets or quotes of .* do not match') as caught:
+        parse_value(text)
+    assert '\n' not in str(caught.value)
 
 
-@pytest.mark.parametrize('options', [['max_epochs=5'], ['image_size=(128,128)']])
-def test_the_real_configs_follow_their_variables(options):
-    cfg = read_config(SMALL / 'coco_maskrcnn.py', options)
-    if options == ['max_epochs=5']:
-        assert cfg.train_cfg.max_epochs == cfg.param_scheduler[0].end == cfg.default_hooks.checkpoint.interval == 5
-    else:
-        resize = [
-            step['scale']
-            for loader in (cfg.train_dataloader, cfg.test_dataloader)
-            for step in loader.dataset.pipeline
-            if step['type'] == 'Resize'
-        ]
-        assert resize == [(128, 128)] * 2 and cfg.model.data_preprocessor.pad_size_divisor == 128
+@pytest.mark.parametrize(
+    'option, words', [('max_epochs', 'give KEY=VALUE'), ('=3', 'give KEY=VALUE'), ('data_root=', 'the value is empty')]
+)
+def test_an_option_is_a_key_and_a_value(option, words):
+    with pytest.raises(UserError, match=words):
+        split_option(option)
+
+
+def test_a_value_may_hold_equals_signs():
+    assert split_option('a.b=c=d') == ('a.b', 'c=d')

@@ -1,11 +1,12 @@
-#!/usr/bin/env python
-"""Carry the weights of an MAE or a ViT from any known layout to another.
+#!/usr/bin/env -S sh -c 'exec "$(dirname "$(readlink -f "$0")")/python" "$0" "$@"'
+"""Convert the weights of an MAE or a ViT from one layout to another.
 
-    python tools/convert_checkpoint.py mae_pretrain_vit_base.pth vit_base.safetensors --to timm
+    tools/convert_checkpoint.py mae_pretrain_vit_base.pth vit_base.safetensors --to timm
 
-The layout of SRC is recognised by its names: official MAE, timm, mmpretrain, Hugging Face ViTMAE, ours. The suffix of
-DST says how it is written: .pth by torch.save, wrapped as that layout's readers expect; .safetensors flat. What is not
-carried over is named; weights are never changed, but for their precision with --half.
+The layout of SRC is recognised by the names of its weights: official MAE, timm, mmpretrain, Hugging Face ViTMAE, ours.
+The suffix of DST chooses the format: .pth is written by torch.save, under the key that readers of that layout expect;
+.safetensors is flat. The names of weights that the layout has no place for are printed. Values are not changed, except
+for their precision with --half.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from mae_transfer.launch import run_main
-from mae_transfer.vit.checkpoint import CheckpointError, Weights, read_weights
+from mae_transfer import launch
+from mae_transfer.errors import CheckpointError, UserError
+from mae_transfer.experiments.outputs import output_file
+from mae_transfer.vit.checkpoint import Weights, read_weights
 from mae_transfer.vit.layouts import LAYOUTS, from_canonical
 
 #: The key under which each layout's .pth files keep the weights; None for a bare dictionary.
@@ -25,27 +28,46 @@ WRAPPERS = dict(official='model', timm=None, mmpretrain='state_dict', hf=None, m
 SUFFIXES = ('.pth', '.safetensors')
 
 
+def check_destination(dst: str, force: bool = False) -> Path:
+    """Check the path of the file to write, and create the folders above it.
+
+    Args:
+        force: whether the file may exist already.
+
+    Raises:
+        UserError: the path is a folder, its suffix is not one of :data:`SUFFIXES`, or the file exists.
+    """
+    path = Path(dst)
+    if path.suffix not in SUFFIXES and not path.is_dir():
+        found = f"ends in '{path.suffix}'" if path.suffix else 'has no suffix'
+        raise UserError(f"DST '{dst}' {found}: choose one of {', '.join(SUFFIXES)}, e.g. {path.with_suffix('.pth')}")
+    if path.is_file() and not force:
+        raise UserError(f"DST '{dst}' exists: choose another name, or give --force")
+    return output_file(path, 'DST')
+
+
 def convert(
     src: str, dst: str, layout: str, force: bool = False, half: bool = False
 ) -> tuple[Weights, dict, list[str]]:
-    """Read ``src``, write ``dst``; with ``half`` in float16, which halves the file.
+    """Read ``src`` and write ``dst``.
+
+    Args:
+        layout: a key of :data:`~mae_transfer.vit.layouts.LAYOUTS`.
+        force: whether ``dst`` may exist already.
+        half: write float16, which halves the file.
 
     Returns:
-        What was read; what was written, flat; the names of what was not carried over.
+        The weights that were read; the weights that were written, as a flat dictionary; the names of the weights that
+        were left out.
 
     Raises:
-        CheckpointError: unreadable, no ViT in it, no place for a weight; ``dst`` exists or has another suffix.
+        UserError: as :func:`check_destination`; ``src`` cannot be read, has no ViT, or has an encoder or decoder weight
+            that the layout has no place for.
     """
-    target = Path(dst)
-    if target.suffix not in SUFFIXES:
-        raise CheckpointError(f"'{dst}' ends in '{target.suffix}': choose one of {', '.join(SUFFIXES)}")
-    if target.exists() and not force:
-        raise CheckpointError(f"'{dst}' exists: choose another name, or give --force")
+    target = check_destination(dst, force)
     weights = read_weights(src)
     if not any(name.startswith('blocks.') for name in weights.encoder):
-        raise CheckpointError(
-            f'{weights.source}: no block of a ViT in it; found {", ".join(list(weights.encoder)[:4])}'
-        )
+        raise CheckpointError(f'{weights.source} has no block of a ViT; found {", ".join(list(weights.encoder)[:4])}')
     parts = LAYOUTS[layout]
     decoder = weights.decoder if 'decoder' in parts else None
     head, dropped = {}, list(weights.other)
@@ -56,17 +78,16 @@ def convert(
             dropped.append(name)
     if weights.decoder and decoder is None:
         dropped += [f'decoder.{name}' for name in weights.decoder]
-    # Own memory for each: slices of a fused matrix must not drag the whole matrix into the file.
+    # Copy each weight: torch.save would write the whole of a fused matrix for each slice of it.
     state = {
         name: value.detach().clone().contiguous()
         for name, value in from_canonical(weights.encoder, decoder, layout, head).items()
     }
     if half:
         state = {name: value.half() if value.is_floating_point() else value for name, value in state.items()}
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f'.{target.name}.part')  # so that an interrupted run leaves no half file under the name
+    partial = target.with_name(f'.{target.name}.part')  # an interrupted run must not leave an incomplete DST
     if target.suffix == '.safetensors':
-        save_file(state, partial, metadata=dict(format='pt'))  # transformers asks for this entry
+        save_file(state, partial, metadata=dict(format='pt'))  # transformers requires this entry
     else:
         wrapper = WRAPPERS[layout]
         torch.save({wrapper: state} if wrapper else state, partial)
@@ -75,7 +96,7 @@ def convert(
 
 
 def parse_args() -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('src', help='checkpoint file, or a work_dir of MMEngine')
     parser.add_argument('dst', help='file to write, .pth or .safetensors')
@@ -101,4 +122,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    run_main(main)
+    launch.run_main(main)

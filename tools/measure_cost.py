@@ -1,225 +1,130 @@
-#!/usr/bin/env python
-"""What a pre-training step costs: FLOPs of its forward pass for one image, and wall-clock, of several configs side by
-side.
+#!/usr/bin/env -S sh -c 'exec "$(dirname "$(readlink -f "$0")")/python" "$0" "$@"'
+"""Compare the cost of a pre-training step between configs: FLOPs of its forward pass for one image, and its time.
 
     tools/measure_cost.py configs/ablations/table2_vitl_*.py --batch 4 --threads 2 --json table2.json
     tools/measure_cost.py configs/ablations/table2_vith_*.py --batch 64 --device cuda --dtype bfloat16
     tools/measure_cost.py configs/ablations/table1*.py --flops-only
 
 FLOPs are counted by torch.utils.flop_counter on the meta device: matrix products, attention and convolutions of
-encoder, decoder and target, a multiply-add as two; what is done element by element is not counted. A step is forward
-and backward of the loss, without the optimiser's; a GPU gets TF32 for what is left in float32. The configs take turns,
-one step each in a round, in one process; the table has medians, and ratios to the first config. Weights are random, and
-shared by configs whose weights have the same names and shapes, so that several of ViT-H fit into memory.
+encoder, decoder and target; a multiply-add counts as two, and elementwise operations do not count. A step is the
+forward and the backward pass of the loss, without the optimiser step; a GPU uses TF32 where autocast leaves float32.
+The configs take turns, one step each per round, in one process; the table shows medians, and ratios to the first
+config. Weights are random, and shared between configs where their names and shapes are the same, so that several
+configs of ViT-H fit into memory.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import time
-from contextlib import nullcontext
 from pathlib import Path
 from statistics import median
-from unittest import mock
 
 import torch
-from mmengine.config import Config, ConfigDict
-from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
+from mmengine.config import ConfigDict
 
 from mae_transfer import launch
+from mae_transfer.benchmarks.pretrain_steps import step_seconds
+from mae_transfer.compat.package_configs import find_config
 from mae_transfer.errors import UserError
-from mae_transfer.pretrain import MAE, Mask
+from mae_transfer.experiments.flops import count_flops, with_ready_target
+from mae_transfer.experiments.outputs import output_file
+from mae_transfer.experiments.pretraining import check_pretraining
 from mae_transfer.registry import MODELS
-from mae_transfer.vit.sizes import SIZES
-
-
-def resolve_arch(text: str) -> str | dict:
-    """A ViT's size from the command line: a name of :data:`SIZES`, or EMBED x DEPTH x HEADS such as ``128x6x4``.
-
-    Raises:
-        UserError: neither.
-    """
-    parts = text.lower().split('x')
-    if text in SIZES:
-        return text
-    if len(parts) != 3 or not all(part.isdigit() for part in parts):
-        raise UserError(f'--arch {text}: give one of {", ".join(SIZES)}, or width x depth x heads, e.g. 128x6x4')
-    return dict(zip(('embed_dim', 'depth', 'num_heads'), map(int, parts)))
-
-
-def flops(model: dict) -> dict[str, int]:
-    """Count a training step's forward pass for one image; nothing is computed, and no weights are loaded.
-
-    Args:
-        model: config of an MAE.
-
-    Returns:
-        FLOPs, a multiply-add as two, of ``encoder``, ``decoder`` and ``target``, and their sum as ``total``. They
-        depend on the number of kept patches, not on which they are.
-    """
-    with torch.device('meta'):
-        mae = unlocked(MODELS.build(model)).to('meta')  # position tables are made on the CPU
-        rows, columns = mae.vit.grid
-        images = torch.zeros(1, mae.vit.in_channels, rows * mae.vit.patch_size, columns * mae.vit.patch_size)
-        patches = torch.zeros(1, rows * columns, dtype=torch.int64)
-        kept = mae.masking.num_kept(mae.vit.grid)
-        mask = Mask(patches[:, :kept], patches[:, kept:])
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            mae.predict(images, mask)
-        # There is no autocast for the meta device, not even to switch it off.
-        with (
-            torch.no_grad(),
-            mock.patch('torch.autocast', lambda *_, **__: nullcontext()),
-            FlopCounterMode(display=False) as beside,
-        ):
-            mae.target(images, mae.vit.patch_size, mask.masked)
-    decoder = sum(counter.get_flop_counts()['MAEDecoder'].values())
-    target = beside.get_total_flops()
-    return dict(
-        encoder=counter.get_total_flops() - decoder,
-        decoder=decoder,
-        target=target,
-        total=counter.get_total_flops() + target,
-    )
-
-
-def unlocked(mae: MAE) -> MAE:
-    """The model, with a target that works without its fit or its weights: they make no difference to what it costs."""
-    for flag in ('fitted', 'ready'):
-        if hasattr(mae.target, flag):
-            setattr(mae.target, flag, True)
-    return mae
-
-
-def share_weights(models: list[nn.Module]) -> None:
-    """Make parameters of the same name and shape one, so that many models take little more memory than the largest."""
-    pool: dict[tuple, nn.Parameter] = {}
-    for model in models:
-        for prefix, module in model.named_modules():
-            for name, parameter in list(module.named_parameters(recurse=False)):
-                setattr(module, name, pool.setdefault((prefix, name, parameter.shape), parameter))
-
-
-def step(mae: MAE, images: Tensor, seeds: Tensor, dtype: torch.dtype) -> float:
-    """Seconds of one forward and backward pass, to its end."""
-    start = time.perf_counter()
-    with torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32):
-        loss = mae(images, seeds)['loss']
-    loss.backward()
-    mae.zero_grad()
-    if images.is_cuda:
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
-
-
-def seconds(models: list[MAE], args: argparse.Namespace) -> list[list[float]]:
-    """The seconds of each model's measured steps; they take turns."""
-    share_weights(models)
-    times: list[list[float]] = [[] for _ in models]
-    for round_ in range(args.warm_up + args.rounds):
-        for mae, own in zip(models, times):
-            torch.manual_seed(round_)
-            rows, columns = (side * mae.vit.patch_size for side in mae.vit.grid)
-            images = torch.randn(args.batch, mae.vit.in_channels, rows, columns, device=args.device)
-            own.append(step(mae, images, torch.arange(args.batch, device=args.device), args.dtype))
-    return [own[args.warm_up :] for own in times]
-
-
-def load(path: Path, args: argparse.Namespace) -> dict:
-    """The model of a config, in the size that the command line asks for.
-
-    Raises:
-        UserError: no such config, or one of something else than an MAE.
-    """
-    if not path.is_file():
-        raise UserError(f'config {path} does not exist')
-    model = Config.fromfile(path).model
-    if model.get('type', '').rpartition('.')[2] != 'MAE':
-        raise UserError(f"{path} is no pre-training: model.type is '{model.get('type')}', not 'MAE'")
-    if args.arch:
-        model.vit.arch = ConfigDict(args.arch) if isinstance(args.arch, dict) else args.arch
-    model.vit.update({name: getattr(args, name) for name in ('img_size', 'patch_size') if getattr(args, name)})
-    return model
+from mae_transfer.settings import change_settings, read_config
+from mae_transfer.vit.sizes import SIZES, resolve_size
 
 
 def parse_args() -> argparse.Namespace:
-    """The command line, checked."""
+    """Parse and check the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        'configs', nargs='+', type=Path, metavar='CONFIG', help='pre-trainings; ratios are to the first'
+        'configs', nargs='+', metavar='CONFIG', help='configs of pre-trainings; ratios are to the first'
     )
     parser.add_argument(
         '--arch',
-        help=f'of all configs, instead of their own: {", ".join(SIZES)}, or width x depth x heads, e.g. 128x6x4',
+        help=f'size of the ViT in all configs: {", ".join(SIZES)}, or WIDTHxDEPTHxHEADS, e.g. 128x6x4; default each '
+        "config's own",
     )
-    parser.add_argument('--img-size', type=int, help='instead of their own')
-    parser.add_argument('--patch-size', type=int, help='instead of their own')
-    parser.add_argument('--batch', type=int, default=4, help='images a step; default 4')
-    parser.add_argument('--rounds', type=int, default=5, help='measured steps of each config')
-    parser.add_argument('--warm-up', type=int, default=1, help='steps of each config before them')
-    parser.add_argument('--flops-only', action='store_true', help='count, measure nothing')
+    parser.add_argument('--img-size', type=int, help="side of the images in pixels; default each config's own")
+    parser.add_argument('--patch-size', type=int, help="side of the patches in pixels; default each config's own")
+    parser.add_argument('--batch', type=int, default=4, help='images per step; default %(default)s')
+    parser.add_argument('--rounds', type=int, default=5, help='measured steps of each config; default %(default)s')
+    parser.add_argument(
+        '--warm-up', type=int, default=1, help='steps of each config before the measured ones; default %(default)s'
+    )
+    parser.add_argument('--flops-only', action='store_true', help='count FLOPs, measure no time')
     parser.add_argument('--device', choices=('cpu', 'cuda'), default='cpu')
     parser.add_argument(
-        '--dtype', choices=('float32', 'bfloat16', 'float16'), default='float32', help='of autocast; float32: without'
+        '--dtype',
+        choices=('float32', 'bfloat16', 'float16'),
+        default='float32',
+        help='precision of autocast; float32, the default: no autocast',
     )
     parser.add_argument(
-        '--threads', type=int, default=torch.get_num_threads(), help="on the CPU; default PyTorch's choice"
+        '--threads', type=int, default=torch.get_num_threads(), help="threads on the CPU; default PyTorch's choice"
     )
-    parser.add_argument('--json', type=Path, metavar='FILE', help='write the numbers here, too')
+    parser.add_argument('--json', type=Path, metavar='FILE', help='also write the numbers to FILE')
     args = parser.parse_args()
     if min(args.batch, args.rounds, args.threads) < 1 or args.warm_up < 0:
-        raise UserError('--batch, --rounds and --threads must be 1 at least, --warm-up 0')
+        raise UserError('--batch, --rounds and --threads must be 1 or more, --warm-up 0 or more')
     if args.device == 'cuda' and not torch.cuda.is_available() and not args.flops_only:
-        raise UserError('--device cuda: PyTorch finds no GPU here; leave it out')
-    args.arch = args.arch and resolve_arch(args.arch)
-    args.dtype = getattr(torch, args.dtype)
+        raise UserError('--device cuda: PyTorch finds no GPU; choose --device cpu')
+    if args.arch:
+        resolve_size(args.arch)
+    if args.json:
+        output_file(args.json, '--json')
     return args
 
 
+def load_model(config: str, args: argparse.Namespace) -> ConfigDict:
+    """The model of a config, with the sizes that the command line gives.
+
+    Raises:
+        UserError: the config does not exist, or its model is not an MAE.
+    """
+    cfg = read_config(find_config(config, 'CONFIG'))
+    check_pretraining(cfg)
+    changes = [(f'model.vit.{name}', getattr(args, name)) for name in ('arch', 'img_size', 'patch_size')]
+    return change_settings(cfg, [(key, value) for key, value in changes if value]).model
+
+
 def table(rows: list[dict]) -> str:
-    """Markdown: a row for each config; ratios to the first."""
-    lines = ['| config | GFLOPs per image | ratio | seconds per step | ratio | as fast |', '|---' * 6 + '|']
-    first = rows[0]
+    """Markdown: a row for each config, with ratios to the first."""
+    lines = ['| config | GFLOPs per image | ratio | seconds per step | ratio | speed |', '|---' * 6 + '|']
+    first_flops, first_seconds = rows[0]['flops']['total'], rows[0].get('seconds')
     for row in rows:
-        cells = [
-            row['config'],
-            f'{row["flops"]["total"] / 1e9:.4g}',
-            f'{row["flops"]["total"] / first["flops"]["total"]:.2f}',
-        ]
-        if 'seconds' in row:
-            ratio = row['seconds'] / first['seconds']
+        flops = row['flops']['total']
+        cells = [row['config'], f'{flops / 1e9:.4g}', f'{flops / first_flops:.2f}']
+        if first_seconds:
+            ratio = row['seconds'] / first_seconds
             cells += [f'{row["seconds"]:.4g}', f'{ratio:.2f}', f'{1 / ratio:.2f}x']
-        lines.append(f'| {" | ".join(cells + [""] * (6 - len(cells)))} |')
+        else:
+            cells += ['', '', '']
+        lines.append(f'| {" | ".join(cells)} |')
     return '\n'.join(lines)
 
 
 def main() -> None:
-    """Count, measure, and print the table."""
+    """Count FLOPs, measure times, and print the table."""
     args = parse_args()
     torch.set_num_threads(args.threads)
-    configs = [load(path, args) for path in args.configs]
-    rows = [dict(config=path.stem, flops=flops(model)) for path, model in zip(args.configs, configs)]
-    where = torch.cuda.get_device_name() if args.device == 'cuda' else f'CPU, {args.threads} threads'
+    models = [load_model(config, args) for config in args.configs]
+    rows = [dict(config=Path(name).stem, flops=count_flops(model)) for name, model in zip(args.configs, models)]
+    device = torch.cuda.get_device_name() if args.device == 'cuda' else f'CPU, {args.threads} threads'
     if not args.flops_only:
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-        models = [unlocked(MODELS.build(model)).to(args.device).train() for model in configs]
-        for row, times in zip(rows, seconds(models, args)):
-            row.update(seconds=median(times), all_seconds=times)
+        built = [with_ready_target(MODELS.build(model)).to(args.device).train() for model in models]
+        times = step_seconds(built, args.batch, getattr(torch, args.dtype), args.rounds, args.warm_up)
+        for row, seconds in zip(rows, times):
+            row.update(seconds=median(seconds), all_seconds=seconds)
         print(
-            f'\nbatch {args.batch}, {str(args.dtype)[6:]}, medians of {args.rounds} steps; {where}, PyTorch '
-            f'{torch.__version__}'
+            f'\nbatch {args.batch}, {args.dtype}, medians of {args.rounds} steps; {device}, PyTorch {torch.__version__}'
         )
     print(f'\n{table(rows)}')
     if args.json:
-        args.json.write_text(
-            json.dumps(
-                dict(device=where, torch=torch.__version__, batch=args.batch, dtype=str(args.dtype)[6:], rows=rows),
-                indent=1,
-            )
-            + '\n'
-        )
+        settings = dict(device=device, torch=torch.__version__, batch=args.batch, dtype=args.dtype)
+        args.json.write_text(json.dumps(dict(settings, rows=rows), indent=1) + '\n')
 
 
 if __name__ == '__main__':

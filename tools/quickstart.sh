@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Set up what is missing, then walk through the house: scenes, MAE pre-training, Mask R-CNN and UperNet from random and from MAE
-# weights, one table, pictures. At most 12 minutes on two cores after set-up.
+# Install what is missing, then run the quickstart: generated scenes, MAE pre-training, Mask R-CNN and UperNet from random
+# and from MAE weights, a table and pictures. Takes at most 12 minutes on two cores, after the installation.
 #   tools/quickstart.sh [--no-venv] [--seed N] [--pretrain-only-here] [--work-dir work_dirs/quickstart]
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$(readlink -f "$0")")/.."
 . tools/set_up.sh
 if [ "${1:-}" = --no-venv ]; then shift; set_up --no-venv; else set_up; fi
-exec "$PYTHON" tools/quickstart.py "$@"
+exec tools/quickstart.py "$@"

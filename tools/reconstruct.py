@@ -1,42 +1,54 @@
-#!/usr/bin/env python
-"""Draw what a pre-trained MAE makes of photos: masked, reconstructed, whole."""
+#!/usr/bin/env -S sh -c 'exec "$(dirname "$(readlink -f "$0")")/python" "$0" "$@"'
+"""Draw photos next to their reconstructions by a pre-trained MAE: masked, reconstructed, original."""
 
 import argparse
 
 import torch
-from mmengine.config import Config
 from PIL import Image
 
-from mae_transfer import checks, launch
-from mae_transfer.data import Photos, collate_photos
-from mae_transfer.registry import MODELS
-from mae_transfer.runner import load_whole_model
+from mae_transfer import launch
+from mae_transfer.checks import check_config
+from mae_transfer.data import collate_photos
+from mae_transfer.data.loaders import dataset_settings
+from mae_transfer.errors import UserError
+from mae_transfer.experiments.outputs import output_file
+from mae_transfer.experiments.pretraining import check_pretraining
+from mae_transfer.registry import DATASETS, MODELS
+from mae_transfer.settings import change_settings
 from mae_transfer.visualization.reconstruction import reconstruction_sheet
 from mae_transfer.vit.checkpoint import find_checkpoint
+from mae_transfer.whole_model import load_whole_model
 
 
 def parse_args() -> argparse.Namespace:
-    """The command line."""
+    """Parse and check the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     launch.common_arguments(parser)
-    parser.add_argument('checkpoint', help='checkpoint of the MAE with its decoder, or the work_dir of its run')
-    parser.add_argument('out', help='picture to write, e.g. reconstructions.png')
-    parser.add_argument('--photos', help="folder or list file; default the config's held-out photos")
-    parser.add_argument('--count', type=int, default=8, help='number of photos')
-    return parser.parse_args()
+    parser.add_argument('checkpoint', help='checkpoint of the whole MAE, with its decoder, or work_dir of its training')
+    parser.add_argument('out', help='image file to write, e.g. reconstructions.png')
+    parser.add_argument('--photos', help="folder of photos, or list file; default the config's held-out photos")
+    parser.add_argument('--count', type=int, default=8, help='number of photos; default %(default)s')
+    args = parser.parse_args()
+    if args.count < 1:
+        raise UserError(f'--count must be 1 or more; found {args.count}')
+    args.out = output_file(args.out, 'out')
+    if Image.registered_extensions().get(args.out.suffix.lower()) not in Image.SAVE:
+        raise UserError(f"out: '{args.out}' must end in the suffix of an image format, such as .png or .jpg")
+    return args
 
 
 def main() -> None:
-    """Draw and write the picture."""
+    """Draw the photos and write the image file."""
     args = parse_args()
-    cfg: Config = launch.load_config(args)
-    checks.check_sizes(cfg, 'test')
+    cfg = launch.load_config(args)
+    check_pretraining(cfg)
+    if args.photos:
+        changes = [('data_root', args.photos), ('hold_out', 1.0)]
+        cfg = change_settings(cfg, [(f'test_dataloader.dataset.{key}', value) for key, value in changes])
+    check_config(cfg, 'test')
     model = MODELS.build(cfg.model).eval()
     load_whole_model(model, str(find_checkpoint(args.checkpoint)))
-    settings = {key: value for key, value in cfg.test_dataloader.dataset.items() if key != 'type'}
-    if args.photos:
-        settings.update(data_root=args.photos, hold_out=1.0)
-    photos = Photos(**settings)
+    photos = DATASETS.build(dataset_settings(cfg.test_dataloader.dataset))
     batch = collate_photos([photos[i] for i in range(min(args.count, len(photos)))])
     torch.manual_seed(0)
     Image.fromarray(reconstruction_sheet(model, batch)).save(args.out)

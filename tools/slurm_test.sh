@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # tools/slurm_test.sh PARTITION JOB_NAME CONFIG CHECKPOINT [options of test.py]
-# GPUS, GPUS_PER_NODE, CPUS_PER_TASK and SRUN_ARGS in the environment.
+# Environment variables: GPUS, GPUS_PER_NODE, CPUS_PER_TASK, SRUN_ARGS (more options of srun).
 set -euo pipefail
 if [ $# -lt 4 ]; then echo "usage: tools/slurm_test.sh PARTITION JOB_NAME CONFIG CHECKPOINT [options of test.py]" >&2; exit 2; fi
 PARTITION=$1 JOB_NAME=$2 CONFIG=$3 CHECKPOINT=$4; shift 4
 GPUS=${GPUS:-8}
 GPUS_PER_NODE=${GPUS_PER_NODE:-$((GPUS < 8 ? GPUS : 8))}
-here=$(cd "$(dirname "$0")/.." && pwd)
+tools=$(dirname "$(readlink -f "$0")")
 # SRUN_ARGS is split into words on purpose.
 # shellcheck disable=SC2086
-PYTHONPATH=$here${PYTHONPATH:+:$PYTHONPATH} exec srun -p "$PARTITION" --job-name "$JOB_NAME" \
+exec srun -p "$PARTITION" --job-name "$JOB_NAME" \
     --gres "gpu:$GPUS_PER_NODE" --ntasks "$GPUS" --ntasks-per-node "$GPUS_PER_NODE" --cpus-per-task "${CPUS_PER_TASK:-8}" \
-    --kill-on-bad-exit=1 ${SRUN_ARGS:-} "${PYTHON:-python}" -u "$here/tools/test.py" "$CONFIG" "$CHECKPOINT" --launcher slurm "$@"
+    --kill-on-bad-exit=1 ${SRUN_ARGS:-} "$tools/python" -u "$tools/test.py" "$CONFIG" "$CHECKPOINT" --launcher slurm "$@"

@@ -1,52 +1,56 @@
-#!/usr/bin/env python
-"""Judge a checkpoint: reconstruction loss of an MAE, accuracy of a classifier, box and mask AP on COCO, mIoU, mAcc and
-aAcc on ADE20K."""
+#!/usr/bin/env -S sh -c 'exec "$(dirname "$(readlink -f "$0")")/python" "$0" "$@"'
+"""Evaluate a checkpoint: reconstruction loss of an MAE, accuracy of a classifier, box and mask AP of a detector, mIoU,
+mAcc and aAcc of a segmentor."""
 
 import argparse
 
-from mae_transfer import checks, launch
+from mae_transfer import launch
+from mae_transfer.checks import check_config
 from mae_transfer.compat import distributed
-from mae_transfer.dense.checks import check_windows
-from mae_transfer.dense.test_time import average_views
+from mae_transfer.dense.views import average_views
+from mae_transfer.settings import change_settings
 
 
 def parse_args() -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     launch.common_arguments(parser)
     parser.add_argument(
         'checkpoint',
-        help='checkpoint of the whole model, or work_dir of its run; of the ViT for k-NN and the fast probe',
+        help='checkpoint file of the whole model, or work_dir of its training; for k-NN and the fast probe: of the '
+        "ViT, or 'none' for random weights",
     )
-    parser.add_argument('--per-class', action='store_true', help='print a table of the classes (classification)')
+    parser.add_argument('--per-class', action='store_true', help='print the accuracy of each class (classification)')
     parser.add_argument(
-        '--shift', metavar='SET=FOLDER', help=f"judge on other images of ImageNet's classes: {', '.join(launch.SHIFTS)}"
+        '--shift',
+        metavar='SET=FOLDER',
+        help=f"evaluate on other images of ImageNet's classes: {', '.join(launch.SHIFTS)}",
     )
-    parser.add_argument('--show-dir', metavar='DIR', help='write predictions beside the truth as pictures')
+    parser.add_argument('--show-dir', metavar='DIR', help='write pictures of predictions and ground truth to DIR')
     parser.add_argument(
-        '--tta', action='store_true', help='average predictions at several scales, mirrored too (semantic segmentation)'
+        '--tta',
+        action='store_true',
+        help='average the predictions for several scales, also mirrored (semantic segmentation)',
     )
     return parser.parse_args()
 
 
 def main() -> None:
-    """Judge a checkpoint."""
+    """Evaluate a checkpoint."""
     args = parse_args()
     cfg = launch.load_config(args)
     if args.shift:
-        launch.judge_under_shift(cfg, args.shift)
+        cfg = change_settings(cfg, launch.set_shift(cfg, args.shift))
     if args.per_class:
-        launch.show_classes(cfg)
-    checks.check_sizes(cfg, 'test')
-    checks.check_data(cfg, 'test')
-    check_windows(cfg)
-    cfg = launch.judge(cfg, args.checkpoint)
+        cfg = change_settings(cfg, launch.set_per_class(cfg))
+    check_config(cfg, 'test')
+    cfg = change_settings(cfg, launch.set_checkpoint(cfg, args.checkpoint))
     if args.tta:
-        average_views(cfg)
+        cfg = average_views(cfg)
     if args.show_dir:
-        launch.draw_predictions(cfg, args.show_dir)
+        cfg = change_settings(cfg, launch.set_show_dir(cfg, args.show_dir))
     distributed.start_group(args.launcher)
-    launch.build_runner(cfg, complete=True).test()
+    launch.build_runner(cfg, require_all_weights=True).test()
 
 
 if __name__ == '__main__':

@@ -1,15 +1,16 @@
-#!/usr/bin/env python
-"""Train what a config describes: MAE pre-training, classification, detection, segmentation."""
+#!/usr/bin/env -S sh -c 'exec "$(dirname "$(readlink -f "$0")")/python" "$0" "$@"'
+"""Train the model of a config: MAE pre-training, classification, detection, segmentation."""
 
 import argparse
 
 from mae_transfer import launch
 from mae_transfer.compat import distributed
+from mae_transfer.settings import change_settings
 from mae_transfer.vit.checkpoint import find_checkpoint
 
 
 def parse_args() -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     launch.common_arguments(parser)
     parser.add_argument(
@@ -17,29 +18,27 @@ def parse_args() -> argparse.Namespace:
         nargs='?',
         const='auto',
         metavar='auto|FILE',
-        help='go on with the last checkpoint of the work_dir, or with FILE; auto starts anew where there is none',
+        help='resume from the last checkpoint of the work_dir (auto: or start anew if it has none), or from FILE',
     )
-    parser.add_argument('--load-from', metavar='FILE', help='start from the weights of the whole model in FILE')
+    parser.add_argument('--load-from', metavar='FILE', help='start with the weights of a whole model in FILE')
     parser.add_argument('--amp', choices=tuple(launch.AMP_DTYPES), help="precision; default the config's")
     return parser.parse_args()
 
 
 def main() -> None:
-    """Train what the config says."""
+    """Train the model of a config."""
     args = parse_args()
     cfg = launch.load_config(args)
-    launch.set_amp(cfg, args.amp)
-    plan = launch.prepare_training(cfg, args.launcher)
+    changes = launch.set_amp(cfg, args.amp) if args.amp else []
     if args.load_from:
-        cfg.load_from = str(find_checkpoint(args.load_from))
+        changes.append(('load_from', str(find_checkpoint(args.load_from))))
     if args.resume:
-        cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else str(find_checkpoint(args.resume))
+        source = None if args.resume == 'auto' else str(find_checkpoint(args.resume))
+        changes += [('resume', True), ('load_from', source)]
+    cfg = change_settings(cfg, changes)
+    launch.prepare_training(cfg)
     distributed.start_group(args.launcher)
-    runner = launch.build_runner(cfg, complete=False)
-    if plan is not None:
-        runner.logger.info(str(plan))
-    runner.train()
+    launch.build_runner(cfg, require_all_weights=False).train()
 
 
 if __name__ == '__main__':

@@ -1,14 +1,21 @@
-"""What every reading of a ViT by classification shares: ImageNet-1k's data and judgement, the model, the runtime.
+"""Common settings of all classification protocols: ImageNet-1k's data and evaluation, the model, the runtime.
 
-`data_root` is a folder with `train/` and `val/`, a folder for each class in them. For other data see `LabelledPhotos`
-and configs/transfer/. `pretrained` is the work_dir of a pre-training, or a file of official MAE, timm, mmpretrain or
-Hugging Face weights. `model.vit.img_size` decides the size of all images; positions are resized for it.
+Named settings:
+- `data_root`: a folder with `train/` and `val/`, each with a folder for each class. For other layouts see
+  `LabelledPhotos` and configs/transfer/.
+- `pretrained`: work_dir of a pre-training, or a file of official MAE, timm, mmpretrain or Hugging Face weights; 'none'
+  for random weights.
+- `image_size`: size of all images, one number or (height, width); the position embedding is resized for it.
+- In the protocols that train, also `max_epochs`: length of the run; the schedule and all intervals follow. `warmup`:
+  epochs before the full learning rate. `total_batch_size`: images per optimiser step on any number of GPUs. `base_lr`:
+  learning rate per 256 images.
 """
 
 _base_ = './runtime.py'
 
-data_root = 'data/imagenet/'
+data_root = 'data/imagenet'
 pretrained = 'work_dirs/mae_pretrain_vitb'
+image_size = 224
 
 model = dict(
     type='ViTClassifier',
@@ -17,9 +24,9 @@ model = dict(
     vit=dict(
         type='ViT',
         arch='base',
-        img_size=224,
+        img_size='${image_size}',
         learn_positions=True,
-        init_cfg=dict(type='Pretrained', checkpoint=pretrained),
+        init_cfg=dict(type='Pretrained', checkpoint='${pretrained}'),
     ),
 )
 
@@ -30,7 +37,7 @@ train_dataloader = dict(
     drop_last=True,
     sampler=dict(type='SeededSampler', shuffle=True),
     collate_fn=dict(type='mae_transfer.collate_labelled'),
-    dataset=dict(type='LabelledPhotos', data_root=data_root, split='train'),
+    dataset=dict(type='LabelledPhotos', data_root='${data_root}', split='train', img_size='${model.vit.img_size}'),
 )
 val_dataloader = dict(
     batch_size=128,
@@ -38,18 +45,12 @@ val_dataloader = dict(
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
     collate_fn=dict(type='mae_transfer.collate_labelled'),
-    dataset=dict(type='LabelledPhotos', data_root=data_root, split='val'),
+    dataset=dict(type='LabelledPhotos', data_root='${data_root}', split='val', img_size='${model.vit.img_size}'),
 )
 test_dataloader = val_dataloader
 val_evaluator = dict(type='Accuracy', topk=(1, 5))
 test_evaluator = val_evaluator
 
-default_hooks = dict(logger=dict(interval=50), checkpoint=dict(interval=5))
-custom_hooks = [
-    dict(type='GlobalLossHook'),
-    dict(type='NonFiniteLossHook', interval=50),
-    dict(type='SkippedPhotosHook'),
-    dict(type='ConfusionHook'),
-]
+default_hooks = dict(logger=dict(interval=50), confusion=dict(type='ConfusionHook'))
 
-randomness = dict(diff_rank_seed=True)  # each process mixes and erases its own way
+randomness = dict(diff_rank_seed=True)  # mixup and erasing differ between processes

@@ -1,22 +1,22 @@
-"""Mask R-CNN as both COCO recipes have it: everything but the ViT, its pyramid and the heads' norms.
+"""Mask R-CNN as in both COCO recipes: everything except the ViT, its pyramid and the norms of the heads.
 
 Source: Li 2021 (arXiv 2111.11429, section 2.3) and ViTDet (detectron2, `configs/common/models/mask_rcnn_vitdet.py`),
-which agree: two hidden convolutions in the RPN, boxes from four convolutions and one linear layer, masks from four
-convolutions; all box losses L1; 512 regions of an image, a quarter of them objects; the 100 best of what scores above
-.05.
+which agree: two hidden convolutions in the RPN, a box head of four convolutions and one linear layer, a mask head of
+four convolutions; L1 for all box losses; 512 sampled regions per image, a quarter of them positive; the 100 best
+detections with a score above .05.
 """
 
 model = dict(
     type='MaskRCNN',
-    # Normalised first, so that the padding is zero where the ViT sees it. To 1024 x 1024 also at test: less padding
-    # loses .5 to 1 AP (Li 2021).
+    # Images are normalised before they are padded, so that the ViT gets zeros as padding. Test images are padded to
+    # 1024 x 1024, too: less padding loses .5 to 1 AP (Li 2021).
     data_preprocessor=dict(
         type='DetDataPreprocessor',
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
         bgr_to_rgb=True,
         pad_mask=True,
-        pad_size_divisor=1024,
+        pad_size_divisor='${max(pair(image_size))}',
     ),
     rpn_head=dict(
         type='RPNHead',
@@ -42,7 +42,7 @@ model = dict(
             conv_out_channels=256,
             fc_out_channels=1024,
             roi_feat_size=7,
-            num_classes=80,
+            num_classes='${class_count(classes, 80)}',
             bbox_coder=dict(
                 type='DeltaXYWHBBoxCoder', target_means=[0.0, 0.0, 0.0, 0.0], target_stds=[0.1, 0.1, 0.2, 0.2]
             ),
@@ -61,7 +61,7 @@ model = dict(
             num_convs=4,
             in_channels=256,
             conv_out_channels=256,
-            num_classes=80,
+            num_classes='${class_count(classes, 80)}',
             loss_mask=dict(type='CrossEntropyLoss', use_mask=True, loss_weight=1.0),
         ),
     ),

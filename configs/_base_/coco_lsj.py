@@ -3,34 +3,22 @@
 Source: Li 2021 (arXiv 2111.11429, App. A.2) and ViTDet (detectron2,
 `projects/ViTDet/configs/common/coco_loader_lsj.py`), which agree.
 
-`data_root` is a folder in COCO 2017's layout: `annotations/instances_{train,val}2017.json`, `train2017/`, `val2017/`.
-`classes` are the names of the classes where they are not COCO's eighty: a tuple, or a file with one name a line.
+Named settings:
+- `data_root`: a folder in COCO 2017's layout: `annotations/instances_{train,val}2017.json`, `train2017/`, `val2017/`.
+- `classes`: names of the classes, if they are not COCO's 80: a tuple, or a file with one name per line.
+- `image_size`: size of the crops, one number or (height, width). Images are padded to a square of the longer side, for
+  which the tables of relative positions are made.
 """
 
 _base_ = './dense_runtime.py'
 default_scope = 'mmdet'
 
-data_root = 'data/coco/'
+data_root = 'data/coco'
 classes = None
 image_size = (1024, 1024)
 
-# Large-scale jitter: a side of 102 to 2048 pixels, then a crop of 1024. The flip comes first, as in the original; it
-# commutes with the rest, and there the image is still small.
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='RandomResize', scale=image_size, ratio_range=(0.1, 2.0), keep_ratio=True),
-    dict(type='RandomCrop', crop_type='absolute', crop_size=image_size, recompute_bbox=True, allow_negative_crop=True),
-    # keep_empty=True would mean: draw another image. A crop that shows no object is kept, as background.
-    dict(type='FilterAnnotations', min_gt_bbox_wh=(1e-2, 1e-2), keep_empty=False),
-    dict(type='PackDetInputs'),
-]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=image_size, keep_ratio=True),
-    dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
-]
+# Large-scale jitter: resize to 102 to 2048 pixels, then crop to 1024. The flip comes first, as in the original: that
+# does not change the result, and the image is still small there.
 train_dataloader = dict(
     batch_size=2,
     num_workers=4,
@@ -39,11 +27,27 @@ train_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         type='mae_transfer.CocoImages',
-        data_root=data_root,
+        data_root='${data_root}',
         ann_file='annotations/instances_train2017.json',
         data_prefix=dict(img='train2017/'),
+        metainfo=dict(classes='${class_names(classes)}'),
         filter_cfg=dict(filter_empty_gt=True, min_size=32),
-        pipeline=train_pipeline,
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+            dict(type='RandomFlip', prob=0.5),
+            dict(type='RandomResize', scale='${pair(image_size)}', ratio_range=(0.1, 2.0), keep_ratio=True),
+            dict(
+                type='RandomCrop',
+                crop_type='absolute',
+                crop_size='${pair(image_size)[::-1]}',  # MMDetection's is (width, height)
+                recompute_bbox=True,
+                allow_negative_crop=True,
+            ),
+            # With keep_empty=True another image would be drawn. Here a crop without objects is kept, as background.
+            dict(type='FilterAnnotations', min_gt_bbox_wh=(1e-2, 1e-2), keep_empty=False),
+            dict(type='PackDetInputs'),
+        ],
     ),
 )
 val_dataloader = dict(
@@ -54,18 +58,27 @@ val_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='mae_transfer.CocoImages',
-        data_root=data_root,
+        data_root='${data_root}',
         ann_file='annotations/instances_val2017.json',
         data_prefix=dict(img='val2017/'),
+        metainfo=dict(classes='${class_names(classes)}'),
         test_mode=True,
-        pipeline=test_pipeline,
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(type='Resize', scale='${pair(image_size)}', keep_ratio=True),
+            dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
+        ],
     ),
 )
 test_dataloader = val_dataloader
 val_evaluator = dict(
-    type='mae_transfer.CocoAP', ann_file=data_root + 'annotations/instances_val2017.json', metric=['bbox', 'segm']
+    type='mae_transfer.CocoAP',
+    ann_file='${join(val_dataloader.dataset.data_root, val_dataloader.dataset.ann_file)}',
+    metric=['bbox', 'segm'],
 )
-test_evaluator = val_evaluator
+test_evaluator = dict(
+    val_evaluator, ann_file='${join(test_dataloader.dataset.data_root, test_dataloader.dataset.ann_file)}'
+)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 

@@ -1,45 +1,55 @@
-"""What Mask R-CNN on COCO shares for every ViT: the recipe of MAE App. A.3, which is Li 2021 (arXiv 2111.11429).
+"""Common settings of Mask R-CNN on COCO for every ViT: the recipe of MAE App. A.3, which is Li 2021 (arXiv 2111.11429).
 
 Data: coco_lsj.py; RPN and RoI heads: coco_heads.py.
-`total_batch_size` is what one optimiser step sees, wherever it runs: tools/train.py works out the accumulation from the
-batch of one GPU and the number of GPUs, and the learning rate from `base_lr` (per 256 images). BatchNorm's statistics
-are those of the images that all GPUs see at once.
+
+Named settings, in addition to those of coco_lsj.py:
+- `pretrained`: work_dir of a pre-training, or a file of weights; 'none' for random weights.
+- `max_epochs`: length of the run, which the schedule and the validations follow. `warmup`: epochs before the full
+  learning rate.
+- `total_batch_size`: images per optimiser step on any number of GPUs; the runner accumulates gradients accordingly.
+  BatchNorm uses the statistics of the images that all GPUs process at once.
+- `base_lr`: learning rate per 256 images of `total_batch_size`.
+- `norm_cfg`: the norm of the FPN's convolutions and of the heads.
 """
 
 _base_ = ['./coco_lsj.py', './coco_heads.py']
 
+pretrained = 'work_dirs/mae_pretrain_vitb'
+max_epochs = 100
+warmup = 0.25  # epochs
 total_batch_size = 64
 base_lr = 3.2e-4  # 8e-5 at a batch of 64
 
-# Li 2021 follows every hidden convolution of FPN and heads by BatchNorm; MMDetection's RPN head has no place for it.
+# Li 2021 has BatchNorm after every hidden convolution of FPN and heads; MMDetection's RPN head has no setting for it.
 norm_cfg = dict(type='SyncBN', requires_grad=True)
 model = dict(
-    # Windows of 14 x 14 patches, but for one global block at the end of each quarter, which is also where the taps are.
-    # The position table is stored for 224 x 224 and resized for the image. One table of relative positions, zero at the
-    # start, for all windowed blocks, another for all global ones.
+    # Windows of 14 x 14 patches, except for a global block at the end of each quarter; the pyramid uses the output of
+    # the global blocks. The position embedding is stored for 224 x 224 and resized to the image. All windowed blocks
+    # share one table of relative positions, all global blocks another; both start as zero.
     backbone=dict(
         type='mae_transfer.ViT',
         arch='base',
         img_size=224,
         patch_size=16,
-        out_indices=(2, 5, 8, 11),
+        out_indices=(1 / 4, 2 / 4, 3 / 4, 1.0),
         class_token=False,
         final_norm=False,
         window_size=14,
         rel_pos='shared',
-        rel_pos_img_size=(1024, 1024),
+        rel_pos_img_size='${(model.data_preprocessor.pad_size_divisor,) * 2}',
         learn_positions=True,
         drop_path_rate=0.1,
+        init_cfg=dict(type='Pretrained', checkpoint='${pretrained}'),
     ),
     neck=dict(
         type='mae_transfer.ViTFPN',
-        embed_dim=768,
+        embed_dim='${size(model.backbone.arch).embed_dim}',
         out_channels=256,
         num_outs=5,
         scale_norm_cfg=dict(type='GN', num_groups=32),
-        norm_cfg=norm_cfg,
+        norm_cfg='${norm_cfg}',
     ),
-    roi_head=dict(bbox_head=dict(norm_cfg=norm_cfg), mask_head=dict(norm_cfg=norm_cfg)),
+    roi_head=dict(bbox_head=dict(norm_cfg='${norm_cfg}'), mask_head=dict(norm_cfg='${norm_cfg}')),
 )
 
 # No layer-wise decay, no gradient clipping.
@@ -51,9 +61,11 @@ optim_wrapper = dict(
     optimizer=dict(type='AdamW', betas=(0.9, 0.999), weight_decay=0.1),
 )
 param_scheduler = [
-    dict(type='mae_transfer.WarmupCosineLR', warmup=0.25, end=100, by_epoch=True, convert_to_iter_based=True)
+    dict(type='mae_transfer.WarmupCosineLR', warmup='${warmup}', by_epoch=True, convert_to_iter_based=True)
 ]
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=100, val_interval=5)
+train_cfg = dict(
+    type='EpochBasedTrainLoop', max_epochs='${max_epochs}', val_interval='${max(1, train_cfg.max_epochs // 20)}'
+)
 
 default_hooks = dict(checkpoint=dict(interval=1))
 log_processor = dict(type='LogProcessor', window_size=50, by_epoch=True)

@@ -1,27 +1,35 @@
-"""What ViTDet on COCO shares for every ViT: detectron2's `projects/ViTDet/configs/COCO/mask_rcnn_vitdet_*.py` (arXiv
-2203.16527).
+"""Common settings of ViTDet on COCO for every ViT: detectron2's `projects/ViTDet/configs/COCO/mask_rcnn_vitdet_*.py`
+(arXiv 2203.16527).
 
 Data: coco_lsj.py; RPN and RoI heads: coco_heads.py.
-`total_batch_size` is what one optimiser step sees, wherever it runs: tools/train.py works out the accumulation from the
-batch of one GPU and the number of GPUs, and the learning rate from `base_lr` (per 256 images). Iterations here are
-optimiser steps: 184375 at a batch of 64 are 100 epochs.
 
-As the original but for: bfloat16 (the original: float16; `tools/train.py --amp fp16`), no float16 in the exchange of
-gradients, and the LayerNorms of pyramid and heads, which have no weight decay like every other norm (the original means
-the same, and misses them because they are a class of its own).
+Named settings, in addition to those of coco_lsj.py:
+- `pretrained`: work_dir of a pre-training, or a file of weights; 'none' for random weights.
+- `max_iters`: length of the run in optimiser steps: 184375 at a batch of 64 are 100 epochs. The schedule and all
+  intervals follow, and, unless it is set, `warmup`: steps before the full learning rate.
+- `total_batch_size`: images per optimiser step on any number of GPUs; the runner accumulates gradients accordingly.
+- `base_lr`: learning rate per 256 images of `total_batch_size`.
+- `norm_cfg`: the norm of the box and mask heads.
+
+Differences from the original: bfloat16 (the original has float16: `tools/train.py --amp fp16`), gradients are exchanged
+in float32, and the LayerNorms of pyramid and heads have no weight decay, like all other norms (the original intends
+this, too, but does not recognise its own LayerNorm class).
 """
 
 _base_ = ['./coco_lsj.py', './coco_heads.py']
 
+pretrained = 'work_dirs/mae_pretrain_vitb'
+max_iters = 184375
+warmup = '${-(-train_cfg.max_iters * 250 // 184375)}'  # steps: 250 of 184375, as in the original
 total_batch_size = 64
 base_lr = 4e-4  # 1e-4 at a batch of 64
 
-# Over the channels at each place. The original's RPN has no norm either.
+# It normalises over the channels, at each position. The RPN has no norm, as in the original.
 norm_cfg = dict(type='mae_transfer.LayerNorm2d', eps=1e-6)
 model = dict(
-    # Windows of 14 x 14 patches, but for one global block at the end of each quarter; the pyramid stands on the last
-    # block alone. The position table is stored for 224 x 224 and resized for the image; relative positions by rows and
-    # columns.
+    # Windows of 14 x 14 patches, except for a global block at the end of each quarter; the pyramid uses only the output
+    # of the last block. The position embedding is stored for 224 x 224 and resized to the image. Relative positions are
+    # decomposed into rows and columns.
     backbone=dict(
         type='mae_transfer.ViT',
         arch='base',
@@ -32,29 +40,48 @@ model = dict(
         final_norm=False,
         window_size=14,
         rel_pos='decomposed',
-        rel_pos_img_size=(1024, 1024),
+        rel_pos_img_size='${(model.data_preprocessor.pad_size_divisor,) * 2}',
         learn_positions=True,
         drop_path_rate=0.1,
+        init_cfg=dict(type='Pretrained', checkpoint='${pretrained}'),
     ),
-    neck=dict(type='mae_transfer.SimpleFeaturePyramid', embed_dim=768, out_channels=256, num_outs=5),
-    roi_head=dict(bbox_head=dict(norm_cfg=norm_cfg), mask_head=dict(norm_cfg=norm_cfg)),
+    neck=dict(
+        type='mae_transfer.SimpleFeaturePyramid',
+        embed_dim='${size(model.backbone.arch).embed_dim}',
+        out_channels=256,
+        num_outs=5,
+    ),
+    roi_head=dict(bbox_head=dict(norm_cfg='${norm_cfg}'), mask_head=dict(norm_cfg='${norm_cfg}')),
 )
 
-# No gradient clipping. Biases are decayed, norms and the position table are not.
+# No gradient clipping. Weight decay for biases, but not for norms and the position embedding.
 optim_wrapper = dict(
     type='mae_transfer.AutocastOptimWrapper',
     dtype='bfloat16',
     constructor='mae_transfer.LayerDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(layer_decay=0.7, undecayed='norms', no_decay=('pos_embed',)),
+    paramwise_cfg=dict(layer_decay=0.7, no_decay_kind='norms', no_decay_names=('pos_embed',)),
     optimizer=dict(type='AdamW', betas=(0.9, 0.999), weight_decay=0.1),
 )
-# The full rate from step 250 on (LinearLR's last step is end - 1), then a tenth and a hundredth of it.
+# The full learning rate from step `warmup` on (LinearLR reaches it at end - 1); a tenth of it after 8/9 of the run, a
+# hundredth after 26/27.
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.001, begin=0, end=251, by_epoch=False),
-    dict(type='MultiStepLR', milestones=[163889, 177546], gamma=0.1, by_epoch=False),
+    dict(type='LinearLR', start_factor=0.001, begin=0, end='${warmup + 1}', by_epoch=False),
+    dict(
+        type='MultiStepLR',
+        milestones=['${round(train_cfg.max_iters * 8 / 9)}', '${round(train_cfg.max_iters * 26 / 27)}'],
+        gamma=0.1,
+        by_epoch=False,
+    ),
 ]
 train_dataloader = dict(sampler=dict(type='InfiniteSampler'))
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=184375, val_interval=5000)
+train_cfg = dict(
+    type='IterBasedTrainLoop',
+    max_iters='${max_iters}',
+    val_interval='${max(1, round(train_cfg.max_iters * 5000 / 184375))}',
+)
 
-default_hooks = dict(logger=dict(log_metric_by_epoch=False), checkpoint=dict(interval=5000, by_epoch=False))
+default_hooks = dict(
+    logger=dict(log_metric_by_epoch=False),
+    checkpoint=dict(interval='${max(1, round(train_cfg.max_iters * 5000 / 184375))}', by_epoch=False),
+)
 log_processor = dict(type='LogProcessor', window_size=50, by_epoch=False)

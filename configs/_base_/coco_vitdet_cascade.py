@@ -1,15 +1,15 @@
-"""What ViTDet with cascaded box heads shares for every ViT: detectron2's `cascade_mask_rcnn_vitdet_*.py` (arXiv
+"""Common settings of ViTDet with cascaded box heads for every ViT: detectron2's `cascade_mask_rcnn_vitdet_*.py` (arXiv
 2203.16527).
 
-Three box heads, each on the boxes of the one before, for IoU .5, .6 and .7 and with finer units of regression; one
-regression for all classes; one mask head. All else: coco_vitdet.py. As in the original, and other than MMDetection's
-`CascadeRoIHead`: see mae_transfer.CascadeBoxRoIHead.
+Three box heads, each on the boxes of the one before, for an IoU of .5, .6 and .7 and with smaller and smaller units of
+the box regression, which is shared by all classes; one mask head. The rest is coco_vitdet.py.
+mae_transfer.CascadeBoxRoIHead documents how it follows the original and differs from MMDetection's `CascadeRoIHead`.
 """
 
 _base_ = ['./coco_vitdet.py']
 
-# Units of regression: 1/10 and 1/5, 1/20 and 1/10, 1/30 and 1/15, where the original writes 10 and 5, 20 and 10, 30 and
-# 15.
+# The standard deviations 1/10 and 1/5, 1/20 and 1/10, 1/30 and 1/15 are the weights 10 and 5, 20 and 10, 30 and 15 of
+# the original.
 box_heads = [
     dict(
         type='Shared4Conv1FCBBoxHead',
@@ -17,8 +17,8 @@ box_heads = [
         conv_out_channels=256,
         fc_out_channels=1024,
         roi_feat_size=7,
-        num_classes=80,
-        norm_cfg=dict(type='mae_transfer.LayerNorm2d', eps=1e-6),
+        num_classes='${class_count(classes, 80)}',
+        norm_cfg='${norm_cfg}',
         bbox_coder=dict(type='DeltaXYWHBBoxCoder', target_means=[0.0, 0.0, 0.0, 0.0], target_stds=stds),
         reg_class_agnostic=True,
         loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0),
@@ -26,7 +26,7 @@ box_heads = [
     )
     for stds in ([1 / 10, 1 / 10, 1 / 5, 1 / 5], [1 / 20, 1 / 20, 1 / 10, 1 / 10], [1 / 30, 1 / 30, 1 / 15, 1 / 15])
 ]
-# Regions are drawn for the first head; the others take what they are given.
+# Regions are sampled for the first head; the other heads train on all boxes of the head before them.
 stages = [
     dict(
         assigner=dict(
@@ -54,3 +54,4 @@ model = dict(
     ),
     train_cfg=dict(rcnn=stages),
 )
+del box_heads, stages

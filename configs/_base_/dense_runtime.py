@@ -1,4 +1,4 @@
-"""What every dense transfer shares: saving, logging and the processes' environment."""
+"""The runtime of detection and segmentation: hooks, logging, processes."""
 
 custom_imports = dict(imports=['mae_transfer'], allow_failed_imports=False)
 
@@ -8,13 +8,12 @@ default_hooks = dict(
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='CheckpointHook', max_keep_ckpts=2),
     sampler_seed=dict(type='DistSamplerSeedHook'),
+    non_finite_loss=dict(type='mae_transfer.NonFiniteLossHook', interval=50),
 )
 
 env_cfg = dict(
     cudnn_benchmark=False, mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0), dist_cfg=dict(backend='nccl')
 )
-vis_backends = [dict(type='LocalVisBackend')]
-custom_hooks = [dict(type='mae_transfer.NonFiniteLossHook', interval=50)]
 log_level = 'INFO'
 load_from = None
 resume = False

@@ -1,12 +1,14 @@
-"""End-to-end fine-tuning on ImageNet-1k: the official PyTorch recipe (FINETUNE.md, main_finetune.py), here with ViT-B's
-values.
+"""End-to-end fine-tuning on ImageNet-1k: the official PyTorch recipe (FINETUNE.md, main_finetune.py), with the values
+for ViT-B.
 
-The paper's Table 9 differs: learning rate 1e-3, layer decay .75 and drop path .1 for B and L alike (.2 for H), no
-random erasing.
+The paper's Table 9 differs: learning rate 1e-3, layer decay .75, drop path .1 for both B and L (.2 for H), no random
+erasing.
 """
 
 _base_ = './classification.py'
 
+max_epochs = 100
+warmup = 5  # epochs
 total_batch_size = 1024
 base_lr = 5e-4  # 2e-3 at a batch of 1024
 
@@ -28,8 +30,10 @@ optim_wrapper = dict(
     paramwise_cfg=dict(layer_decay=0.65),
     optimizer=dict(type='AdamW', betas=(0.9, 0.999), weight_decay=0.05),
 )
-
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=100, val_interval=5)
 param_scheduler = [
-    dict(type='WarmupCosineLR', warmup=5, end=100, min_lr=1e-6, by_epoch=True, convert_to_iter_based=True)
+    dict(type='WarmupCosineLR', warmup='${warmup}', min_lr=1e-6, by_epoch=True, convert_to_iter_based=True)
 ]
+train_cfg = dict(
+    type='EpochBasedTrainLoop', max_epochs='${max_epochs}', val_interval='${max(1, train_cfg.max_epochs // 20)}'
+)
+default_hooks = dict(checkpoint=dict(interval='${max(1, train_cfg.max_epochs // 20)}'))

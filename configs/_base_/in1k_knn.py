@@ -1,8 +1,7 @@
-"""k-NN on ImageNet-1k: cosine similarity to all train images, votes weighted by exp(similarity / .07) (Wu et al. 2018,
-DINO)."""
+"""k-NN on ImageNet-1k: cosine similarity to all training images, votes weighted by exp(similarity / .07) (Wu et al.
+2018, DINO).
+"""
 
 _base_ = './in1k_features.py'
 
-test_cfg = dict(
-    type='KNNLoop', ks=(10, 20, 100, 200), temperature=0.07, dtype='bfloat16', train_dataloader={{_base_.train_images}}
-)
+test_cfg = dict(type='KNNLoop', ks=(10, 20, 100, 200), temperature=0.07, dtype='bfloat16')

@@ -1,21 +1,28 @@
-"""What every MAE pre-training shares: the recipe of MAE Table 8, on any folder of photos.
+"""Common settings of all MAE pre-trainings: the recipe of MAE Table 8, on any folder of photos.
 
-`data_root` is a folder tree of images, a list file, or ImageNet (`train/` and `val/` inside). `total_batch_size` is
-what one optimiser step sees, wherever it runs: tools/train.py works out the accumulation from the batch of one GPU and
-the number of GPUs, and the learning rate from `base_lr` (per 256 images). `model.vit.img_size` is the size of all
-crops.
+Named settings:
+- `data_root`: a folder tree of images, a list file, or ImageNet (with `train/` and `val/`); a list of these is read as
+  one data set.
+- `image_size`: size of all crops, one number or (height, width).
+- `max_epochs`: length of the run; the schedule and all intervals follow. `warmup`: epochs before the full learning
+  rate.
+- `total_batch_size`: images per optimiser step on any number of GPUs; the runner accumulates gradients accordingly.
+- `base_lr`: learning rate per 256 images of `total_batch_size`.
 """
 
 _base_ = './runtime.py'
 
-data_root = 'data/imagenet/'
+data_root = 'data/imagenet'
+image_size = 224
+max_epochs = 1600
+warmup = 40  # epochs
 total_batch_size = 4096
 base_lr = 1.5e-4  # 2.4e-3 at a batch of 4096
 
 model = dict(
     type='MAE',
     data_preprocessor=dict(type='PhotoPreprocessor'),
-    vit=dict(type='ViT', arch='base', img_size=224),
+    vit=dict(type='ViT', arch='base', img_size='${image_size}'),
     masking=dict(type='RandomMasking', ratio=0.75),
     decoder=dict(type='MAEDecoder', embed_dim=512, depth=8, num_heads=16),
     target=dict(type='NormalizedPixelTarget'),
@@ -28,7 +35,9 @@ train_dataloader = dict(
     drop_last=True,
     sampler=dict(type='SeededSampler', shuffle=True),
     collate_fn=dict(type='mae_transfer.collate_photos'),
-    dataset=dict(type='Photos', data_root=data_root, split='train', scale=(0.2, 1.0)),
+    dataset=dict(
+        type='Photos', data_root='${data_root}', split='train', img_size='${model.vit.img_size}', scale=(0.2, 1.0)
+    ),
 )
 val_dataloader = dict(
     batch_size=64,
@@ -36,28 +45,28 @@ val_dataloader = dict(
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
     collate_fn=dict(type='mae_transfer.collate_photos'),
-    dataset=dict(type='Photos', data_root=data_root, split='val'),
+    dataset=dict(type='Photos', data_root='${data_root}', split='val', img_size='${model.vit.img_size}'),
 )
 test_dataloader = val_dataloader
 val_evaluator = dict(type='ReconstructionLoss')
 test_evaluator = val_evaluator
 
-# Biases and norms are not decayed; the class and the mask token are, as in the official pre-training.
+# No weight decay for biases and norms; the class and the mask token have it, as in the official pre-training.
 optim_wrapper = dict(
     type='AutocastOptimWrapper',
     dtype='bfloat16',
     constructor='LayerDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(layer_decay=1.0, no_decay=()),
+    paramwise_cfg=dict(layer_decay=1.0, no_decay_names=()),
     optimizer=dict(type='AdamW', betas=(0.9, 0.95), weight_decay=0.05),
 )
+param_scheduler = [dict(type='WarmupCosineLR', warmup='${warmup}', by_epoch=True, convert_to_iter_based=True)]
 
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=1600, val_interval=100)
-param_scheduler = [dict(type='WarmupCosineLR', warmup=40, end=1600, by_epoch=True, convert_to_iter_based=True)]
-
-custom_hooks = [
-    dict(type='GlobalLossHook'),
-    dict(type='NonFiniteLossHook', interval=50),
-    dict(type='SkippedPhotosHook'),
-    dict(type='ReconstructionHook', interval=100),
-    dict(type='FitTargetHook'),  # for targets that follow from the photos; nothing for pixels
-]
+# With 1600 epochs: a validation and pictures every 100 epochs, a checkpoint every 20.
+train_cfg = dict(
+    type='EpochBasedTrainLoop', max_epochs='${max_epochs}', val_interval='${max(1, train_cfg.max_epochs // 16)}'
+)
+default_hooks = dict(
+    checkpoint=dict(interval='${max(1, train_cfg.max_epochs // 80)}'),
+    reconstructions=dict(type='ReconstructionHook', interval='${max(1, train_cfg.max_epochs // 16)}'),
+    fit_target=dict(type='FitTargetHook'),  # for targets that are fitted to the photos; does nothing for pixels
+)

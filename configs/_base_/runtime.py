@@ -1,4 +1,4 @@
-"""The runtime of pre-training and classification: hooks, log, seeds."""
+"""The runtime of pre-training and classification: hooks, logging, seeds."""
 
 default_scope = 'mae_transfer'
 custom_imports = dict(imports=['mae_transfer'], allow_failed_imports=False)
@@ -10,11 +10,14 @@ default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='mae_transfer.MainProcessLoggerHook', interval=20),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(type='CheckpointHook', interval=20, max_keep_ckpts=2),
+    checkpoint=dict(type='CheckpointHook', max_keep_ckpts=2),
     sampler_seed=dict(type='DistSamplerSeedHook'),
+    global_loss=dict(type='GlobalLossHook'),
+    non_finite_loss=dict(type='NonFiniteLossHook', interval=50),
+    skipped_photos=dict(type='SkippedPhotosHook'),
 )
 
-# MMEngine's default pattern averages over the run whatever has 'loss' or 'time' in its name, validations too.
+# MMEngine's default pattern averages everything with 'loss' or 'time' in its name, including results of validations.
 log_processor = dict(type='LogProcessor', by_epoch=True, mean_pattern=r'^(loss|time|data_time|grad_norm)')
 env_cfg = dict(mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0), dist_cfg=dict(backend='nccl'))
 visualizer = dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')])

@@ -1,9 +1,9 @@
-"""MAE Fig. 5: 60 % of the patches hidden at random.
+"""MAE Fig. 5: 60 % of the patches masked at random.
 
-Recipe: configs/ablations/_baseline.py; what differs: the masking ratio.
-Known to reach: 85.0 top-1 after fine-tuning, 71.8 after linear probing (quoted: MAE Fig. 5).
-Cost: hours not published; 1.43 of the baseline's FLOPs (tools/measure_cost.py).
-Command: tools/dist_train.sh configs/ablations/fig5_mask_ratio_60.py 8
+Recipe: configs/ablations/_baseline.py with another masking ratio.
+Reported: 85.0 top-1 after fine-tuning, 71.8 after linear probing (quoted: MAE Fig. 5).
+Cost: hours not published; 1.43 times the baseline's FLOPs (tools/measure_cost.py).
+Train: tools/dist_train.sh configs/ablations/fig5_mask_ratio_60.py 8
 """
 
 _base_ = ['_baseline.py']

@@ -1,11 +1,11 @@
-"""MAE Table 1d: a dVAE's token for each patch as the target, by cross-entropy.
+"""MAE Table 1d: the tokens of a dVAE as the target, with cross-entropy.
 
-Recipe: configs/ablations/_baseline.py; what differs: the target.
-The tokenizer is our own (configs/tokenizer_dvae.py, to be trained first), so that nothing is downloaded; the paper's is
-DALL-E's: with its published encoder in a file, set model.target.tokenizer="{'type': 'DALLEEncoder', 'checkpoint':
-'FILE'}". Known to reach: 85.3 top-1 after fine-tuning, 71.6 after linear probing (quoted: MAE Table 1d).
-Cost: hours not published; 1.11 of the baseline's FLOPs (tools/measure_cost.py).
-Command: tools/dist_train.sh configs/ablations/table1d_target_dvae_token.py 8
+Recipe: configs/ablations/_baseline.py with another target.
+The tokenizer is our own: train configs/tokenizer_dvae.py first. For DALL-E's published encoder, which the paper uses,
+set model.target.tokenizer="{'type': 'DALLEEncoder', 'checkpoint': 'FILE'}".
+Reported: 85.3 top-1 after fine-tuning, 71.6 after linear probing (quoted: MAE Table 1d).
+Cost: hours not published; 1.11 times the baseline's FLOPs (tools/measure_cost.py).
+Train: tools/dist_train.sh configs/ablations/table1d_target_dvae_token.py 8
 """
 
 _base_ = ['_baseline.py']

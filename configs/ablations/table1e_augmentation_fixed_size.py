@@ -1,9 +1,9 @@
-"""MAE Table 1e: crops of one size, mirrored at random.
+"""MAE Table 1e: crops of a fixed size, mirrored at random.
 
-Recipe: configs/ablations/_baseline.py; what differs: the crop: random in place, not in size.
-Known to reach: 84.7 top-1 after fine-tuning, 73.1 after linear probing (quoted: MAE Table 1e).
-Cost: hours not published; 1.00 of the baseline's FLOPs (tools/measure_cost.py).
-Command: tools/dist_train.sh configs/ablations/table1e_augmentation_fixed_size.py 8
+Recipe: configs/ablations/_baseline.py with crops of random position and fixed size.
+Reported: 84.7 top-1 after fine-tuning, 73.1 after linear probing (quoted: MAE Table 1e).
+Cost: hours not published; 1.00 times the baseline's FLOPs (tools/measure_cost.py).
+Train: tools/dist_train.sh configs/ablations/table1e_augmentation_fixed_size.py 8
 """
 
 _base_ = ['_baseline.py']

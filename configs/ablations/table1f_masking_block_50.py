@@ -1,9 +1,9 @@
-"""MAE Table 1f: half of the patches hidden in blocks.
+"""MAE Table 1f: half of the patches masked in blocks.
 
-Recipe: configs/ablations/_baseline.py; what differs: the masking.
-Known to reach: 83.9 top-1 after fine-tuning, 72.3 after linear probing (quoted: MAE Table 1f).
-Cost: hours not published; 1.74 of the baseline's FLOPs (tools/measure_cost.py).
-Command: tools/dist_train.sh configs/ablations/table1f_masking_block_50.py 8
+Recipe: configs/ablations/_baseline.py with another masking.
+Reported: 83.9 top-1 after fine-tuning, 72.3 after linear probing (quoted: MAE Table 1f).
+Cost: hours not published; 1.74 times the baseline's FLOPs (tools/measure_cost.py).
+Train: tools/dist_train.sh configs/ablations/table1f_masking_block_50.py 8
 """
 
 _base_ = ['_baseline.py']

@@ -1,4 +1,4 @@
-"""Every way to read a ViT by classification: fine-tuning, linear probing, partial fine-tuning, k-NN."""
+"""Evaluation of a ViT by classification: fine-tuning, linear probing, partial fine-tuning, k-NN."""
 
 from .classifier import ViTClassifier
 from .fast_probe import FastProbeLoop

@@ -1,9 +1,10 @@
-"""A ViT with a linear classifier on top, trained whole, in part, or not at all below the head."""
+"""A ViT with a linear classifier on top: all of it is trained, or its last blocks, or only the head."""
 
 from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,29 +18,31 @@ from ..errors import UserError
 from ..registry import MODELS, SCOPE
 from ..vit.attention import LAYER_NORM_EPS
 from ..vit.checkpoint import CheckpointError, load_vit, read_weights
+from ..vit.comparison import compare_states
 from ..vit.sizes import resolve_size
 
 
 @MODELS.register_module()
 class ViTClassifier(BaseModel):
-    """Images -> ViT -> one vector -> classes; the model of every reading by classification (MAE App. A.1).
+    """Images -> ViT -> one vector -> classes; the model of all evaluation protocols by classification (MAE App. A.1).
 
     Args:
         vit: config of the :class:`~mae_transfer.vit.ViT`.
-        num_classes: classes to tell apart; 0 for no head, where only :meth:`features` are asked for.
-        pooling: 'patch_mean': the mean of the patch tokens, then a LayerNorm of its own, ``fc_norm``, in the place of
-            the ViT's final norm (official fine-tuning); 'class_token': the class token after the final norm (linear
+        num_classes: number of classes; 0 for a model without a head, of which only :meth:`features` is used.
+        pooling: 'patch_mean': the mean of the patch tokens, followed by a LayerNorm, ``fc_norm``, that replaces the
+            ViT's final norm (official fine-tuning); 'class_token': the class token after the final norm (linear
             probing).
-        head_std: std of the truncated normal that the classifier's weight is drawn from (2e-5 in fine-tuning, .01 in
-            probing).
-        batch_norm: whether a BatchNorm without affine stands before the classifier (linear probing, MAE App. A.1).
-        tuned_blocks: how many of the last blocks are trained; None: all, and the embeddings. .5: the last block's MLP
-            with its norm; 0: none, so only what is new: ``fc_norm`` and the head. The rest stays as loaded, with
-            stochastic depth off.
+        head_std: standard deviation of the truncated normal distribution that initialises the head's weight (2e-5 in
+            fine-tuning, .01 in probing).
+        batch_norm: whether a BatchNorm without affine parameters precedes the head (linear probing, MAE App. A.1).
+        tuned_blocks: how many of the last blocks are trained. None: all of them, and the embeddings. .5: the MLP of the
+            last block with its norm. 0: no block, only the new layers ``fc_norm`` and ``head``. The rest stays as
+            loaded, with stochastic depth off.
         label_smoothing: share of a label that is spread over all classes.
         data_preprocessor: config of the :class:`~mae_transfer.classify.LabelledPreprocessor`.
 
-    Parameter names are timm's below ``vit.``, and ``fc_norm``, ``head``.
+    Parameters have timm's names with the prefix ``vit.``; those of the other layers begin with ``fc_norm`` and
+    ``head``.
 
     Raises:
         UserError: an unknown pooling; a number of tuned blocks that the ViT does not have.
@@ -73,16 +76,13 @@ class ViTClassifier(BaseModel):
         self.num_classes, self.pooling, self.label_smoothing = num_classes, pooling, label_smoothing
         self.fc_norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS) if pooling == 'patch_mean' else nn.Identity()
         self.head_norm = nn.BatchNorm1d(dim, eps=1e-6, affine=False) if batch_norm else nn.Identity()
-        self.head = nn.Linear(dim, num_classes) if num_classes else nn.Identity()
-        if num_classes:
-            nn.init.trunc_normal_(self.head.weight, std=head_std)
-            nn.init.zeros_(self.head.bias)
-        self.frozen = self._frozen_beside_blocks(tuned_blocks)
+        self.head = _new_head(dim, num_classes, head_std) if num_classes else nn.Identity()
+        self.frozen = self._modules_to_freeze(tuned_blocks)
         for module in self.frozen:
             module.requires_grad_(False)
 
-    def _frozen_beside_blocks(self, tuned_blocks: float | None) -> list[nn.Module]:
-        """What is frozen that the ViT does not freeze with its blocks."""
+    def _modules_to_freeze(self, tuned_blocks: float | None) -> list[nn.Module]:
+        """The frozen modules in addition to those that the ViT freezes as ``frozen_blocks``."""
         if tuned_blocks == 0:
             return [self.vit.norm]
         if tuned_blocks == 0.5:
@@ -91,14 +91,14 @@ class ViTClassifier(BaseModel):
         return []
 
     def train(self, mode: bool = True) -> ViTClassifier:
-        """Training mode for all that is trained."""
+        """As ``nn.Module.train``, but frozen modules stay in evaluation mode."""
         super().train(mode)
         for module in self.frozen:
             module.eval()
         return self
 
     def init_weights(self) -> None:
-        """Load what ``vit.init_cfg`` names: the ViT, and the head where the checkpoint has one for the same classes."""
+        """Load the checkpoint of ``vit.init_cfg``: the ViT, and the head if :meth:`load_weights` finds that it fits."""
         if self.is_init:
             return
         source = (self.vit.init_cfg or {}).get('checkpoint')
@@ -109,77 +109,87 @@ class ViTClassifier(BaseModel):
         self._is_init = True
 
     def load_weights(self, source: str | Path, need_head: bool = False) -> None:
-        """Load a checkpoint of any known layout (:func:`~mae_transfer.vit.checkpoint.load_vit`), with its head where
-        that fits.
+        """Load a checkpoint of any known layout (:func:`~mae_transfer.vit.checkpoint.load_vit`), with its head if that
+        fits.
 
         Args:
             source: file or folder.
-            need_head: whether a head that is not there, or does not fit, is an error, as in testing.
+            need_head: whether a missing head, or one that does not fit, is an error, as it is in testing. Otherwise the
+                head stays as it is, and the log says why.
 
         Raises:
-            CheckpointError: as of ``load_vit``; a head that is needed and does not fit.
+            CheckpointError: as raised by ``load_vit``; the head is needed and does not fit.
         """
         weights = read_weights(source)
         load_vit(self.vit, replace(weights, head={}))
         if not self.num_classes:
             return
         wanted = {name: value for name, value in self.state_dict().items() if name.startswith(('fc_norm.', 'head.'))}
-        trouble = self._head_trouble(
-            {name: value.shape for name, value in weights.head.items()},
-            {name: value.shape for name, value in wanted.items()},
-        )
-        if trouble and need_head:
-            raise CheckpointError(f'{weights.source}: {trouble}; choose a fine-tuned checkpoint for this config')
-        if trouble:
+        misfit = self._head_misfit(weights.head, wanted)
+        if misfit and need_head:
+            raise CheckpointError(f'{weights.source}: {misfit}; choose a fine-tuned checkpoint for this config')
+        if misfit:
             level = logging.WARNING if weights.head else logging.INFO
-            print_log(f'head starts from random weights: {trouble}', logger='current', level=level)
+            print_log(f'head starts from random weights: {misfit}', logger='current', level=level)
             return
         with torch.no_grad():
             for name, value in wanted.items():
                 value.copy_(weights.head[name])  # state_dict shares the parameters' memory
         print_log(f'head: loaded {", ".join(wanted)} from {weights.source}', logger='current')
 
-    def _head_trouble(self, found: dict, wanted: dict) -> str | None:
-        """Why a checkpoint's head cannot be this model's; None where it can."""
+    def _head_misfit(self, found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str | None:
+        """Why the head of a checkpoint, ``found``, does not fit this model's, ``wanted``; None if it does."""
         if not isinstance(self.head_norm, nn.Identity):
-            return "the batch norm before it is a probe's own"
-        if 'head.weight' not in found:
-            return 'the checkpoint has none'
-        if ('fc_norm.weight' in found) != ('fc_norm.weight' in wanted):
-            kind = 'an' if 'fc_norm.weight' in found else 'no'
-            return f"the checkpoint's does not go with pooling '{self.pooling}' (it has {kind} fc_norm)"
-        if found['head.weight'] != wanted.get('head.weight'):
-            return f"the checkpoint's is for {found['head.weight'][0]} classes, the model has {self.num_classes}"
-        return (
-            None
-            if found.keys() >= wanted.keys()
-            else f'the checkpoint lacks {", ".join(sorted(wanted.keys() - found.keys()))}'
-        )
+            return 'a linear probe, with a batch norm before the head, trains its own head'
+        missing, unexpected, reshaped = compare_states(found, wanted)
+        if 'head.weight' in missing:
+            return 'the checkpoint has no head'
+        if 'fc_norm.weight' in missing or 'fc_norm.weight' in unexpected:
+            article = 'no' if 'fc_norm.weight' in missing else 'an'
+            return f"the checkpoint's head does not go with pooling '{self.pooling}' (it has {article} fc_norm)"
+        if 'head.weight' in reshaped and found['head.weight'].shape[1:] == wanted['head.weight'].shape[1:]:
+            return f"the checkpoint's head is for {len(found['head.weight'])} classes, the model has {self.num_classes}"
+        if reshaped:
+            name = reshaped[0]
+            return f'{name} is {tuple(found[name].shape)} in the checkpoint, {tuple(wanted[name].shape)} in the model'
+        if missing:
+            return f'the checkpoint lacks {", ".join(missing)}'
+        return None
 
     def features(self, images: Tensor) -> Tensor:
-        """One vector (B, D) for each of the images (B, C, H, W), normed, before the head."""
+        """One normalised vector (B, D) for each of the images (B, C, H, W): the input of the head."""
         tokens = self.vit.tokens(images)
         if self.pooling == 'class_token':
             return tokens[:, 0]
         return self.fc_norm(tokens[:, self.vit.num_prefix :].mean(1))
 
-    def forward(self, inputs: Tensor, labels: Tensor | None = None, mode: str = 'loss'):
-        """One pass, as MMEngine's runner asks for it.
+    def forward(
+        self, inputs: Tensor, labels: Tensor | None = None, mode: str = 'loss'
+    ) -> Tensor | dict[str, Tensor] | list[dict[str, Tensor]]:
+        """One forward pass, with the modes of MMEngine's runner.
 
         Args:
-            inputs: (B, C, H, W) normalised images, H and W multiples of the patch.
-            labels: (B,) int64, or (B, num_classes) shares of each class.
+            inputs: (B, C, H, W) normalised images; H and W are multiples of the patch size.
+            labels: (B,) int64, or (B, num_classes) shares of each class; needed for the loss only.
             mode: 'loss' for training, 'predict' for evaluation, 'tensor' for logits.
 
         Returns:
-            'loss': dict with the scalar ``loss``, cross-entropy. 'predict': for each image a dict with its ``scores``
-            (num_classes,), float32 on the CPU. 'tensor': logits (B, num_classes).
+            'loss': dict with the scalar ``loss``, the cross-entropy. 'predict': for each image a dict with its
+            ``scores`` (num_classes,), logits in float32 on the CPU. 'tensor': logits (B, num_classes).
         """
         logits = self.head(self.head_norm(self.features(inputs).float()))
         if mode == 'tensor':
             return logits
         if mode == 'loss':
+            assert labels is not None
             return dict(loss=F.cross_entropy(logits.float(), labels, label_smoothing=self.label_smoothing))
         if mode == 'predict':
             return [dict(scores=scores) for scores in logits.float().cpu()]
         raise ValueError(f"mode is 'loss', 'predict' or 'tensor'; found '{mode}'")
+
+
+def _new_head(dim: int, num_classes: int, std: float) -> nn.Linear:
+    head = nn.Linear(dim, num_classes)
+    nn.init.trunc_normal_(head.weight, std=std)
+    nn.init.zeros_(head.bias)
+    return head

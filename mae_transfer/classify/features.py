@@ -1,30 +1,32 @@
-"""The features of a whole data set, and the loop that judges a ViT by them."""
+"""The features of a whole data set, and the test loop that evaluates a ViT by them."""
 
 from __future__ import annotations
 
 import logging
 from abc import abstractmethod
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
-from mmengine.dist import all_gather, all_gather_object
+from mmengine.dist import all_gather
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
+from mmengine.model import BaseModel, is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ..errors import UserError
+from ..hooks.skipped_photos import skipped_summary
 from ..optim.autocast import DTYPES
 
 LOG_EVERY = 50
 
 
 class Features(NamedTuple):
-    """What stands for the images of a data set, on the CPU, in the data set's order.
+    """Features and labels of the images of a data set, on the CPU, in the order of the data set.
 
-    float16 halves the memory (ImageNet's train part at width 1024: 2.6 GB in each process); all arithmetic on it is
-    float32.
+    float16 halves the memory (ImageNet's training set at width 1024: 2.6 GB in each process); all arithmetic on the
+    features is float32.
     """
 
     values: Tensor  # (N, D) float16
@@ -32,22 +34,22 @@ class Features(NamedTuple):
 
 
 @torch.no_grad()
-def extract_features(model: nn.Module, dataloader: DataLoader, name: str, dtype: str = 'float32') -> Features:
-    """Encode a whole data set once; every process does its share of each batch and ends with all of it.
+def extract_features(model: BaseModel, dataloader: DataLoader, name: str, dtype: str = 'float32') -> Features:
+    """Encode a whole data set once; each process encodes its share, and all of them return the features of all images.
 
-    What is gathered is put where its number in the data set says, so order, shuffling and the samples that a
-    distributed sampler repeats do not matter.
+    Features are stored at the image's index in the data set. Order, shuffling and the images that a distributed sampler
+    repeats therefore do not matter.
 
     Args:
-        model: with ``data_preprocessor`` and ``features`` as of :class:`~mae_transfer.classify.ViTClassifier`; is left
+        model: has ``data_preprocessor`` and ``features`` as :class:`~mae_transfer.classify.ViTClassifier` has; is left
             in evaluation mode.
-        dataloader: gives every process as many images, as ``DefaultSampler`` does.
-        name: what the log and errors call the data set.
-        dtype: of autocast while encoding: 'float32' for none, 'bfloat16' or 'float16'.
+        dataloader: has the same number of images in every process, as with ``DefaultSampler``.
+        name: name of the data set in the log and in error messages.
+        dtype: autocast type of the encoder: 'float32' for none, 'bfloat16' or 'float16'.
 
     Raises:
-        UserError: an unknown dtype; a data loader that drops images; labels that the data set's ``classes`` do not
-            have; features that are not finite.
+        UserError: an unknown dtype; a data loader that drops images; labels that are not among the data set's
+            ``classes``; features that are not finite.
     """
     if dtype not in DTYPES:
         raise UserError(f"autocast dtype is one of {', '.join(DTYPES)}; found '{dtype}'")
@@ -56,36 +58,35 @@ def extract_features(model: nn.Module, dataloader: DataLoader, name: str, dtype:
     model = model.module if is_model_wrapper(model) else model
     model.eval()
     device = next(model.parameters()).device
-    count = len(dataloader.dataset)
-    values, labels, seen, skipped = (
-        None,
-        torch.empty(count, dtype=torch.int64),
-        torch.zeros(count, dtype=torch.bool),
-        set(),
-    )
+    dataset: Any = dataloader.dataset
+    count = len(dataset)
+    values = torch.empty(count, 0, dtype=torch.float16)  # the first batch determines the width
+    labels = torch.empty(count, dtype=torch.int64)
+    seen = torch.zeros(count, dtype=torch.bool)
+    skipped: set[str] = set()
     for step, batch in enumerate(dataloader, 1):
         with torch.autocast(device.type, DTYPES[dtype], enabled=dtype != 'float32'):
             encoded = model.features(model.data_preprocessor(batch, False)['inputs'])
         encoded = torch.cat(all_gather(encoded.to(torch.float16).contiguous())).cpu()
         indices, classes = torch.cat(all_gather(torch.stack([batch['indices'], batch['labels']], 1))).T
-        if values is None:
+        if not values.shape[1]:
             values = torch.empty(count, encoded.shape[1], dtype=torch.float16)
         values[indices], labels[indices], seen[indices] = encoded, classes, True
         skipped.update(batch.get('skipped', ()))
         if step % LOG_EVERY == 0 or step == len(dataloader):
             print_log(f'features of {name}: {step}/{len(dataloader)}', logger='current')
-    if names := sorted(set().union(*all_gather_object(skipped))):
-        shown = ', '.join(names[:20]) + (f' and {len(names) - 20} more' if len(names) > 20 else '')
-        print_log(
-            f'{len(names)} unreadable photos of {name} were skipped: {shown}', logger='current', level=logging.WARNING
-        )
-    found = Features(values[seen], labels[seen])
-    _check(found, name, len(dataloader.dataset.metainfo['classes']))
-    return found
+    if summary := skipped_summary(skipped, f'photos of {name}'):
+        print_log(summary, logger='current', level=logging.WARNING)
+    features = Features(values[seen], labels[seen])
+    _check(features, name, len(dataset.metainfo['classes']))
+    return features
 
 
 def _check(features: Features, name: str, num_classes: int) -> None:
-    """Refuse what no classifier can be made of; after gathering, so that all processes end together."""
+    """Refuse features and labels that no classifier can use.
+
+    It is called after features were gathered, so that all processes end together.
+    """
     if broken := (~features.values.isfinite().all(1)).sum().item():
         raise UserError(
             f'features of {broken} of {len(features.values)} images of {name} are not finite (NaN, or beyond 65504): '
@@ -99,18 +100,18 @@ def _check(features: Features, name: str, num_classes: int) -> None:
 
 
 class FeatureLoop(BaseLoop):
-    """A test loop that needs no evaluator: it encodes train and test images once and lets :meth:`judge` compare them.
+    """A test loop without an evaluator: it encodes training and test images once and calls :meth:`evaluate` on them.
 
     Args:
         runner: MMEngine's runner; its model is a :class:`~mae_transfer.classify.ViTClassifier`.
-        dataloader: of the test images, ``test_dataloader``.
-        evaluator: not used; MMEngine wants ``test_evaluator=[]`` in the config.
-        train_dataloader: of the train images, under the test images' transform. It stands in ``test_cfg`` because
-            MMEngine takes a ``train_dataloader`` of the config's own only together with an optimiser.
-        dtype: of autocast while encoding, as in :func:`extract_features`.
+        dataloader: config of the test images, ``test_dataloader``.
+        train_dataloader: config of the training images, with the transform of the test images. It is part of
+            ``test_cfg`` because MMEngine accepts a top-level ``train_dataloader`` only together with an optimiser.
+        evaluator: not used; MMEngine requires ``test_evaluator=[]`` in the config.
+        dtype: autocast type of the encoder, as in :func:`extract_features`.
 
     Raises:
-        UserError: test images of classes that the train images do not have.
+        UserError: test images of classes that the training images do not have.
     """
 
     def __init__(
@@ -118,7 +119,7 @@ class FeatureLoop(BaseLoop):
         runner: Runner,
         dataloader: DataLoader | dict,
         train_dataloader: DataLoader | dict,
-        evaluator: list = (),
+        evaluator: Sequence = (),
         dtype: str = 'float32',
     ):
         super().__init__(runner, dataloader)
@@ -129,37 +130,37 @@ class FeatureLoop(BaseLoop):
         check_classes(self.classes, self.dataloader.dataset.metainfo['classes'])
 
     def run(self) -> dict[str, float]:
-        """Encode, judge, and hand the metrics to the hooks, as MMEngine's ``TestLoop`` does."""
+        """Encode, evaluate, and pass the metrics to the hooks, as MMEngine's ``TestLoop`` does."""
         self.runner.call_hook('before_test')
         self.runner.call_hook('before_test_epoch')
         train = extract_features(self.runner.model, self.train_dataloader, 'train', self.dtype)
-        metrics = self.judge(train, extract_features(self.runner.model, self.dataloader, 'test', self.dtype))
+        test = extract_features(self.runner.model, self.dataloader, 'test', self.dtype)
+        metrics = self.evaluate(train, test)
         self.runner.call_hook('after_test_epoch', metrics=metrics)
         self.runner.call_hook('after_test')
         return metrics
 
     @abstractmethod
-    def judge(self, train: Features, test: Features) -> dict[str, float]:
-        """The metrics, the same in every process."""
+    def evaluate(self, train: Features, test: Features) -> dict[str, float]:
+        """Metrics of the test images by the training images, the same in every process."""
 
     @property
     def device(self) -> torch.device:
-        """Where the model is and the arithmetic is done."""
+        """The device of the model, where :meth:`evaluate` computes."""
         return next(self.runner.model.parameters()).device
 
 
 def check_classes(train: tuple[str, ...], test: tuple[str, ...]) -> None:
-    """Refuse test images whose labels do not mean what they mean in train; the last classes of train may be missing in
-    test.
+    """Check that a label means the same class in train and test; test may lack the last classes of train.
 
     Raises:
-        UserError: a class that train does not have, or has under another label.
+        UserError: a class of test that train does not have, or has under another label.
     """
     for label, name in enumerate(test):
         if label >= len(train):
             raise UserError(f"train has {len(train)} classes, test {len(test)}: '{name}' is not among those of train")
         if name != train[label]:
             raise UserError(
-                f"label {label} is '{train[label]}' in train and '{name}' in test: classes must be the same, in one "
-                'order'
+                f"label {label} is '{train[label]}' in train and '{name}' in test: both must have the same classes in "
+                'the same order'
             )

@@ -1,6 +1,8 @@
-"""What fine-tuning does to images after they are normalised: mixing and erasing, on the device."""
+"""Normalise, erase and mix labelled images on the device."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from timm.data import Mixup
 from timm.data.random_erasing import RandomErasing
@@ -12,28 +14,28 @@ from ..registry import MODELS
 
 @MODELS.register_module()
 class LabelledPreprocessor(PhotoPreprocessor):
-    """uint8 images to the device, normalised there; while training, erased and mixed as timm does.
+    """Move uint8 images to the device and normalise them there; in training, also erase and mix them as timm does.
 
     Args:
-        num_classes: classes of the mixed labels; :class:`~mae_transfer.classify.ViTClassifier` fills it in.
+        num_classes: number of classes of the mixed labels; set by :class:`~mae_transfer.classify.ViTClassifier`.
         erasing: settings of timm's ``RandomErasing``, e.g. ``dict(probability=.25, mode='pixel')``; None for none.
-        mixup: settings of timm's ``Mixup``, e.g. ``dict(mixup_alpha=.8, cutmix_alpha=1.)``; None for none. Smoothing of
-            labels is the classifier's: on mixed labels it comes to the same.
-        mean, std: as of :class:`~mae_transfer.pretrain.PhotoPreprocessor`.
+        mixup: settings of timm's ``Mixup``, e.g. ``dict(mixup_alpha=.8, cutmix_alpha=1.)``; None for none. Mixup does
+            not smooth labels here, because the classifier's ``label_smoothing`` has the same effect on mixed labels.
+        mean, std: as for :class:`~mae_transfer.pretrain.PhotoPreprocessor`.
     """
 
-    def __init__(self, num_classes: int, erasing: dict | None = None, mixup: dict | None = None, **normalisation):
+    def __init__(self, num_classes: int, erasing: dict | None = None, mixup: dict | None = None, **normalisation: Any):
         super().__init__(**normalisation)
         self.erasing, self.mixup = erasing, None
         if mixup is not None:
             self.mixup = Mixup(num_classes=num_classes, label_smoothing=0.0, **mixup)
 
     def forward(self, data: dict, training: bool = False) -> dict:
-        """A batch of :func:`~mae_transfer.data.labelled.collate_labelled` to the arguments of
+        """Turn a batch of :func:`~mae_transfer.data.labelled.collate_labelled` into the arguments of
         ``ViTClassifier.forward``.
 
         Returns:
-            ``inputs`` (B, C, H, W) float32; ``labels`` (B,) int64, or (B, num_classes) where images were mixed.
+            ``inputs`` (B, C, H, W) float32; ``labels`` (B,) int64, or (B, num_classes) if the images were mixed.
 
         Raises:
             UserError: an odd number of images to mix: they are mixed in pairs.

@@ -1,12 +1,8 @@
-"""Several processes on a machine without a GPU, which MMEngine's launchers do not foresee.
+"""Distributed training on machines without a GPU, which MMEngine does not support.
 
-Its ``pytorch``, ``slurm`` and ``mpi`` launchers call ``torch.cuda.set_device``, its Runner hands DDP a device id, and
-SyncBN has no CPU kernel. ``tools/`` call, in this order and before the Runner is built::
-
-    start_group(launcher)
-    adapt_to_cpu(cfg)
-
-and ``end_process()`` at the end. The first two do nothing where MMEngine sees an accelerator.
+Its ``pytorch``, ``slurm`` and ``mpi`` launchers call ``torch.cuda.set_device``, its Runner passes a device id to DDP,
+and SyncBN has no CPU kernel. The tools call :func:`start_group` before the Runner is built and :func:`end_process` at
+the end; ``StrictRunner`` calls the other functions. If MMEngine finds an accelerator, :func:`start_group` does nothing.
 """
 
 import logging
@@ -19,13 +15,15 @@ from collections.abc import Mapping
 import torch.distributed
 from mmengine.device import get_device
 from mmengine.logging import print_log
+from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODEL_WRAPPERS
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ..errors import UserError
+from ..kinds import is_kind
 
-# launcher: {what torch.distributed and MMEngine read: where the launcher put it}
+#: launcher -> {environment variable of torch.distributed and MMEngine: the launcher's variable for it}
 _ENVIRONMENT = {
     'pytorch': {name: name for name in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT')},
     'slurm': {'RANK': 'SLURM_PROCID', 'WORLD_SIZE': 'SLURM_NTASKS', 'LOCAL_RANK': 'SLURM_LOCALID'},
@@ -40,18 +38,18 @@ _STARTED_BY = {'pytorch': 'torchrun (tools/dist_train.sh)', 'slurm': 'srun', 'mp
 
 
 class LaunchError(UserError, RuntimeError):
-    """Processes that were not started as the launcher's name says."""
+    """The processes were not started by the launcher that was named."""
 
 
 def start_group(launcher: str) -> None:
-    """Join the ranks by gloo where there is no GPU; MMEngine's Runner finds the group and does not start its own.
+    """Start a gloo process group if there is no GPU; MMEngine's Runner then uses it instead of starting its own.
 
     Args:
         launcher: MMEngine's ``'none'``, ``'pytorch'``, ``'slurm'`` or ``'mpi'``.
 
     Raises:
-        UserError: for another launcher.
-        LaunchError: if the environment is not the one the launcher makes.
+        UserError: an unknown launcher.
+        LaunchError: the launcher's environment variables are not set.
     """
     if launcher == 'none' or get_device() != 'cpu' or torch.distributed.is_initialized():
         return
@@ -62,7 +60,7 @@ def start_group(launcher: str) -> None:
     if missing:
         raise LaunchError(
             f'launcher {launcher!r} finds no {", ".join(missing)} in the environment: '
-            f'start the ranks with {_STARTED_BY[launcher]}'
+            f'start the processes with {_STARTED_BY[launcher]}'
         )
     os.environ.update({name: os.environ[source] for name, source in sources.items()})
     if 'MASTER_ADDR' not in os.environ:
@@ -72,13 +70,15 @@ def start_group(launcher: str) -> None:
 
 
 def end_process(code: int = 0) -> None:
-    """End this process; where it is one of several, without the interpreter's clean-up.
+    """End a tool. One of several processes ends immediately, without the interpreter's clean-up.
 
-    The clean-up meets threads of gloo that outlive their group, and aborts the process after all its work is done
-    (``terminate called without an active exception``: 2 of 20 pairs of processes here, although the group was left).
+    That clean-up would abort some processes after all their work is done, because threads of gloo outlive their group
+    (``terminate called without an active exception`` in 2 of 20 pairs of processes, although the group was destroyed).
     """
     if not torch.distributed.is_initialized():
-        sys.exit(code)
+        if code:
+            sys.exit(code)
+        return
     if not code:
         torch.distributed.destroy_process_group()
     for worker in multiprocessing.active_children():
@@ -96,61 +96,44 @@ def _first_slurm_host() -> str:
         return hosts.stdout.split()[0]
     except (OSError, subprocess.CalledProcessError, IndexError) as error:
         raise LaunchError(
-            f'scontrol does not name the first host of SLURM_NODELIST={nodes!r} ({error}): set MASTER_ADDR to it'
+            f'scontrol cannot resolve the first host of SLURM_NODELIST={nodes!r} ({error}): set MASTER_ADDR to it'
         ) from error
 
 
-def adapt_to_cpu(cfg) -> None:
-    """Change a config, in place, so that it runs without a GPU; with one, leave it alone.
-
-    - in a distributed run the model's DDP wrapper is given no device ids; a wrapper's other fields stay as they are;
-    - SyncBN becomes BN, wherever in the config it stands: a BN's statistics are then those of its own process.
+def without_sync_bn(model: nn.Module, cfg: Mapping) -> nn.Module:
+    """Replace SyncBN, which has no CPU kernel, by BN: its statistics are then per process.
 
     Args:
-        cfg: an MMEngine ``Config`` or a dict.
+        model: changed in place.
+        cfg: the run's config.
+
+    Raises:
+        UserError: the config's ``sync_bn`` asks for SyncBN everywhere.
     """
-    if get_device() != 'cpu':
-        return
-    if torch.distributed.is_initialized() or cfg.get('launcher', 'none') != 'none':
-        _wrap_without_device(cfg)
-    replaced = _replace_sync_bn(cfg)
-    if cfg.get('sync_bn') is not None:  # Runner's switch that turns every BN into SyncBN
-        cfg['sync_bn'] = None
-        replaced += 1
-    if replaced and (not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0):
+    if cfg.get('sync_bn') is not None:
+        raise UserError(f"sync_bn='{cfg['sync_bn']}' needs a GPU, and there is none: set sync_bn=None")
+    if count := sum(isinstance(module, nn.SyncBatchNorm) for module in model.modules()):
+        model = revert_sync_batchnorm(model)
         print_log(
-            f'No GPU: SyncBN has no CPU kernel, {replaced} setting(s) of it now read BN, with statistics per process',
+            f'No GPU: {count} SyncBN layers, which have no CPU kernel, become BN with statistics per process',
             logger='current',
         )
+    return model
 
 
-def _wrap_without_device(cfg) -> None:
-    wrapper = cfg.get('model_wrapper_cfg')
-    if wrapper is None:
-        # What the Runner itself chooses where the config names no wrapper.
-        wrapper = dict(broadcast_buffers=False, find_unused_parameters=cfg.get('find_unused_parameters', False))
-    wrapper = {'type': 'MMDistributedDataParallel', **wrapper}
-    kind = MODEL_WRAPPERS.get(wrapper['type']) if isinstance(wrapper['type'], str) else wrapper['type']
-    if isinstance(kind, type) and issubclass(kind, DistributedDataParallel):
-        # Written out, None outlives the Runner's default, which is [LOCAL_RANK].
-        wrapper['device_ids'] = None
-        if 'output_device' in wrapper:
-            wrapper['output_device'] = None
-    cfg['model_wrapper_cfg'] = wrapper
+def wrapper_without_device(settings: Mapping | None, cfg: Mapping) -> dict:
+    """A model wrapper's settings without device ids if it is DDP; other settings stay as they are.
 
-
-def _replace_sync_bn(node) -> int:
-    """Turn SyncBN into BN in every dict below ``node``; return how many were turned."""
-    if isinstance(node, (list, tuple)):
-        return sum(map(_replace_sync_bn, node))
-    if not isinstance(node, Mapping) and not hasattr(node, 'items'):  # a Config is no Mapping
-        return 0
-    replaced = sum(_replace_sync_bn(value) for _, value in list(node.items()))
-    kind = node.get('type')
-    if kind is nn.SyncBatchNorm:
-        kind = 'SyncBN'
-    scope, dot, name = kind.rpartition('.') if isinstance(kind, str) else ('', '', '')
-    if name in ('SyncBN', 'MMSyncBN'):
-        node['type'] = f'{scope}{dot}BN'
-        replaced += 1
-    return replaced
+    Args:
+        settings: the config's ``model_wrapper_cfg``; None for the Runner's default.
+        cfg: the run's config.
+    """
+    if settings is None:
+        settings = dict(broadcast_buffers=False, find_unused_parameters=cfg.get('find_unused_parameters', False))
+    settings = {'type': 'MMDistributedDataParallel', **settings}
+    if is_kind(settings, MODEL_WRAPPERS, cfg.get('default_scope'), DistributedDataParallel):
+        # An explicit None overrides the Runner's default, which is [LOCAL_RANK].
+        settings['device_ids'] = None
+        if 'output_device' in settings:
+            settings['output_device'] = None
+    return settings

@@ -1,9 +1,9 @@
-"""MMDetection's ``CocoMetric`` computed by faster-coco-eval, with pycocotools' numbers.
+"""MMDetection's ``CocoMetric`` computed by faster-coco-eval, with the numbers of pycocotools.
 
-MMDetection has a ``FasterCocoMetric``; but faster-coco-eval's summary takes AP over the largest of ``proposal_nums``
-predictions of an image, and pycocotools' takes AP over 100 and AP50, AP75 and the three sizes over the largest, so the
-two differ where an image has more than 100. Here faster-coco-eval matches predictions and objects, which takes the
-time, and pycocotools sums up.
+MMDetection's own ``FasterCocoMetric`` gives other numbers if an image has more than 100 predictions: faster-coco-eval's
+summary computes AP from the largest of ``proposal_nums`` predictions per image, pycocotools' from 100 (but AP50, AP75
+and the three sizes from the largest). Here faster-coco-eval only matches predictions with objects, which is the slow
+part; pycocotools computes the summary.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from mmdet.evaluation.metrics import coco_metric
 from pycocotools.cocoeval import COCOeval
 
 
-def installed() -> bool:
-    """Whether faster-coco-eval is."""
+def has_faster_coco_eval() -> bool:
+    """Whether faster-coco-eval is installed."""
     return find_spec('faster_coco_eval') is not None
 
 
 @contextmanager
-def faster_ap() -> Iterator[None]:
-    """While it lasts, MMDetection's ``CocoMetric`` evaluates by faster-coco-eval."""
+def use_faster_coco_eval() -> Iterator[None]:
+    """Within this context MMDetection's ``CocoMetric`` evaluates by faster-coco-eval."""
     from faster_coco_eval import COCOeval_faster
 
     class Evaluation(COCOeval_faster):
         summarize = COCOeval.summarize
 
-    theirs, coco_metric.COCOeval = coco_metric.COCOeval, Evaluation
+    original, coco_metric.COCOeval = coco_metric.COCOeval, Evaluation
     try:
         yield
     finally:
-        coco_metric.COCOeval = theirs
+        coco_metric.COCOeval = original

@@ -1,16 +1,18 @@
-"""mmcv's native ops, served by torchvision where mmcv came without them.
+"""mmcv's native ops, provided by torchvision if mmcv is installed without them.
 
-The wheel ``pip install onedl-mmcv`` fetches is pure Python: importing ``mmcv.ops``, and so MMDetection, fails with
+The wheel of ``pip install onedl-mmcv`` is pure Python: importing ``mmcv.ops``, and so MMDetection, fails with
 ``No module named 'mmcv._ext'``. Mask R-CNN and UperNet need only three of those ops: NMS, and RoIAlign forward and
-backward. torchvision has them, for the CPU and for CUDA. ``install`` puts a module with these under the name mmcv looks
-for.
+backward. torchvision has them, for the CPU and for CUDA. :func:`install` adds a module with them under the name that
+mmcv imports.
 
-Which processes have them: every one that imported ``mae_transfer``. That covers forked workers, ranks and spawned
-workers of a script that imports it at its top (as all of ``tools/`` do: a spawned child runs its parent's script up to
-``if __name__ == '__main__'`` before it unpickles anything), and spawned workers whose dataset, or the function they are
-to run, lives in this package. Not covered: a child spawned from a notebook, ``python -c`` or an interactive session
-that is handed nothing but objects of mmcv or MMDetection. It never hears of this package; start it from a script.
+Every process that imports ``mae_transfer`` has these ops: forked workers; ranks and spawned workers of a script that
+imports it at its top, as all of ``tools/`` do (a spawned child runs its parent's script up to
+``if __name__ == '__main__'`` before it unpickles anything); and spawned workers whose data set or function is defined
+in this package. A child spawned from a notebook, ``python -c`` or an interactive session that gets only objects of mmcv
+or MMDetection does not import this package, and so lacks the ops: start it from a script.
 """
+
+from __future__ import annotations
 
 import importlib.abc
 import importlib.machinery
@@ -20,17 +22,23 @@ import os
 import sys
 import types
 import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NoReturn
 
-# Private to mmcv: the name under which mmcv/utils/ext_loader.py imports its compiled half, and MMEngine looks for it.
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+# Private to mmcv: the name under which mmcv/utils/ext_loader.py imports its compiled ops, and MMEngine looks for them.
 EXTENSION = 'mmcv._ext'
-BUILD = 'in a checkout of onedl-mmcv: MMCV_WITH_OPS=1 pip install --no-build-isolation .'
+HOW_TO_BUILD = 'in a checkout of onedl-mmcv: MMCV_WITH_OPS=1 pip install --no-build-isolation .'
 
 
 def install() -> str:
-    """Make ``mmcv.ops`` importable; idempotent, and without importing torch or mmcv unless a compiled mmcv is there.
+    """Make ``mmcv.ops`` importable; idempotent. Imports neither torch nor mmcv unless mmcv has compiled ops.
 
     Returns:
-        Who serves mmcv's ops: ``'compiled'`` (mmcv itself), ``'torchvision'``, or ``'none'`` where mmcv is not
+        The provider of mmcv's ops: ``'compiled'`` (mmcv itself), ``'torchvision'``, or ``'none'`` if mmcv is not
         installed.
     """
     present = sys.modules.get(EXTENSION)
@@ -40,23 +48,23 @@ def install() -> str:
     if package is None or not package.submodule_search_locations:
         return 'none'
     compiled = importlib.machinery.PathFinder.find_spec(EXTENSION, package.submodule_search_locations)
-    if compiled is not None and _loads(compiled):
+    if compiled is not None and _load_compiled(compiled):
         return 'compiled'
     _load(importlib.machinery.ModuleSpec(EXTENSION, _Loader(), origin=__name__))
     return 'torchvision'
 
 
-def _loads(spec: importlib.machinery.ModuleSpec) -> bool:
-    """Whether the compiled ops load; one built for another torch does not, and one warning says so."""
-    import torch  # noqa: F401  the extension is linked against torch's libraries, which must be in the process first
+def _load_compiled(spec: importlib.machinery.ModuleSpec) -> bool:
+    """Load mmcv's compiled ops; warn and return False if this fails, as for ops that were built for another torch."""
+    import torch  # the extension is linked against torch's libraries, which must be loaded first
 
     try:
         _load(spec)
     except (ImportError, OSError) as error:
-        if _speaks():
+        if _is_main_process():
             warnings.warn(
-                f"mmcv's compiled ops do not load with torch {torch.__version__} ({error}): torchvision serves nms and "
-                f'roi_align instead; to mend it, build mmcv for this torch, {BUILD}',
+                f"mmcv's compiled ops do not load with torch {torch.__version__} ({error}): torchvision provides nms "
+                f'and roi_align instead; for the other ops build mmcv for this torch, {HOW_TO_BUILD}',
                 RuntimeWarning,
                 stacklevel=4,
             )
@@ -65,8 +73,9 @@ def _loads(spec: importlib.machinery.ModuleSpec) -> bool:
 
 
 def _load(spec: importlib.machinery.ModuleSpec) -> None:
-    # As `import mmcv._ext` would, less the import of its parent: whoever only pre-trains need not wait for mmcv and
-    # cv2.
+    # Like `import mmcv._ext`, but without importing its parent: pre-training needs neither mmcv nor cv2, whose import
+    # takes long.
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[EXTENSION] = module
     try:
@@ -76,71 +85,69 @@ def _load(spec: importlib.machinery.ModuleSpec) -> None:
         raise
 
 
-def _speaks() -> bool:
-    # Once for a run, not once for each worker and rank.
+def _is_main_process() -> bool:
+    """Whether this is rank 0 and no worker, by the environment: there is no process group yet."""
     rank = os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0'))
     return rank == '0' and multiprocessing.parent_process() is None
 
 
 class _Loader(importlib.abc.Loader):
-    """Fills the module. A loader, so that ``find_spec('mmcv._ext')`` finds what it finds for any module."""
+    """Fills the module. With a loader, ``find_spec('mmcv._ext')`` works as for any other module."""
 
-    def create_module(self, spec):
-        return None
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> None:
+        return None  # Python creates it
 
     def exec_module(self, module: types.ModuleType) -> None:
         for op in (nms, roi_align_forward, roi_align_backward, get_compiler_version, get_compiling_cuda_version):
             setattr(module, op.__name__, op)
-        module.__getattr__ = _lacking
+        module.__dict__['__getattr__'] = _missing_op
 
 
-def _lacking(name: str):
-    """Stand in for any other op: mmcv wants to find all of them at import, and most runs call none of them."""
+def _missing_op(name: str) -> Callable[..., NoReturn]:
+    """A function for any other op that raises when called: mmcv looks up all ops on import, but few are ever called."""
     if name.startswith('_'):
         raise AttributeError(f'module {EXTENSION!r} has no attribute {name!r}')
 
-    def op(*args, **kwargs):
+    def op(*args: Any, **kwargs: Any) -> NoReturn:
         raise RuntimeError(
-            f'mmcv op {name!r} is not among those this install serves from torchvision (nms, roi_align); '
-            f'for the others build mmcv, {BUILD}'
+            f'mmcv op {name!r} is not one of those that torchvision provides here (nms, roi_align): build mmcv, '
+            f'{HOW_TO_BUILD}'
         )
 
     op.__name__ = name
     return op
 
 
-# The ops, with the names and the arguments of mmcv/ops/*.py; like the compiled ones, RoIAlign writes into buffers it is
-# given.
+# The ops have the names and arguments of mmcv/ops/*.py. Like the compiled ones, RoIAlign writes into given buffers.
 
 
-def nms(boxes, scores, iou_threshold: float, offset: int):
-    """Indices of the boxes that greedy non-maximum suppression keeps, best score first.
+def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
+    """Indices of the boxes that greedy non-maximum suppression keeps, highest score first.
 
     Args:
         boxes: (N, 4) corners x1, y1, x2, y2.
         scores: (N,)
-        iou_threshold: a box is dropped if its IoU with a better one is above this.
-        offset: 0, or 1 where corners are pixels, so that a box is ``x2 - x1 + 1`` wide.
+        iou_threshold: a box is dropped if its IoU with a box of higher score is above this.
+        offset: 0; or 1 if corners are pixel numbers, so that a box is ``x2 - x1 + 1`` wide.
     """
     import torch
     import torchvision
 
-    # torchvision wants one type for both and, on the CPU, none below float32. Never down: scores would tie.
+    # torchvision requires one dtype for both and, on the CPU, at least float32. Lowering the dtype would make ties.
     dtype = torch.promote_types(torch.promote_types(boxes.dtype, scores.dtype), torch.float32)
     if offset:
-        # Moving the far corner by one is the same as widening; in double the sum is not rounded, in float32 it would
-        # be.
+        # Moving the far corner by one makes the box wider by one. In float64 the sum is not rounded.
         dtype = torch.float64
         boxes = torch.cat([boxes[:, :2].to(dtype), boxes[:, 2:].to(dtype) + offset], dim=1)
     return torchvision.ops.nms(boxes.to(dtype), scores.to(dtype), iou_threshold)
 
 
 def roi_align_forward(
-    input,
-    rois,
-    output,
-    argmax_y,
-    argmax_x,
+    input: Tensor,
+    rois: Tensor,
+    output: Tensor,
+    argmax_y: Tensor,
+    argmax_x: Tensor,
     aligned_height: int,
     aligned_width: int,
     spatial_scale: float,
@@ -148,12 +155,14 @@ def roi_align_forward(
     pool_mode: int,
     aligned: bool,
 ) -> None:
-    """Write into ``output`` (K, C, aligned_height, aligned_width) the boxes ``rois`` (K, 5) cut from ``input`` (N, C,
-    H, W).
+    """Pool the boxes ``rois`` (K, 5) of ``input`` (N, C, H, W) into ``output`` (K, C, aligned_height, aligned_width).
 
-    The ``argmax`` buffers belong to maximum pooling and stay as they are.
+    The ``argmax`` buffers are for maximum pooling and stay unchanged.
     """
-    torch = _average_pooling(pool_mode)
+    _check_pool_mode(pool_mode)
+    import torch
+    import torchvision  # noqa: F401  registers torch.ops.torchvision
+
     dtype = _working_dtype(input)
     output.copy_(
         torch.ops.torchvision.roi_align(
@@ -163,11 +172,11 @@ def roi_align_forward(
 
 
 def roi_align_backward(
-    grad_output,
-    rois,
-    argmax_y,
-    argmax_x,
-    grad_input,
+    grad_output: Tensor,
+    rois: Tensor,
+    argmax_y: Tensor,
+    argmax_x: Tensor,
+    grad_input: Tensor,
     aligned_height: int,
     aligned_width: int,
     spatial_scale: float,
@@ -175,16 +184,19 @@ def roi_align_backward(
     pool_mode: int,
     aligned: bool,
 ) -> None:
-    """Write into ``grad_input`` (N, C, H, W) the gradient of the feature map.
+    """Write the gradient of the feature map into ``grad_input`` (N, C, H, W).
 
     Raises:
-        RuntimeError: by torch, on CUDA under ``torch.use_deterministic_algorithms(True)``: the sum's order is not
-            fixed.
+        RuntimeError: from torch, on CUDA with ``torch.use_deterministic_algorithms(True)``: the order of summation is
+            not fixed.
     """
-    torch = _average_pooling(pool_mode)
+    _check_pool_mode(pool_mode)
+    import torch
+    import torchvision  # noqa: F401  registers torch.ops.torchvision
+
     dtype = _working_dtype(grad_output)
-    # Private to torchvision: the backward that its own autograd calls. mmcv has an autograd function of its own, so the
-    # public differentiable `torchvision.ops.roi_align` would have to run the forward once more to be differentiated.
+    # Private to torchvision: the backward function of its autograd. mmcv calls it from its own autograd function, where
+    # the public `torchvision.ops.roi_align` would have to run forward again to be differentiated.
     grad = torch.ops.torchvision._roi_align_backward(
         grad_output.to(dtype),
         rois.to(dtype),
@@ -198,27 +210,23 @@ def roi_align_backward(
     grad_input.copy_(grad)
 
 
-def _average_pooling(pool_mode: int):
-    """Return torch with torchvision's ops registered."""
+def _check_pool_mode(pool_mode: int) -> None:
     if pool_mode != 1:
         raise RuntimeError(
-            f"RoIAlign with pool_mode='max' is not served from torchvision: use pool_mode='avg', or build mmcv, {BUILD}"
+            "RoIAlign with pool_mode='max' is not provided by torchvision: use pool_mode='avg', or build mmcv, "
+            f'{HOW_TO_BUILD}'
         )
-    import torch
-    import torchvision  # noqa: F401  importing it registers torch.ops.torchvision
-
-    return torch
 
 
-def _working_dtype(features):
-    # Half precision is worked out in float32, as torchvision does under autocast: its CPU kernel takes no bfloat16, and
-    # float32 boxes cast to bfloat16 would be whole pixels off.
+def _working_dtype(features: Tensor) -> torch.dtype:
+    # At least float32, as in torchvision under autocast: its CPU kernel does not support bfloat16, and boxes cast to
+    # bfloat16 would be whole pixels off.
     import torch
 
     return torch.promote_types(features.dtype, torch.float32)
 
 
-# What mmcv's and MMDetection's collect_env print for a bug report.
+# For the bug reports of mmcv's and MMDetection's collect_env.
 
 
 def get_compiler_version() -> str:

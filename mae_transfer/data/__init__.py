@@ -1,19 +1,27 @@
-"""Datasets, decoding, crops, samplers, and the made-up demo scenes."""
+"""Data sets, crops, samplers, and the synthetic demo scenes."""
 
 from .corruptions import ImageNetC
 from .crops import CentreCrop, FineTuneCrop, ProbeCrop
-from .labelled import LabelledPhotos, collate_labelled
+from .image_dataset import ImageDataset
+from .labelled import LabelledImages, LabelledPhotos, LabelSpace, collate_labelled
 from .photos import Photos, collate_photos
 from .same_classes import check_same_classes
 from .sampler import SeededSampler
+from .wrappers import ClassBalancedDataset, ConcatDataset, RepeatDataset
 
 __all__ = [
     'CentreCrop',
+    'ClassBalancedDataset',
+    'ConcatDataset',
     'FineTuneCrop',
+    'ImageDataset',
     'ImageNetC',
+    'LabelSpace',
+    'LabelledImages',
     'LabelledPhotos',
     'Photos',
     'ProbeCrop',
+    'RepeatDataset',
     'SeededSampler',
     'check_same_classes',
     'collate_labelled',

@@ -1,4 +1,4 @@
-"""Label spaces: which classes there are, and in which order."""
+"""Label spaces of classification: which classes there are, and in which order."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from ..errors import UserError
 from .photos import SUFFIXES
 
 #: How a config names the classes of a data set; see :func:`resolve_classes`.
-Classes = None | str | int | Sequence[str]
+Classes = str | int | Sequence[str] | None
 
 
 def resolve_classes(classes: Classes) -> tuple[str, ...] | None:
-    """The names of a label space in label order; None where the source shall say.
+    """The class names in label order; None, which leaves them to the data source, stays None.
 
     Args:
         classes: None; 'imagenet' (the 1000 WordNet ids of ImageNet-1k); a number of classes without names; a sequence
-            of names; or a text file with one name a line, where a number that counts the lines may follow it
-            (Places365's ``categories_places365.txt``).
+            of names; or a text file with one name per line. The names of a file may be followed by their labels, 0, 1,
+            2, ... (Places365's ``categories_places365.txt``).
 
     Raises:
-        UserError: no such file, no class, or a name twice.
+        UserError: no such file, no class, or a name given twice.
     """
     if classes is None:
         return None
@@ -35,7 +35,8 @@ def resolve_classes(classes: Classes) -> tuple[str, ...] | None:
     elif isinstance(classes, str):
         if not Path(classes).is_file():
             raise UserError(
-                f"classes='{classes}' is no file: give one with a name a line, 'imagenet', a list of names or a number"
+                f"classes='{classes}' is not a file: give a file with one name per line, 'imagenet', a list of names, "
+                'or a number of classes'
             )
         names = [line.strip() for line in Path(classes).read_text(encoding='utf-8').splitlines() if line.strip()]
         if all(line.split()[1:] == [str(label)] for label, line in enumerate(names)):
@@ -45,13 +46,17 @@ def resolve_classes(classes: Classes) -> tuple[str, ...] | None:
     if not names:
         raise UserError(f'classes={classes!r} names no class')
     if len(set(names)) < len(names):
-        twice = next(name for number, name in enumerate(names) if name in names[:number])
-        raise UserError(f"classes name '{twice}' twice")
+        repeated = next(name for index, name in enumerate(names) if name in names[:index])
+        raise UserError(f"classes contains the name '{repeated}' twice")
     return tuple(names)
 
 
-def renamed(own: Sequence[str], classes: tuple[str, ...] | None, source: Path) -> tuple[str, ...]:
-    """The classes of a source that knows their number: its own names, or others of the same number."""
+def given_or_own(classes: tuple[str, ...] | None, own: Sequence[str], source: Path) -> tuple[str, ...]:
+    """The class names of a source that has its own: ``classes`` if given, otherwise ``own``.
+
+    Raises:
+        UserError: ``classes`` and ``own`` differ in length.
+    """
     if classes is None:
         return tuple(own)
     if len(classes) != len(own):
@@ -60,43 +65,44 @@ def renamed(own: Sequence[str], classes: tuple[str, ...] | None, source: Path) -
 
 
 def class_folders(root: Path) -> list[str]:
-    """The sorted names of the folders in ``root``; hidden ones (``.git``, ``.ipynb_checkpoints``) are no classes.
+    """The sorted names of the folders in ``root``, except hidden ones (``.git``, ``.ipynb_checkpoints``).
 
     Raises:
-        UserError: no such folder, no folder in it.
+        UserError: ``root`` does not exist or contains no folder.
     """
     if not root.is_dir():
         raise UserError(
-            f'data_root {root} does not exist: give a folder with a folder for each class (--cfg-options data_root=...)'
+            f'data_root {root} does not exist: give a folder with one folder per class (--cfg-options data_root=...)'
         )
     with os.scandir(root) as entries:
         names = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith('.'))
     if not names:
         images = sum(name.lower().endswith(SUFFIXES) for name in os.listdir(root))
         raise UserError(
-            f'no class folder in {root}, and {images} images directly in it: expected {root}/<class>/<image>'
+            f'{root} contains no class folder, but {images} images directly: expected {root}/<class>/<image>'
         )
     return names
 
 
 def folder_labels(folders: list[str], classes: tuple[str, ...] | None, root: Path) -> dict[str, int]:
-    """Folder name to label, in label order.
+    """The label of each class folder, in label order.
 
-    Without ``classes``, by the sorted names, as torchvision's ImageFolder. With it, by the place of the name in
-    ``classes``; or, where every folder's name is a number and none a class (ImageNetV2), by that number.
+    Without ``classes`` the sorted folders are numbered, as in torchvision's ImageFolder. Otherwise a label is the
+    position of the folder's name in ``classes``; or, if all folder names are numbers and none is a class name
+    (ImageNetV2), that number.
 
     Raises:
-        UserError: a folder that is no class.
+        UserError: a folder that is not one of ``classes``.
     """
     if classes is None:
         return {name: label for label, name in enumerate(folders)}
-    place = {name: label for label, name in enumerate(classes)}
-    if all(name.isdecimal() and name not in place for name in folders):
-        place = {name: int(name) for name in folders if int(name) < len(classes)}
-    strange = [name for name in folders if name not in place]
-    if strange:
+    label_of = {name: label for label, name in enumerate(classes)}
+    if all(name.isdecimal() and name not in label_of for name in folders):
+        label_of = {name: int(name) for name in folders if int(name) < len(classes)}
+    unknown = [name for name in folders if name not in label_of]
+    if unknown:
         raise UserError(
-            f'{root}: {len(strange)} of {len(folders)} class folders are not among the {len(classes)} classes, '
-            f"the first is '{strange[0]}'"
+            f'{root}: {len(unknown)} of {len(folders)} class folders are not among the {len(classes)} classes, '
+            f"e.g. '{unknown[0]}'"
         )
-    return {name: place[name] for name in sorted(folders, key=place.__getitem__)}
+    return {name: label_of[name] for name in sorted(folders, key=label_of.__getitem__)}

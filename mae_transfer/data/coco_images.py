@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mmdet.datasets import CocoDataset
 from mmengine.fileio import exists
 
@@ -9,27 +11,31 @@ from ..errors import UserError
 from ..registry import DATASETS
 from .coco_file import CocoFile, read_coco
 from .loading import check_files, run_pipeline
+from .palette import complete_metainfo
 
 
 @DATASETS.register_module()
 class CocoImages(CocoDataset):
-    """MMDetection's ``CocoDataset``, loud about mistakes in the annotations.
+    """MMDetection's ``CocoDataset`` that reports mistakes in the annotations as errors.
 
-    Label ``i`` is the class ``metainfo['classes'][i]``, by its name in the file, whatever the order of the file's
-    categories; COCO's 80 without ``metainfo``. Objects of other categories are left out, as is usual for a subset of
-    classes.
+    Label ``i`` is the category named ``metainfo['classes'][i]``, regardless of the order of the file's categories;
+    without ``classes``, COCO's 80 are used. Classes without a ``palette`` get distinct colours. Objects of other
+    categories are left out, which allows training on a subset of the classes.
 
     Raises:
-        UserError: a mistake that :func:`~mae_transfer.data.coco_file.read_coco` finds; images that are not there,
-            cannot be read, or are not of the size that the annotations give (when they are loaded).
+        UserError: a mistake that :func:`~mae_transfer.data.coco_file.read_coco` finds; images that do not exist. When
+            an image is loaded: one that cannot be read, or that has another size than the annotations say.
     """
 
-    def COCOAPI(self, path: str) -> CocoFile:  # what CocoDataset reads its file by
+    def __init__(self, *args: Any, metainfo: dict | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, metainfo=complete_metainfo(metainfo, CocoDataset.METAINFO), **kwargs)
+
+    def COCOAPI(self, path: str) -> CocoFile:  # CocoDataset calls it, by this name, to read its annotation file
         masks = any(getattr(transform, 'with_mask', False) for transform in self.pipeline.transforms)
         return read_coco(path, self.metainfo['classes'], annotated=not self.test_mode, masks=masks)
 
     def load_data_list(self) -> list[dict]:
-        """The entries of all images; raises as the class says."""
+        """The entries of all images; raises as described for the class."""
         entries = super().load_data_list()
         paths = [entry['img_path'] for entry in entries]
         check_files(
@@ -46,7 +52,7 @@ class CocoImages(CocoDataset):
         """The entries that ``filter_cfg`` leaves.
 
         Raises:
-            UserError: no image at all.
+            UserError: no entry is left.
         """
         entries = super().filter_data()
         if not entries:
@@ -57,16 +63,15 @@ class CocoImages(CocoDataset):
         return entries
 
     def prepare_data(self, idx: int) -> dict | None:
-        """One image through the pipeline; raises as the class says."""
+        """Run the pipeline on one image; raises as described for the class."""
         entry = self.get_data_info(idx)
-        path, size = entry['img_path'], (entry['height'], entry['width'])
-        data = run_pipeline(self.pipeline, entry, path)
-        sample = (data or {}).get('data_samples')
-        found = tuple(sample.metainfo.get('ori_shape', size)[:2]) if hasattr(sample, 'metainfo') else size
-        if found != size:
+        data = run_pipeline(self.pipeline, entry, entry['img_path'])
+        sample = data and data.get('data_samples')
+        annotated = (entry['height'], entry['width'])
+        found = tuple(getattr(sample, 'metainfo', {}).get('ori_shape', annotated)[:2])
+        if found != annotated:
             raise UserError(
-                f'{path} is {found[1]} x {found[0]} pixels, but {self.ann_file} says {size[1]} x {size[0]}: was the '
-                'image '
-                'resized or turned after it was annotated?'
+                f'{entry["img_path"]} is {found[1]} x {found[0]} pixels, but {self.ann_file} says {annotated[1]} x '
+                f'{annotated[0]}: was the image resized or rotated after it was annotated?'
             )
         return data

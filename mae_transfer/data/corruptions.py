@@ -1,20 +1,22 @@
-"""ImageNet-C: the validation images under corruptions of five severities (Hendrycks and Dietterich 2019)."""
+"""ImageNet-C: the validation images with corruptions of five severities (Hendrycks and Dietterich 2019)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from PIL import Image
 
-from ..errors import UserError
+from ..errors import UserError, shorten
 from ..registry import DATASETS
 from .classes import Classes, class_folders, resolve_classes
-from .labelled import LabelledImages
+from .labelled import LabelledImages, LabelSpace
 from .labels import Source, read_tree
 
-#: The fifteen that mCE is the mean of; the four of the extra folder are for validation.
+#: The fifteen whose mean is the mCE; the four in the folder "extra" are for validation.
 CORRUPTIONS = (
     'gaussian_noise',
     'shot_noise',
@@ -39,18 +41,18 @@ SEVERITIES = ('1', '2', '3', '4', '5')
 class ImageNetC(LabelledImages):
     """ImageNet-C: ``data_root/<corruption>/<severity 1..5>/<class>/<image>``.
 
-    The images come cropped to 224 x 224. An unreadable one is an error, as in every evaluation.
+    The published images are already cropped to 224 x 224. An unreadable one is an error, as in every evaluation.
 
     Args:
-        data_root: the folder that holds the corruptions' folders.
-        corruptions: names of their folders; the standard fifteen by default.
+        data_root: the folder that contains one folder per corruption.
+        corruptions: names of these folders; the standard fifteen by default.
         classes, img_size, transform: see :class:`~mae_transfer.data.labelled.LabelledPhotos`.
 
-    Items: as of ``LabelledPhotos``, and ``group``, e.g. 'gaussian_noise/3'. ``metainfo`` has also ``groups``, all of
-    them in order.
+    Items: as those of ``LabelledPhotos``, and ``group``, e.g. 'gaussian_noise/3'. ``metainfo`` also has ``groups``, all
+    of them in order.
 
     Raises:
-        UserError: no corruption, or not one folder for each and each severity; what a folder tree raises.
+        UserError: no corruption is named; a missing folder of a corruption or severity; what ``read_tree`` raises.
     """
 
     def __init__(
@@ -60,36 +62,39 @@ class ImageNetC(LabelledImages):
         classes: Classes = 'imagenet',
         img_size: int | tuple[int, int] | None = None,
         transform: dict | Callable | None = None,
-    ):
+    ) -> None:
         root = Path(data_root)
         groups = [f'{corruption}/{severity}' for corruption, severity in product(corruptions, SEVERITIES)]
         if not groups:
             raise UserError(f'corruptions={corruptions} names no corruption, e.g. {CORRUPTIONS[0]}')
         missing = [group for group in groups if not (root / group).is_dir()]
         if missing:
-            found = class_folders(root)
             raise UserError(
-                f"{root}: {len(missing)} of {len(groups)} folders are missing, the first is '{missing[0]}'; found "
-                f'{", ".join(found[:20])}{", ..." if len(found) > 20 else ""}; choose fewer by corruptions=(...)'
+                f"{root}: {len(missing)} of {len(groups)} folders are missing, e.g. '{missing[0]}'; found "
+                f'{shorten(class_folders(root), 20)}; choose fewer by corruptions=(...)'
             )
         names = resolve_classes(classes) or tuple(class_folders(root / groups[0]))
         parts = [read_tree(root / group, names) for group in groups]
-        super().__init__(
-            Source(
-                root=root,
-                names=[f'{group}/{name}' for group, part in zip(groups, parts) for name in part.names],
-                labels=np.concatenate([part.labels for part in parts]),
-                classes=names,
-                present=tuple(sorted(set().union(*(part.present for part in parts)))),
-            ),
-            False,
-            img_size,
-            transform,
+        source = Source(
+            root=root,
+            names=[f'{group}/{name}' for group, part in zip(groups, parts) for name in part.names],
+            labels=np.concatenate([part.labels for part in parts]),
+            classes=names,
+            present=tuple(sorted({label for part in parts for label in part.present})),
         )
-        self._metainfo['groups'] = tuple(groups)
-        self._ends = np.cumsum([len(part.names) for part in parts])
+        super().__init__(source, training=False, img_size=img_size, transform=transform)
+        self.metainfo['groups'] = tuple(groups)
+        self._ends = np.cumsum([len(part.names) for part in parts])  # one past the last image of each group
 
-    def __getitem__(self, key: int | tuple[int, int]) -> dict:
-        item = super().__getitem__(key)
-        group = np.searchsorted(self._ends, item['indices'], side='right')
-        return dict(item, group=self._metainfo['groups'][group])
+    @staticmethod
+    def label_space(
+        data_root: str, corruptions: tuple[str, ...] = CORRUPTIONS, classes: Classes = 'imagenet', **_: Any
+    ) -> LabelSpace:
+        """The classes of a data set with these settings."""
+        first = Path(data_root, corruptions[0], SEVERITIES[0])
+        return LabelSpace(resolve_classes(classes) or tuple(class_folders(first)))
+
+    def item(self, image: Image.Image, index: int, seed: int) -> dict[str, Any]:
+        """See the class."""
+        group = self.metainfo['groups'][np.searchsorted(self._ends, index, side='right')]
+        return dict(super().item(image, index, seed), group=group)

@@ -1,5 +1,4 @@
-"""Crops of labelled photos: fine-tuning, linear probing, evaluation. PIL images go in, uint8 tensors (C, h, w) come
-out."""
+"""Crops of labelled photos for fine-tuning, linear probing and evaluation: PIL image -> uint8 tensor (C, h, w)."""
 
 from __future__ import annotations
 
@@ -23,8 +22,7 @@ _BICUBIC = InterpolationMode.BICUBIC
 
 @TRANSFORMS.register_module()
 class FineTuneCrop:
-    """A random crop, flipped and augmented, as MAE is fine-tuned (official main_finetune.py): timm's training
-    transform.
+    """Random crop, flip and augmentation of MAE's fine-tuning (official main_finetune.py): timm's training transform.
 
     Normalisation and random erasing follow on the device, in that order.
 
@@ -33,10 +31,10 @@ class FineTuneCrop:
         scale: least and greatest share of the image's area that a crop shows.
         auto_augment: timm's name of a RandAugment, AugMix or AutoAugment policy; None for none.
         color_jitter: strength of random brightness, contrast and saturation; only without ``auto_augment``, as in timm.
-        hflip: probability of a flip.
+        hflip: probability of a horizontal flip.
 
     Raises:
-        UserError: a policy that timm does not know; both kinds of augmentation; a policy on images that are not RGB.
+        UserError: a policy that timm does not know; both kinds of augmentation; a policy for images that are not RGB.
     """
 
     def __init__(
@@ -46,20 +44,19 @@ class FineTuneCrop:
         auto_augment: str | None = 'rand-m9-mstd0.5-inc1',
         color_jitter: float | tuple[float, ...] | None = None,
         hflip: float = 0.5,
-    ):
+    ) -> None:
         if auto_augment and color_jitter is not None:
             raise UserError(
-                f"color_jitter={color_jitter} has no effect beside auto_augment='{auto_augment}': set one of them to "
-                'None'
+                f"color_jitter={color_jitter} has no effect with auto_augment='{auto_augment}': set one of them to None"
             )
         self.auto_augment = auto_augment
         try:
             crop, augment, _ = create_transform(
                 to_2tuple(img_size),
                 is_training=True,
-                scale=tuple(scale),
+                scale=scale,
                 hflip=hflip,
-                color_jitter=color_jitter,
+                color_jitter=color_jitter,  # type: ignore[arg-type]  # None is allowed
                 auto_augment=auto_augment,
                 interpolation='bicubic',
                 separate=True,
@@ -82,28 +79,28 @@ class FineTuneCrop:
 
 @TRANSFORMS.register_module()
 class ProbeCrop:
-    """A random crop and a flip, as MAE's linear probe is trained (BYOL's crop; official util/crop.py).
+    """Random crop and flip of MAE's linear probing (BYOL's crop; official util/crop.py).
 
-    Area and aspect ratio are drawn once and each side is clamped to the image's, where torchvision would draw anew
-    until both fit: on long images it shows more of the short side.
+    Area and aspect ratio are drawn once, and each side is clamped to the image's; torchvision draws again until both
+    sides fit. On elongated images, crops therefore extend further along the short side than torchvision's.
 
     Args:
         img_size: side, or (height, width), of the crop.
         scale: least and greatest share of the image's area.
     """
 
-    def __init__(self, img_size: int | tuple[int, int], scale: tuple[float, float] = (0.08, 1.0)):
+    def __init__(self, img_size: int | tuple[int, int], scale: tuple[float, float] = (0.08, 1.0)) -> None:
         self.size, self.scale = list(to_2tuple(img_size)), scale
         self.finish = v2.Compose([v2.RandomHorizontalFlip(), v2.PILToTensor()])
 
     def box(self, width: int, height: int) -> tuple[int, int, int, int]:
-        """Draw (top, left, height, width), in pixels, for an image of this size."""
+        """Draw a crop of an image of this size: (top, left, height, width), in pixels."""
         area = width * height * torch.empty(1).uniform_(*self.scale).item()
         ratio = math.exp(torch.empty(1).uniform_(math.log(3 / 4), math.log(4 / 3)).item())
         crop_width = min(max(1, round(math.sqrt(area * ratio))), width)
         crop_height = min(max(1, round(math.sqrt(area / ratio))), height)
-        top = torch.randint(height - crop_height + 1, ()).item()
-        left = torch.randint(width - crop_width + 1, ()).item()
+        top = int(torch.randint(height - crop_height + 1, ()))
+        left = int(torch.randint(width - crop_width + 1, ()))
         return top, left, crop_height, crop_width
 
     def __call__(self, image: Image.Image) -> torch.Tensor:
@@ -112,18 +109,18 @@ class ProbeCrop:
 
 @TRANSFORMS.register_module()
 class CentreCrop:
-    """The centre of an image, as MAE is evaluated (official util/datasets.py).
+    """Centre crop of MAE's evaluation (official util/datasets.py).
 
     Args:
         img_size: side, or (height, width), of the crop.
-        crop_pct: the crop's longer side as a share of the resized image's shorter one; None: 224 / 256 up to a side of
-            224, 1 above.
+        crop_pct: the crop's longer side divided by the resized image's shorter side; None: 224 / 256 for crops of up to
+            224 pixels, 1 for larger ones.
 
     Raises:
-        UserError: a share that is not above 0 and at most 1.
+        UserError: ``crop_pct`` is not above 0 and at most 1.
     """
 
-    def __init__(self, img_size: int | tuple[int, int], crop_pct: float | None = None):
+    def __init__(self, img_size: int | tuple[int, int], crop_pct: float | None = None) -> None:
         size = to_2tuple(img_size)
         if crop_pct is None:
             crop_pct = 224 / 256 if max(size) <= 224 else 1.0
@@ -139,7 +136,7 @@ class CentreCrop:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Let Python's, NumPy's and torch's (CPU) generators start at ``seed`` within, and go on as before after it."""
+    """Seed Python's, NumPy's and torch's (CPU) generators inside the block, and restore their states after it."""
     python, numpy = random.getstate(), np.random.get_state()
     try:
         with torch_seeded(seed):
@@ -153,8 +150,7 @@ def seeded(seed: int) -> Iterator[None]:
 
 @contextmanager
 def torch_seeded(seed: int) -> Iterator[None]:
-    """As :func:`seeded`, for torchvision's transforms, which draw from torch's generator alone: no states of others to
-    copy."""
+    """Like :func:`seeded`, but only for torch's generator, which torchvision's transforms draw from; faster."""
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)  # torch.manual_seed would set the GPU's generator too
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would also seed the GPU's generator
         yield

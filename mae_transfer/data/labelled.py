@@ -1,32 +1,51 @@
-"""Labelled photos for every way to train or judge a classifier."""
+"""Labelled images for training and evaluating classifiers."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image
-from torch.utils.data import Dataset
 
-from ..errors import UserError
 from ..registry import DATASETS, FUNCTIONS, TRANSFORMS
-from .classes import Classes
-from .crops import seeded
-from .labels import Source, read_source
-from .photos import UNREADABLE, read_image
+from .classes import Classes, class_folders, folder_labels, resolve_classes
+from .image_dataset import ImageDataset
+from .labels import Source, find_cifar, read_source, split_folder
+from .photos import read_image
 
 Transform = Callable[[Image.Image], torch.Tensor]
 
 
-class LabelledImages(Dataset):
+class LabelSpace(NamedTuple):
+    """The classes that labels stand for.
+
+    Attributes:
+        classes: their names in label order.
+        numbered: whether the names are the bare numbers of a list file, in which the last classes may be missing.
+    """
+
+    classes: tuple[str, ...]
+    numbered: bool = False
+
+
+class LabelledImages(ImageDataset):
     """The images of a :class:`~mae_transfer.data.labels.Source`, transformed.
 
+    A subclass may have a static method ``label_space(**settings)`` that returns the :class:`LabelSpace` of the data set
+    with these settings. If it has, its classes are compared with those of the other data sets and of the model before
+    anything is built.
+
     Args:
-        source: where they are.
-        training: transforms draw anew each time, and an unreadable image is skipped; otherwise neither.
-        img_size, transform, mode, skip_unreadable: see :class:`LabelledPhotos`.
+        source: the images and labels.
+        training: whether transforms draw anew each time.
+        img_size, transform, mode: see :class:`LabelledPhotos`.
+        skip_unreadable: see :class:`LabelledPhotos`; by default as ``training``.
+
+    ``metainfo``: ``classes``, the class names in label order, and ``present``, the labels that occur (see ``Source``).
     """
 
     def __init__(
@@ -37,66 +56,43 @@ class LabelledImages(Dataset):
         transform: dict | Transform | None = None,
         mode: str = 'RGB',
         skip_unreadable: bool | None = None,
-    ):
-        self.root, self.labels, self.images = source.root, source.labels, source.images
-        self.training, self.mode = training, mode
-        self.skip_unreadable = training if skip_unreadable is None else skip_unreadable
-        # One block of bytes, which worker processes share; millions of str would be copied by their reference counts.
+    ) -> None:
+        skip_unreadable = training if skip_unreadable is None else skip_unreadable
+        super().__init__(source.root, training, skip_unreadable, dict(classes=source.classes, present=source.present))
+        self.labels, self.images, self.mode = source.labels, source.images, mode
+        # One block of bytes, which worker processes share: of millions of str objects, each worker would get its own
+        # copy, because reading them changes their reference counts.
         self._names = np.array([os.fsencode(name) for name in source.names])
-        self._metainfo = dict(classes=source.classes, present=source.present)
-        if not callable(transform):
-            config = dict(transform or dict(type='FineTuneCrop' if training else 'CentreCrop'))
-            config.setdefault('img_size', 224 if img_size is None else img_size)
-            transform = TRANSFORMS.build(config)
+        if transform is None or isinstance(transform, dict):
+            transform = _build_transform(transform, training, img_size)
         self.transform = transform
-
-    @property
-    def metainfo(self) -> dict:
-        """``classes``: the names of the label space, in label order; ``present``: the labels that occur in a set of a
-        part of it, sorted, else all. MMEngine hands it to the metrics."""
-        return self._metainfo
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def name(self, index: int) -> str:
-        """The path of an image, relative to :attr:`root`."""
+        """See the base class."""
         return os.fsdecode(self._names[index])
 
-    def __getitem__(self, key: int | tuple[int, int]) -> dict:
-        """The image ``index``, or ``(index, seed)`` of :class:`~mae_transfer.data.sampler.SeededSampler`.
+    def get_cat_ids(self, index: int) -> list[int]:
+        """See the base class."""
+        return [int(self.labels[index])]
 
-        With a seed, the transform's random numbers follow from it alone; without one, in training from the worker's
-        generator, otherwise from the index.
-        """
-        if isinstance(key, tuple):
-            index, seed = key
-        else:
-            index, seed = key, int(torch.randint(2**62, ())) if self.training else key
-        if index >= len(self):
-            raise IndexError(index)  # without it, iteration would not end
-        skipped = []
-        for step in range(len(self)):
-            number = (index + step) % len(self)
-            try:
-                image = self._read(number)
-                break
-            except UNREADABLE as error:
-                if not self.skip_unreadable:
-                    trouble = 'does not exist' if isinstance(error, FileNotFoundError) else 'cannot be read as an image'
-                    raise UserError(
-                        f'{self.root / self.name(number)} {trouble}: an evaluation leaves no image out; restore it'
-                    ) from error
-                skipped.append(self.name(number))
-        else:
-            raise UserError(f'none of the {len(self)} images in {self.root} can be read: {skipped[0]} is the first')
-        with seeded(seed):
-            return dict(inputs=self.transform(image), labels=int(self.labels[number]), indices=number, skipped=skipped)
-
-    def _read(self, number: int) -> Image.Image:
+    def read(self, index: int) -> Image.Image:
+        """See the base class."""
         if self.images is not None:
-            return Image.fromarray(self.images[number]).convert(self.mode)
-        return read_image(self.root / self.name(number), self.mode)
+            return Image.fromarray(self.images[index]).convert(self.mode)
+        return read_image(self.root / self.name(index), self.mode)
+
+    def item(self, image: Image.Image, index: int, seed: int) -> dict[str, Any]:
+        """See :class:`LabelledPhotos`."""
+        return dict(inputs=self.transform(image), labels=int(self.labels[index]), indices=index)
+
+
+def _build_transform(config: dict | None, training: bool, img_size: int | tuple[int, int] | None) -> Transform:
+    config = dict(config or dict(type='FineTuneCrop' if training else 'CentreCrop'))
+    config.setdefault('img_size', 224 if img_size is None else img_size)
+    return TRANSFORMS.build(config)
 
 
 @DATASETS.register_module()
@@ -104,29 +100,34 @@ class LabelledPhotos(LabelledImages):
     """Images with one label each, as uint8 crops.
 
     Args:
-        data_root: the data's folder. Without ``ann_file`` it holds ``<split>/<class>/**/*.jpg`` (ImageNet, Tiny
-            ImageNet), or is or holds CIFAR's folder as published (``cifar-10-batches-py``, ``cifar-100-python``).
-        split: 'train': random crops in training; every other one is for evaluation. None: the class folders lie
-            directly in ``data_root``, for evaluation (ImageNet-A, -R, -Sketch, ImageNetV2). With ``ann_file`` the split
-            names no folder.
-        ann_file: list file (``path label`` a line; Places365's) or iNaturalist's JSON, relative to ``data_root``.
-        data_prefix: the folder below ``data_root`` in which the paths begin.
-        img_size: side, or (height, width), of the crops; 224 by default. A transform with a size of its own keeps that.
-        transform: config or callable: PIL image -> uint8 tensor (C, h, w). Default: ``FineTuneCrop`` for 'train', else
-            ``CentreCrop``.
-        classes: the names of the label space: 'imagenet', a list, a file with one a line, or a number of classes. Then
-            a folder tree may hold a part of them. By default the folders', the list's or the JSON's own.
+        data_root: the folder of the data. Without ``ann_file`` it contains ``<split>/<class>/**/*.jpg`` (ImageNet, Tiny
+            ImageNet), or it is, or contains, CIFAR's folder as published (``cifar-10-batches-py``,
+            ``cifar-100-python``).
+        split: 'train' for training, by default with random crops; any other name for evaluation. None: for evaluation,
+            with the class folders directly in ``data_root`` (ImageNet-A, -R, -Sketch, ImageNetV2). With ``ann_file``
+            the split only chooses between training and evaluation.
+        ann_file: a list file (a path and a label per line, as Places365's) or iNaturalist's JSON, relative to
+            ``data_root``.
+        data_prefix: the folder below ``data_root`` that the paths are relative to.
+        img_size: side, or (height, width), of the crops; 224 by default. A transform with its own ``img_size`` keeps
+            it.
+        transform: config or callable: PIL image -> uint8 tensor (C, h, w). Default: ``FineTuneCrop`` for 'train',
+            otherwise ``CentreCrop``.
+        classes: 'imagenet', a list of class names, a file with one name per line, or a number of classes. If given, a
+            folder tree may contain only some of the classes. By default the class names come from the folders, the
+            list file or the JSON.
         mode: 'RGB' (3 channels) or 'L' (1).
-        per_class: keep this many images of each class, chosen by their paths.
-        skip_unreadable: skip an unreadable image for the next one, whose label and index the item then has, and name it
-            in ``skipped``. By default only for 'train': an image that is replaced would falsify an accuracy.
+        per_class: keep this many images of each class, chosen by a hash of their paths; None for all.
+        skip_unreadable: whether an unreadable image is replaced by the next one, whose label and index the item then
+            has, and listed in ``skipped``; otherwise it is an error. By default only for 'train', because a replaced
+            image would falsify an accuracy.
 
-    Items: dict of ``inputs`` (C, h, w) uint8, ``labels`` int, ``indices`` int (the number of the image that was read),
-    ``skipped`` list of str.
+    Items: dict of ``inputs`` (C, h, w) uint8, ``labels`` int, ``indices`` int (of the image that was read), ``skipped``
+    list of str.
 
     Raises:
-        UserError: data that are not there, not in that layout, or have labels out of range; an unreadable image in
-            evaluation.
+        UserError: data that do not exist, have another layout, or have labels out of range; an unreadable image if it
+            is not skipped.
     """
 
     def __init__(
@@ -141,18 +142,36 @@ class LabelledPhotos(LabelledImages):
         mode: str = 'RGB',
         per_class: int | None = None,
         skip_unreadable: bool | None = None,
-    ):
+    ) -> None:
         source = read_source(data_root, split, ann_file, data_prefix, classes, per_class)
         super().__init__(source, split == 'train', img_size, transform, mode, skip_unreadable)
+
+    @staticmethod
+    def label_space(
+        data_root: str,
+        split: str | None = 'train',
+        ann_file: str | None = None,
+        data_prefix: str = '',
+        classes: Classes = None,
+        **_: Any,
+    ) -> LabelSpace:
+        """The classes of a data set with these settings; in a folder tree only the class folders are listed."""
+        if ann_file is None and find_cifar(Path(data_root)) is None:
+            folder = split_folder(Path(data_root, data_prefix), split)
+            given = resolve_classes(classes)
+            labels = folder_labels(class_folders(folder), given, folder)
+            return LabelSpace(given or tuple(labels))
+        source = read_source(data_root, split, ann_file, data_prefix, classes)
+        return LabelSpace(source.classes, source.numbered)
 
 
 @FUNCTIONS.register_module()
 def collate_labelled(items: list[dict]) -> dict:
-    """Items of :class:`LabelledPhotos` or ``ImageNetC`` to a batch.
+    """Collate items of :class:`LabelledPhotos` or ``ImageNetC`` to a batch.
 
     Returns:
-        ``inputs`` (B, C, h, w) uint8, ``labels`` and ``indices`` (B,) int64, ``skipped`` list of paths, and ``groups``,
-        B names such as 'gaussian_noise/3', where the items have a ``group``.
+        ``inputs`` (B, C, h, w) uint8, ``labels`` and ``indices`` (B,) int64, ``skipped`` list of paths; if the items
+        have a ``group``, also ``groups``, B names such as 'gaussian_noise/3'.
     """
     batch = dict(
         inputs=torch.stack([item['inputs'] for item in items]),

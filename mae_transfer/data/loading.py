@@ -1,4 +1,4 @@
-"""Images that are not there or cannot be read, told in one line."""
+"""Image files that do not exist or cannot be read, reported in one line."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ def run_pipeline(pipeline: Callable[[dict], dict | None], entry: dict, path: str
     """``pipeline(entry)``.
 
     Raises:
-        UserError: the image at ``path`` is why the pipeline failed; other failures are raised as they are.
+        UserError: the pipeline failed because the image at ``path`` cannot be read; other errors are raised unchanged.
     """
     try:
         return pipeline(entry)
     except Exception as error:
         if (reason := why_unreadable(path)) is None:
             raise
-        raise UserError(f'{path} {reason}: put it right, or take it out of the annotations') from error
+        raise UserError(f'{path} {reason}: repair it, or remove it from the annotations') from error
 
 
 def why_unreadable(path: str) -> str | None:
-    """What keeps the image at ``path`` from being read; None if nothing does."""
+    """The reason why the image at ``path`` cannot be read; None if it can."""
     try:
         content = get(path)
     except OSError as error:
@@ -37,26 +37,26 @@ def why_unreadable(path: str) -> str | None:
         image = mmcv.imfrombytes(content, flag='unchanged')
     except Exception:
         image = None
-    return f'({len(content)} bytes) is no image, or is cut short' if image is None else None
+    return f'({len(content)} bytes) is not an image, or is truncated' if image is None else None
 
 
 def check_files(
-    paths: Sequence[str], told: Callable[[int], str], exists: Callable[[str], bool], most: int = 64
+    paths: Sequence[str], message: Callable[[int], str], exists: Callable[[str], bool], most: int = 64
 ) -> None:
-    """Look for some of the files, evenly spread, the first and the last among them.
+    """Check that some of the files exist: evenly spaced ones, the first and the last included.
 
-    A wrong folder shows at once, and the 118 000 images of COCO are not all asked for on a network's disk.
+    That reveals a wrong folder at once, without asking a network disk for all of COCO's 118 000 images.
 
     Args:
         paths: of the files.
-        told: the line for the file of a number that is not there.
-        exists: whether a file is there.
-        most: how many to look for.
+        message: the error message for a missing file, given its index.
+        exists: whether a file exists, given its path.
+        most: the greatest number of files to look for.
 
     Raises:
-        UserError: one of them is not there.
+        UserError: one of them does not exist.
     """
     chosen = sorted({round(i) for i in np.linspace(0, len(paths) - 1, min(most, len(paths)))})
     missing = [i for i in chosen if not exists(paths[i])]
     if missing:
-        raise UserError(f'{told(missing[0])} ({len(missing)} of {len(chosen)} looked for are not there)')
+        raise UserError(f'{message(missing[0])} ({len(missing)} of {len(chosen)} checked files are missing)')

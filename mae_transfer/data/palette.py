@@ -1,13 +1,17 @@
-"""Colours for classes that have none."""
+"""Names and colours of classes for configs that do not give them."""
 
 from __future__ import annotations
 
 import colorsys
+from collections.abc import Mapping
+from typing import Any
 
 
 def distinct_colours(count: int) -> list[list[int]]:
-    """``count`` different colours (red, green, blue of 255), neighbours far apart: hues by the golden ratio, in three
-    brightnesses."""
+    """``count`` different colours, RGB in 0..255, the same in every run; consecutive ones differ strongly.
+
+    Hues follow the golden ratio, brightness cycles through three values.
+    """
     colours: list[list[int]] = []
     i = 0
     while len(colours) < count:
@@ -17,3 +21,19 @@ def distinct_colours(count: int) -> list[list[int]]:
             colours.append(colour)
         i += 1
     return colours
+
+
+def complete_metainfo(metainfo: Mapping[str, Any] | None, published: Mapping[str, Any]) -> dict[str, Any]:
+    """A data set's metainfo with ``classes`` and ``palette``.
+
+    Args:
+        metainfo: what the config gives. Without ``classes``, or if they are None, the published ones are used. If
+            ``classes`` is the name of a file, which MMEngine reads later, no palette is added.
+        published: ``classes`` and ``palette`` of the published data set.
+    """
+    metainfo = {key: value for key, value in (metainfo or {}).items() if value is not None}
+    classes = metainfo.setdefault('classes', published['classes'])
+    if isinstance(classes, (list, tuple)) and len(metainfo.get('palette', ())) != len(classes):
+        is_published = tuple(classes) == tuple(published['classes'])
+        metainfo['palette'] = published['palette'] if is_published else distinct_colours(len(classes))
+    return metainfo

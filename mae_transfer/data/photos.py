@@ -3,50 +3,53 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from zlib import crc32
 
 import torch
 from PIL import Image
 from timm.layers import to_2tuple
-from torch.utils.data import Dataset
 from torchvision.transforms import InterpolationMode, v2
 
 from ..errors import UserError
 from ..registry import DATASETS, FUNCTIONS
-from .crops import torch_seeded
+from .crops import CentreCrop, torch_seeded
+from .image_dataset import ImageDataset
 
 _BICUBIC = InterpolationMode.BICUBIC
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm')
 
-#: What Pillow raises on a file that is missing, cut short or no image.
-UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
-
 
 @DATASETS.register_module()
-class Photos(Dataset):
-    """Photos as uint8 crops, each with the seed that its masking follows.
+class Photos(ImageDataset):
+    """Photos as uint8 crops, each with the seed that its masking follows from.
 
     Args:
-        data_root: a folder, searched through for images; with ``train/`` and ``val/`` inside (ImageNet's layout), the
-            one that ``split`` names is searched. Or a text file with one path a line, relative to the file's folder;
-            what stands behind the path, after a space, is ignored.
+        data_root: a folder, searched for images at any depth; if it contains ``train/`` and ``val/`` (ImageNet's
+            layout), only the one that ``split`` names is searched. Or a text file with one path per line, relative to
+            the file's folder; anything after the path, separated by a space, is ignored.
         split: 'train': random crops; 'val': centre crops of photos that 'train' leaves out.
         img_size: side, or (height, width), of the crops.
-        augment: how 'train' varies a photo (MAE Table 1e): 'random_size', crops of random place, size and shape,
-            flipped or not; 'fixed_size', crops of random place, flipped or not; 'none', the centre as for 'val'.
+        augment: the augmentation of 'train' (MAE Table 1e): 'random_size', crops of random position, size and aspect
+            ratio, flipped at random; 'fixed_size', crops of random position, flipped at random; 'none', the centre crop
+            of 'val'.
         scale: least and greatest share of the photo's area that a crop of random size shows (MAE: .2 to 1).
-        color_jitter: strengths of random brightness, contrast, saturation and hue in 'train'; None for none.
-        hold_out: share of the photos kept for 'val' where the source has no parts of its own; chosen by the photo's
-            path, so it is the same in every run. 1 gives all to 'val', 0 all to 'train'.
+        color_jitter: strengths of random brightness, contrast, saturation and hue in 'train'; None for no jitter.
+        hold_out: share of the photos that is held out for 'val', unless ``data_root`` contains ``train/`` and ``val/``.
+            They are chosen by a hash of their paths, so they are the same in every run. 1 gives all to 'val', 0 all to
+            'train'.
         mode: 'RGB' (3 channels) or 'L' (1).
 
-    Items: dict of ``inputs`` (C, h, w) uint8, ``seeds`` int64 scalar, ``skipped`` list of the paths that could not be
-    read on the way to this item: an unreadable photo is skipped for the next one.
+    Items: dict of ``inputs`` (C, h, w) uint8, ``seeds`` int, ``skipped`` list of str: the paths of unreadable photos,
+    for which the item shows the next readable one.
 
     Raises:
-        UserError: no such folder, no image in it; an ``augment`` or ``color_jitter`` that is not of these.
+        UserError: no such folder, no image in it; an unknown ``split`` or ``augment``; an invalid ``color_jitter``.
     """
+
+    # torchvision's transforms draw only from torch's generator.
+    seeded = staticmethod(torch_seeded)
 
     def __init__(
         self,
@@ -58,60 +61,42 @@ class Photos(Dataset):
         color_jitter: tuple[float, float, float, float] | None = None,
         hold_out: float = 0.02,
         mode: str = 'RGB',
-    ):
+    ) -> None:
         if split not in ('train', 'val'):
             raise UserError(f"split is 'train' or 'val'; found '{split}'")
-        self.root, self.names = find_photos(data_root, split, hold_out)
-        self.split, self.mode = split, mode
-        self.transform = _train_crop(to_2tuple(img_size), augment, scale, color_jitter)
+        root, self.names = find_photos(data_root, split, hold_out)
+        super().__init__(root, training=split == 'train', skip_unreadable=True)
+        self.mode = mode
+        self.transform = _train_transform(to_2tuple(img_size), augment, scale, color_jitter)
         if split == 'val':
-            self.transform = _centre_crop(to_2tuple(img_size))
+            self.transform = CentreCrop(img_size)
 
     def __len__(self) -> int:
         return len(self.names)
 
-    def __getitem__(self, key: int | tuple[int, int]) -> dict:
-        """The photo ``index``, or ``(index, seed)`` of :class:`~mae_transfer.data.sampler.SeededSampler`.
+    def name(self, index: int) -> str:
+        """See the base class."""
+        return self.names[index]
 
-        With a seed, crop, flip and masking follow from it alone; without one, from the photo's number for 'val' and
-        from the worker's generator for 'train'.
-        """
-        if isinstance(key, tuple):
-            index, seed = key
-        else:
-            index, seed = key, key if self.split == 'val' else int(torch.randint(2**62, ()))
-        skipped = []
-        for step in range(len(self.names)):
-            name = self.names[(index + step) % len(self.names)]
-            try:
-                image = read_image(self.root / name, self.mode)
-                break
-            except UNREADABLE:
-                skipped.append(name)
-        else:
-            raise UserError(f'none of the {len(self.names)} photos in {self.root} can be read as an image')
-        with torch_seeded(seed):
-            return dict(inputs=self.transform(image), seeds=seed, skipped=skipped)
+    def read(self, index: int) -> Image.Image:
+        """See the base class."""
+        return read_image(self.root / self.names[index], self.mode)
+
+    def item(self, image: Image.Image, index: int, seed: int) -> dict:
+        """See the class; the masking follows from the same seed as the crop."""
+        return dict(inputs=self.transform(image), seeds=seed)
 
 
-def _centre_crop(size: tuple[int, int]) -> v2.Compose:
-    """As ImageNet is evaluated: the shorter side to 256 / 224 of the crop, then its centre."""
-    return v2.Compose(
-        [v2.Resize(round(max(size) * 256 / 224), interpolation=_BICUBIC), v2.CenterCrop(size), v2.PILToTensor()]
-    )
-
-
-def _train_crop(
+def _train_transform(
     size: tuple[int, int], augment: str, scale: tuple[float, float], color_jitter: tuple[float, ...] | None
-) -> v2.Compose:
-    """The crops of training; see :class:`Photos`."""
+) -> Callable[[Image.Image], torch.Tensor]:
+    """The transform of 'train'; see :class:`Photos`."""
     if augment == 'none' and color_jitter is None:
-        return _centre_crop(size)
+        return CentreCrop(size)
     if color_jitter is not None and (len(color_jitter) != 4 or augment == 'none'):
         raise UserError(
-            'color_jitter is four strengths, brightness, contrast, saturation and hue, e.g. (.4, .4, .2, .1), beside '
-            'random crops; '
-            f"found {color_jitter} beside augment='{augment}'"
+            'color_jitter needs random crops and four strengths (brightness, contrast, saturation and hue), e.g. '
+            f"(.4, .4, .2, .1); found {color_jitter} with augment='{augment}'"
         )
     if augment == 'random_size':
         crop = [v2.RandomResizedCrop(size, scale=scale, interpolation=_BICUBIC)]
@@ -124,28 +109,32 @@ def _train_crop(
 
 
 def find_photos(data_root: str, split: str, hold_out: float) -> tuple[Path, list[str]]:
-    """The folder and the sorted paths below it that make up a split; see :class:`Photos`."""
+    """The folder of the photos of a split, and their paths relative to it, sorted or in the order of the list file.
+
+    See :class:`Photos` for the arguments and errors.
+    """
     root = Path(data_root)
     if root.is_file():
         lines = [line.strip() for line in root.read_text().splitlines()]
-        names = [_listed_name(line) for line in lines if line]
+        names = [_listed_path(line) for line in lines if line]
         if not names:
-            raise UserError(f'list file {root} names no photo: one path a line, relative to {root.parent}')
-        return root.parent, _part(names, split, hold_out)
+            raise UserError(f'list file {root} names no photo: give one path per line, relative to {root.parent}')
+        return root.parent, _choose(names, split, hold_out)
     if not root.is_dir():
         raise UserError(
             f'data_root {root} does not exist: give a folder of images or a list file (--cfg-options data_root=...)'
         )
-    if (root / 'train').is_dir() and (root / 'val').is_dir():
-        root, hold_out = root / split, None
+    has_splits = (root / 'train').is_dir() and (root / 'val').is_dir()
+    if has_splits:
+        root = root / split
     names = images_below(root)
     if not names:
         raise UserError(f'no image in {root}: looked for {", ".join(SUFFIXES)} in all folders below it')
-    return root, names if hold_out is None else _part(names, split, hold_out)
+    return root, names if has_splits else _choose(names, split, hold_out)
 
 
 def images_below(root: Path) -> list[str]:
-    """The sorted paths, relative to ``root``, of all images in it and in its folders, linked ones included."""
+    """The sorted paths, relative to ``root``, of all images in it and in its folders, linked folders included."""
     names = []
     for folder, _, files in os.walk(root, followlinks=True):
         below = '' if Path(folder) == root else os.path.relpath(folder, root)
@@ -154,21 +143,21 @@ def images_below(root: Path) -> list[str]:
 
 
 def read_image(path: Path, mode: str) -> Image.Image:
-    """The image in a file, converted to 'RGB' or 'L'; raises one of :data:`UNREADABLE`."""
+    """The image in a file, converted to 'RGB' or 'L'; raises one of ``image_dataset.UNREADABLE``."""
     with Image.open(path) as file:
         return file.convert(mode)
 
 
-def _listed_name(line: str) -> str:
-    """The path of a list file's line: as far as its last word that ends like an image (names may hold spaces)."""
-    name = line
-    while not name.lower().endswith(SUFFIXES) and len(name.split()) > 1:
-        name = name.rsplit(None, 1)[0]
-    return name
+def _listed_path(line: str) -> str:
+    """The path in a line of a list file. It may contain spaces, so it ends at the last word with an image's suffix."""
+    path = line
+    while not path.lower().endswith(SUFFIXES) and len(path.split()) > 1:
+        path = path.rsplit(None, 1)[0]
+    return path
 
 
-def _part(names: list[str], split: str, hold_out: float) -> list[str]:
-    """'val': the photos whose paths hash lowest, at least one; 'train': the others."""
+def _choose(names: list[str], split: str, hold_out: float) -> list[str]:
+    """For 'val' the photos whose paths have the lowest hashes, at least one; for 'train' the others."""
     if hold_out == 1 and split == 'val':
         return names
     if hold_out == 0:
@@ -180,14 +169,17 @@ def _part(names: list[str], split: str, hold_out: float) -> list[str]:
     if len(names) < 2:
         raise UserError(f'{len(names)} photo cannot be split into train and val: give at least two')
     count = min(max(1, round(len(names) * hold_out)), len(names) - 1)
-    held = set(sorted(names, key=lambda name: (crc32(name.encode()), name))[:count])
-    return [name for name in names if (name in held) == (split == 'val')]
+    held_out = set(sorted(names, key=lambda name: (crc32(name.encode()), name))[:count])
+    return [name for name in names if (name in held_out) == (split == 'val')]
 
 
 @FUNCTIONS.register_module()
 def collate_photos(items: list[dict]) -> dict:
-    """Items of :class:`Photos` to a batch: ``inputs`` (B, C, h, w) uint8, ``seeds`` (B,) int64, ``skipped`` list of
-    paths."""
+    """Collate items of :class:`Photos` to a batch.
+
+    Returns:
+        ``inputs`` (B, C, h, w) uint8, ``seeds`` (B,) int64, ``skipped`` list of paths.
+    """
     return dict(
         inputs=torch.stack([item['inputs'] for item in items]),
         seeds=torch.tensor([item['seeds'] for item in items], dtype=torch.int64),

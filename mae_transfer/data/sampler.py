@@ -1,4 +1,4 @@
-"""The order of an epoch, with a seed for each of its samples."""
+"""The order of an epoch's samples, with a seed for each."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from ..registry import DATA_SAMPLERS
 
 @DATA_SAMPLERS.register_module()
 class SeededSampler(DefaultSampler):
-    """MMEngine's ``DefaultSampler``, giving ``(index, seed)``; the seed follows from run, epoch and index.
+    """MMEngine's ``DefaultSampler`` that yields ``(index, seed)``; the seed follows from run, epoch and index.
 
-    With it, what happens to a photo does not depend on the number of processes and workers: batch i of an epoch holds
-    the same crops under the same masks on one GPU and on eight. A resumed run continues as if it had not stopped.
+    Crops and masks therefore do not depend on the number of processes and workers: batch i of an epoch contains the
+    same crops with the same masks on one GPU as on eight. A resumed run continues as if it had not stopped.
     """
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
@@ -24,5 +24,5 @@ class SeededSampler(DefaultSampler):
 
 
 def sample_seed(*key: int) -> int:
-    """A well-mixed 63-bit seed for a tuple of non-negative integers."""
+    """A well-mixed 63-bit seed from a tuple of non-negative integers."""
     return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1)

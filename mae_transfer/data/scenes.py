@@ -1,17 +1,17 @@
-"""Made-up demo scenes in the layouts of the real data: unlabelled photos, COCO and ADE20K, with one command.
+"""Write synthetic demo scenes in the layouts of the real data: unlabelled photos, COCO and ADE20K.
 
     python -m mae_transfer.data.scenes data/scenes --photos 4000 --train 96 --val 48
 
-writes, below the given folder,
+writes into the given folder
 
     photos/00000000.jpg ...                                  for pre-training; none of them is a labelled image
     coco/{train2017,val2017}/000000000001.jpg ...            coco/annotations/instances_{train,val}2017.json
     ade/images/{training,validation}/000000000001.jpg ...    ade/annotations/{training,validation}/000000000001.png
-    scenes.json                                              the settings it was all made with
+    scenes.json                                              the settings
 
-COCO and ADE20K hold the same images: once with instances (category id = 1 + index into ``THING_CLASSES``), once with a
-semantic map (1 + index into ``SEMANTIC_CLASSES``, 0 = other, so ``reduce_zero_label=True`` reads it). The same settings
-give the same files on any number of workers.
+``coco`` and ``ade`` contain the same images: in ``coco`` with instances (category id = 1 + index into
+``THING_CLASSES``), in ``ade`` with semantic maps (1 + index into ``SEMANTIC_CLASSES``, 0 = other: the layout for
+``reduce_zero_label=True``). The same settings give the same files with any number of workers.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -31,33 +31,14 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from .scene_painting import (
-    MIN_SIZE,
-    SEMANTIC_CLASSES,
-    SEMANTIC_PALETTE,
-    STUFF_CLASSES,
-    THING_CLASSES,
-    Scene,
-    paint_scene,
-)
-
-__all__ = [
-    'SEMANTIC_CLASSES',
-    'SEMANTIC_PALETTE',
-    'STUFF_CLASSES',
-    'THING_CLASSES',
-    'Scene',
-    'coco_polygons',
-    'main',
-    'paint_scene',
-    'write_scenes',
-]
+from .scene_objects import THING_CLASSES
+from .scene_painting import MIN_SIZE, SEMANTIC_CLASSES, SEMANTIC_PALETTE, paint_scene
 
 SETTINGS_FILE = 'scenes.json'
 TOOL = 'mae_transfer.data.scenes'
-VERSION = 1  # raise it when the same settings would paint other pictures
+VERSION = 1  # increase it when the same settings would give other images
 
-# The first element of a scene's seed after the user's own: no photo shares its random numbers with a labelled image.
+# Part of a scene's seed: no photo shares its random numbers with a labelled image.
 _SPLIT_IDS = {'photos': 0, 'train': 1, 'val': 2}
 _COCO_FOLDER = {'train': 'train2017', 'val': 'val2017'}
 _ADE_FOLDER = {'train': 'training', 'val': 'validation'}
@@ -73,18 +54,19 @@ def write_scenes(
     workers: int | None = None,
     force: bool = False,
 ) -> bool:
-    """Write ``photos`` unlabelled and ``train`` + ``val`` labelled scenes of ``size`` x ``size`` pixels below ``out``.
+    """Write ``photos`` unlabelled and ``train`` + ``val`` labelled scenes of ``size`` x ``size`` pixels into ``out``.
 
     Args:
-        workers: processes that paint, all cores by default; it changes no pixel.
-        force: replace scenes made with other settings. Only files that this tool wrote are removed.
+        workers: number of processes, by default one per core; it does not change the scenes.
+        force: replace scenes that were made with other settings. Only files that this tool wrote are removed.
 
     Returns:
-        True when scenes were written, False when ``out`` already held them with these settings.
+        True if scenes were written, False if ``out`` already contained them, made with the same settings.
 
     Raises:
         ValueError: a setting is out of range.
-        FileExistsError: ``out`` holds scenes of other settings (and not ``force``), or data that is not of this tool.
+        FileExistsError: ``out`` contains scenes made with other settings (unless ``force``), or data that this tool did
+            not write.
     """
     settings = dict(photos=photos, train=train, val=val, size=size, seed=seed)
     for name, value in settings.items():
@@ -103,7 +85,7 @@ def write_scenes(
             return False
         if not same and not force:
             raise FileExistsError(
-                f'{out} holds scenes made with other settings ({_differences(found, settings)}); '
+                f'{out} contains scenes made with other settings ({_differences(found, settings)}); '
                 'choose another folder, or replace them with --force'
             )
         for path in _files(found['settings']):
@@ -111,12 +93,12 @@ def write_scenes(
 
     for folder in {path.parent for path in _files(settings)} | {Path('.')}:
         (out / folder).mkdir(parents=True, exist_ok=True)
-    # Written first as incomplete: a run that was cut short is known as ours, and the next one starts over.
+    # Marked as incomplete first, so that after an interrupted run the next one recognises its files and starts over.
     _write_settings(out, settings, complete=False)
     jobs = [(split, index) for split in _SPLIT_IDS for index in range(settings[split])]
-    annotations = {'train': [], 'val': []}
+    annotations: dict[str, list[list[dict]]] = {'train': [], 'val': []}
     write = partial(_write_scene, out, size, seed)
-    for (split, _), instances in zip(jobs, _mapped(write, jobs, workers)):
+    for (split, _), instances in zip(jobs, _map(write, jobs, workers)):
         if split in annotations:
             annotations[split].append(instances)
     for split, per_image in annotations.items():
@@ -126,29 +108,29 @@ def write_scenes(
 
 
 def coco_polygons(mask: np.ndarray) -> list[list[float]]:
-    """A bool mask (H, W) as COCO polygons [x0, y0, x1, y1, ...] in pixels; pycocotools decodes them to it."""
-    zoom = 4  # findContours walks along pixel centres: on enlarged pixels that loses 1/8 of a pixel, not 1/2
+    """Turn a bool mask (H, W) into COCO polygons [x0, y0, x1, y1, ...] that pycocotools decodes to the same mask."""
+    zoom = 4  # findContours follows pixel centres: in the enlarged mask that loses 1/8 of a pixel, not 1/2
     large = np.kron(mask.astype(np.uint8), np.ones((zoom, zoom), np.uint8))
     contours, tree = cv2.findContours(large, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     for contour, (_, _, _, parent) in zip(contours, tree[0] if tree is not None else ()):
         if parent >= 0:
-            # A polygon has no holes: cut the mask through this one, and it opens into both halves.
+            # A polygon cannot have a hole: cut the mask through it, so that it is open to the side in both halves.
             cut = int(contour[:, 0, 0].mean()) // zoom
             left, right = mask.copy(), mask.copy()
             left[:, cut:] = False
             right[:, :cut] = False
             return coco_polygons(left) + coco_polygons(right)
-    # 0.35 of smoothing and 1/8 lost stay below half a pixel, so no pixel's centre changes sides.
+    # Smoothing by 0.35 pixels and losing 1/8 is less than half a pixel, so no pixel centre changes sides.
     smooth = [cv2.approxPolyDP(contour, 0.35 * zoom, True)[:, 0] for contour in contours]
     return [((points + 0.5) / zoom).ravel().tolist() for points in smooth]
 
 
 def _write_scene(out: Path, size: int, seed: int, job: tuple[str, int]) -> list[dict]:
-    """Paint and write one scene; returns its COCO annotations, still without ids (none for a photo)."""
+    """Paint and write one scene; returns its COCO annotations, without ids (none for a photo)."""
     split, index = job
     scene = paint_scene(np.random.default_rng([seed, _SPLIT_IDS[split], index]), size)
     buffer = io.BytesIO()
-    # Full chroma resolution: at this size halving it would blur the edges between two hues.
+    # Full chroma resolution: in images this small, halving it would blur the edges between two hues.
     Image.fromarray(scene.image).save(buffer, 'JPEG', quality=95, subsampling=0)
     paths = _scene_files(split, index)
     for path in paths:
@@ -173,7 +155,7 @@ def _annotation(label: int, mask: np.ndarray) -> dict:
     }
 
 
-def _mapped(write, jobs: list, workers: int) -> Iterator[list[dict]]:
+def _map(write: Callable[[tuple[str, int]], list[dict]], jobs: list, workers: int) -> Iterator[list[dict]]:
     if min(workers, len(jobs)) <= 1:
         yield from map(write, jobs)
         return
@@ -228,7 +210,7 @@ def _files(settings: dict) -> Iterator[Path]:
 
 def _read_settings(out: Path) -> dict | None:
     if out.exists() and not out.is_dir():
-        raise FileExistsError(f'{out} is a file; name a folder to write the scenes to')
+        raise FileExistsError(f'{out} is a file; give a folder to write the scenes to')
     path = out / SETTINGS_FILE
     if path.exists():
         try:
@@ -240,9 +222,9 @@ def _read_settings(out: Path) -> dict | None:
         raise FileExistsError(f'{path} was not written by {TOOL}; choose another folder')
     foreign = [name for name in ('photos', 'coco', 'ade') if (out / name).exists()]
     if foreign:
-        # It could be the real COCO; not even --force may touch it.
+        # It could be the real COCO; not even --force may remove it.
         raise FileExistsError(
-            f'{out} holds {", ".join(foreign)} but no {SETTINGS_FILE}, so not scenes of this tool; '
+            f'{out} contains {", ".join(foreign)} but no {SETTINGS_FILE}, so {TOOL} did not write them; '
             'choose another folder'
         )
     return None
@@ -264,18 +246,20 @@ def _write_settings(out: Path, settings: dict, complete: bool) -> None:
 def _differences(found: dict, settings: dict) -> str:
     old = dict(found['settings'], version=found['version'])
     new = dict(settings, version=VERSION)
-    return ', '.join(f'{name} {old.get(name)} there, {new[name]} asked' for name in new if old.get(name) != new[name])
+    return ', '.join(
+        f'{name}: found {old.get(name)}, requested {new[name]}' for name in new if old.get(name) != new[name]
+    )
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command line; returns the exit code: 0 written or already there, 2 refused with one line on stderr."""
+    """The command line. Returns the exit code: 0 if the scenes exist now, 2 after an error, one line on stderr."""
     parser = argparse.ArgumentParser(prog=f'python -m {TOOL}', description=__doc__.splitlines()[0])
     parser.add_argument('out', metavar='OUT', help='folder to write to')
     parser.add_argument('--photos', type=int, default=4000, help='unlabelled images (default: %(default)s)')
     parser.add_argument('--train', type=int, default=96, help='labelled training images (default: %(default)s)')
     parser.add_argument('--val', type=int, default=48, help='labelled validation images (default: %(default)s)')
     parser.add_argument('--size', type=int, default=96, help='side of an image in pixels (default: %(default)s)')
-    parser.add_argument('--seed', type=int, default=0, help='another seed, other scenes (default: %(default)s)')
+    parser.add_argument('--seed', type=int, default=0, help='another seed gives other scenes (default: %(default)s)')
     parser.add_argument('--workers', type=int, default=None, help='processes (default: all cores)')
     parser.add_argument('--force', action='store_true', help='replace scenes made with other settings')
     args = parser.parse_args(argv)
@@ -283,11 +267,13 @@ def main(argv: list[str] | None = None) -> int:
     try:
         written = write_scenes(**vars(args))
     except (ValueError, OSError) as error:
-        system = getattr(error, 'strerror', None)  # set when the file system refused, not when we did
-        print(f'scenes: cannot write {error.filename}: {system}' if system else f'scenes: {error}', file=sys.stderr)
+        if isinstance(error, OSError) and error.strerror:  # raised by the file system, not by this module
+            print(f'scenes: cannot write {error.filename}: {error.strerror}', file=sys.stderr)
+        else:
+            print(f'scenes: {error}', file=sys.stderr)
         return 2
     if not written:
-        print(f'already there: {args.out}')
+        print(f'already written: {args.out}')
         return 0
     print(
         f'{args.photos} photos, {args.train} + {args.val} labelled scenes of {args.size} px written to {args.out} '

@@ -1,48 +1,57 @@
-"""What can be found wrong in the config of a segmentor before it is built."""
+"""Checks of detectors and segmentors: of their config before they are built, and of their heads before they run."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from inspect import signature
+from typing import Any
+
 from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.registry import MODELS
+from torch.nn import BatchNorm1d, BatchNorm2d, BatchNorm3d, Module, ModuleList, SyncBatchNorm
 
 from ..errors import UserError
+from ..kinds import class_of, takes
+
+_BATCH_NORMS = (BatchNorm1d, BatchNorm2d, BatchNorm3d, SyncBatchNorm)
 
 
 def check_pooled_batch(cfg: Config, processes: int) -> None:
-    """Refuse to train batch norm on a single value per channel, which PyTorch does in the middle of the first step.
+    """Refuse to train batch norm on one value per channel, which PyTorch would refuse in the middle of the first step.
 
-    Heads with a pyramid of poolings (UperNet, PSPNet) normalise a map that is pooled to 1 x 1: an image gives one
-    value.
+    Heads with pyramid pooling (UperNet, PSPNet) normalise a map that is pooled to 1 x 1: one value per channel and
+    image.
 
     Args:
-        processes: how many train together; SyncBN sees the images of all.
+        processes: number of processes that train together; SyncBN uses the images of all.
 
     Raises:
-        UserError: one image only behind the statistics.
+        UserError: the statistics would be those of a single image.
     """
-    batch = (cfg.get('train_dataloader') or {}).get('batch_size')
+    batch, scope = (cfg.get('train_dataloader') or {}).get('batch_size'), cfg.get('default_scope')
     for name in ('decode_head', 'auxiliary_head'):
         heads = cfg.model.get(name) or []
         for head in heads if isinstance(heads, (list, tuple)) else [heads]:
-            norm = ((head.get('norm_cfg') or {}).get('type') or '').rpartition('.')[2]
-            pools = head.get('pool_scales') or (
-                (1,) if head.get('type', '').rpartition('.')[2] in ('UPerHead', 'PSPHead') else ()
-            )
-            pooled = norm in ('BN', 'BN2d', 'SyncBN', 'MMSyncBN') and 1 in pools
-            if pooled and batch == 1 and (processes == 1 or not norm.endswith('SyncBN')):
+            kind, norm = (class_of(part or {}, MODELS, scope) for part in (head, head.get('norm_cfg')))
+            if kind is None or not takes(kind, 'pool_scales') or norm is None or not issubclass(norm, _BATCH_NORMS):
+                continue
+            scales = head.get('pool_scales', signature(kind).parameters['pool_scales'].default)
+            # Without a GPU, each process has its own statistics.
+            is_shared = issubclass(norm, SyncBatchNorm) and processes > 1 and get_device() != 'cpu'
+            if batch == 1 and 1 in scales and not is_shared:
                 raise UserError(
-                    f'model.{name} normalises a map pooled to 1 x 1 by {norm}, which needs two images'
-                    f'{"" if norm.endswith("SyncBN") else " in each process"}; found train_dataloader.batch_size=1: '
-                    'choose 2 or more '
-                    '(total_batch_size stays), or another norm, e.g. '
-                    f"model.{name}.norm_cfg=\"{{'type': 'GN', 'num_groups': 32}}\""
+                    f'model.{name} normalises a map pooled to 1 x 1 by {head.norm_cfg.type}, which needs two images in '
+                    'each process; found train_dataloader.batch_size=1: choose 2 or more (total_batch_size stays), or '
+                    f"another norm, e.g. model.{name}.norm_cfg=\"{{'type': 'GN', 'num_groups': 32}}\""
                 )
 
 
 def check_windows(cfg: Config) -> None:
-    """Refuse windows that cannot slide over an image.
+    """Check the settings of sliding-window inference.
 
     Raises:
-        UserError: an unknown ``model.test_cfg.mode``; windows without size or step, or with gaps between them.
+        UserError: an unknown ``model.test_cfg.mode``; windows without a size or a stride, or with gaps between them.
     """
     test_cfg = cfg.model.get('test_cfg') or {}
     if not isinstance(test_cfg, dict) or 'mode' not in test_cfg:
@@ -52,10 +61,57 @@ def check_windows(cfg: Config) -> None:
     if test_cfg['mode'] == 'whole':
         return
     crop, stride = test_cfg.get('crop_size'), test_cfg.get('stride')
-    pairs = all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in (crop, stride))
-    whole = pairs and all(isinstance(side, int) for side in (*crop, *stride))
-    if not whole or any(not 1 <= step <= side for step, side in zip(stride, crop)):
+    if not _can_slide(crop, stride):
         raise UserError(
             "model.test_cfg.mode='slide' needs a crop_size and a stride of (rows, columns) that is no larger, e.g. "
             f'crop_size=(512,512) stride=(341,341); found {crop} and {stride}'
         )
+
+
+def _can_slide(crop: Any, stride: Any) -> bool:
+    for pair in (crop, stride):
+        if not isinstance(pair, (list, tuple)) or len(pair) != 2 or not all(isinstance(side, int) for side in pair):
+            return False
+    return all(1 <= step <= side for step, side in zip(stride, crop))
+
+
+def check_head_classes(model: Module, dataset: object, is_chosen: bool) -> None:
+    """Check that the heads of a model have as many classes as the data.
+
+    Args:
+        model: detector or segmentor; other models are not checked.
+        dataset: with the names of its classes in ``metainfo``.
+        is_chosen: whether the user chose the classes. If so, every head must have exactly as many; otherwise a head may
+            have more.
+
+    Raises:
+        UserError: a head has too few classes, or too many for the chosen ones.
+    """
+    metainfo = getattr(dataset, 'metainfo', {})
+    # Panoptic heads count things and stuff separately.
+    if not metainfo.get('classes') or 'stuff_classes' in metainfo:
+        return
+    number = len(metainfo['classes'])
+    for name, head in _heads(model):
+        if head.num_classes < number or is_chosen and head.num_classes != number:
+            raise UserError(
+                f'model.{name} has {head.num_classes} classes, the data has {number}: set the number of classes of the '
+                f"head too; '${{class_count(classes, {head.num_classes})}}' in the config follows `classes`"
+            )
+
+
+def _heads(model: Any) -> Iterator[tuple[str, Any]]:
+    """The heads that predict the classes of the data, with their names in the model."""
+    if hasattr(model, 'language_model'):  # such a model has an output for each token of a text
+        return
+    decode_head = getattr(model, 'decode_head', None)
+    if isinstance(decode_head, ModuleList):
+        yield f'decode_head.{len(decode_head) - 1}', decode_head[-1]
+    elif decode_head is not None:  # a segmentor; its auxiliary heads may predict something else, such as boundaries
+        yield 'decode_head', decode_head
+    else:
+        rpn_modules = {*model.rpn_head.modules()} if hasattr(model, 'rpn_head') else ()  # proposals have no classes
+        for name, module in model.named_modules():
+            is_head = isinstance(getattr(module, 'num_classes', None), int) and name
+            if is_head and module not in rpn_modules and not getattr(module, 'class_agnostic', False):
+                yield name, module

@@ -1,6 +1,8 @@
-"""MMSegmentation's encoder-decoder, for images of any size and losses in float32."""
+"""MMSegmentation's encoder-decoder for images of any size and with losses in float32."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch.nn.functional as F
 from mmseg.models import EncoderDecoder
@@ -11,33 +13,34 @@ from ..registry import MODELS
 
 @MODELS.register_module()
 class AnySizeSegmentor(EncoderDecoder):
-    """As MMSegmentation's ``EncoderDecoder``; two things differ.
+    """MMSegmentation's ``EncoderDecoder`` with two differences.
 
-    What the ViT sees at test, a window or a whole image, is padded at the bottom and the right to a multiple of
-    ``stride``, and its prediction cut to size again. An image whose sides the stride does not divide would otherwise be
-    stretched on its way back from the maps; padded as a whole, by the preprocessor, it would show the padding to every
-    window at its border.
+    In inference, the input of the ViT (a window or a whole image) is padded at the bottom and the right to a multiple
+    of ``stride``, and the prediction is cropped again. Without padding, the prediction of an image whose sides are not
+    multiples of the stride would be stretched. If the preprocessor padded the whole image instead, every window at its
+    border would contain padding.
 
-    Logits leave the heads in float32, so that under autocast too they are resized to the labels, and judged by the
-    loss, in that precision.
+    The heads return logits in float32, so that they are resized, and the loss is computed, in this precision under
+    autocast as well.
 
     Args:
         stride: of the coarsest map, in pixels. With patches of 16 and a pyramid of four levels: 32.
-        **kwargs: as MMSegmentation's.
+        **kwargs: as in MMSegmentation.
     """
 
-    def __init__(self, stride: int = 32, **kwargs):
+    def __init__(self, stride: int = 32, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.stride = stride
-        auxiliary = self.auxiliary_head if self.with_auxiliary_head else ()
-        for head in (self.decode_head, *(auxiliary if isinstance(auxiliary, (nn.ModuleList, tuple)) else (auxiliary,))):
+        auxiliary = self.auxiliary_head if self.with_auxiliary_head else []
+        auxiliary = auxiliary if isinstance(auxiliary, (nn.ModuleList, list)) else [auxiliary]
+        for head in (self.decode_head, *auxiliary):
             head.conv_seg.register_forward_hook(_in_float32)
 
     def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
-        """Logits of a window or an image: (B, C, H, W), any H and W, to (B, classes, H, W)."""
+        """Compute the logits (B, classes, H, W) of windows or images (B, C, H, W), for any H and W."""
         height, width = inputs.shape[2:]
         padded = F.pad(inputs, (0, -width % self.stride, 0, -height % self.stride))
-        # A torch.Size is what the heads resize their logits to.
+        # The heads resize their logits to img_shape, which must be a torch.Size.
         metas = [dict(meta, img_shape=padded.shape[2:]) for meta in batch_img_metas]
         return super().encode_decode(padded, metas)[..., :height, :width]
 

@@ -1,4 +1,4 @@
-"""The last map of a ViT as a feature pyramid."""
+"""A feature pyramid from the last map of a ViT."""
 
 from __future__ import annotations
 
@@ -14,22 +14,27 @@ from .scales import SCALES, check_maps, scale_module
 
 @MODELS.register_module()
 class SimpleFeaturePyramid(BaseModule):
-    """Every level from the ViT's last map, without top-down path (ViTDet, arXiv 2203.16527, section 3).
+    """ViTDet's pyramid: every level from the ViT's last map, without a top-down path (arXiv 2203.16527, section 3).
 
-    Each level: the last map brought to its stride, then a 1 x 1 and a 3 x 3 convolution without bias, each followed by
-    a LayerNorm over the channels.
+    For each level, the last map is resized to its stride, followed by a 1 x 1 and a 3 x 3 convolution without bias,
+    each with a LayerNorm over the channels.
 
     Args:
         embed_dim: channels D of the map; a multiple of 4.
         out_channels: channels of every level.
-        num_outs: levels; those beyond four by sub-sampling the coarsest.
+        num_outs: number of levels; those beyond four are made by subsampling the coarsest.
         init_cfg: of MMEngine's ``BaseModule``.
+
+    Raises:
+        UserError: fewer than four levels; ``embed_dim`` is not a multiple of 4.
 
     Shapes, for patches of 16 and images of H x W: one map (B, D, H/16, W/16) to maps (B, out_channels, ...) of strides
     4, 8, 16, 32 and 64.
     """
 
-    def __init__(self, embed_dim: int, out_channels: int = 256, num_outs: int = 5, init_cfg: dict | None = None):
+    def __init__(
+        self, embed_dim: int, out_channels: int = 256, num_outs: int = 5, init_cfg: dict | None = None
+    ) -> None:
         super().__init__(init_cfg)
         if num_outs < len(SCALES):
             raise UserError(f'SimpleFeaturePyramid gives at least {len(SCALES)} maps; found num_outs={num_outs}')
@@ -50,13 +55,13 @@ class SimpleFeaturePyramid(BaseModule):
             )
 
     def forward(self, maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """The one map, in a tuple as backbones give it, to the levels; shapes as in the class's docstring.
+        """Turn the map, in a tuple of one as backbones return it, into the levels; for the shapes see the class.
 
         Raises:
-            UserError: more or fewer than one map, or not of ``embed_dim`` channels.
+            UserError: not exactly one map, or not ``embed_dim`` channels.
         """
         check_maps(maps, 1, self.embed_dim, 'SimpleFeaturePyramid')
-        # In float32, because MMDetection casts boxes to the type of the maps (see ViTFPN).
+        # In float32, because MMDetection casts boxes to the type of the maps; see ViTFPN.
         levels = [level(maps[0]).float() for level in self.levels]
         while len(levels) < self.num_outs:
             levels.append(F.max_pool2d(levels[-1], 1, stride=2))

@@ -1,4 +1,4 @@
-"""Four taps of a ViT as a feature pyramid."""
+"""A feature pyramid from four maps of a ViT."""
 
 from __future__ import annotations
 
@@ -12,20 +12,22 @@ from .scales import SCALES, check_maps, scale_module
 
 @MODELS.register_module()
 class ViTFPN(BaseModule):
-    """Each tap to a stride of its own, then, for detection, a standard FPN (Li 2021, arXiv 2111.11429, section 2.2;
-    BEiT).
+    """Maps of four blocks, each resized to its own stride; for detection, followed by a standard FPN.
 
-    The earliest tap becomes the finest map.
+    The earliest block gives the finest map. Sources: Li 2021 (arXiv 2111.11429), section 2.2; BEiT.
 
     Args:
-        embed_dim: channels D of the taps.
-        out_channels: channels of the FPN's maps. None for no FPN: the rescaled taps as they are, which is what
-            UperNet's head, a pyramid itself, stands on.
-        num_outs: maps that the FPN gives; those beyond four by sub-sampling the coarsest. Four without FPN.
+        embed_dim: channels D of the maps.
+        out_channels: channels of the FPN's maps. None for no FPN, for heads that contain their own, such as UperNet's.
+        num_outs: number of the FPN's maps; those beyond four are made by subsampling the coarsest. Without FPN there
+            are four maps.
         scale_norm_cfg: norm inside the first scale module: GroupNorm (Li 2021; 32 groups by default), or SyncBN (BEiT,
             for UperNet).
         norm_cfg: norm after each of the FPN's convolutions; None for none.
         init_cfg: of MMEngine's ``BaseModule``.
+
+    Raises:
+        UserError: an FPN with fewer than four maps.
 
     Shapes, for patches of 16 and images of H x W: four maps (B, D, H/16, W/16), in the order of the blocks, to maps of
     strides 4, 8, 16, 32 and 64, (B, out_channels, ...), or (B, D, ...) of strides 4 to 32 without FPN.
@@ -39,9 +41,9 @@ class ViTFPN(BaseModule):
         scale_norm_cfg: dict | None = None,
         norm_cfg: dict | None = None,
         init_cfg: dict | None = None,
-    ):
+    ) -> None:
         super().__init__(init_cfg)
-        # Here, because whoever only pre-trains needs no mmcv, and this file is imported with the registry.
+        # Imported here, because this module is imported with the registry, and pre-training does not need mmcv.
         from mmcv.cnn import build_norm_layer
 
         self.embed_dim = embed_dim
@@ -64,14 +66,15 @@ class ViTFPN(BaseModule):
             )
 
     def forward(self, maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """Taps to pyramid; shapes as in the class's docstring.
+        """Turn the maps of four blocks into the pyramid; for the shapes see the class.
 
         Raises:
-            UserError: not four maps, or not of ``embed_dim`` channels.
+            UserError: not exactly four maps, or not ``embed_dim`` channels.
         """
         check_maps(maps, len(SCALES), self.embed_dim, 'ViTFPN')
         maps = tuple(scale(x) for scale, x in zip(self.scales, maps))
         if self.fpn is None:
             return maps
-        # MMDetection casts boxes to the type of the maps before RoIAlign: in bfloat16 they would be up to 2 pixels off.
+        # In float32, because MMDetection casts boxes to the type of the maps before RoIAlign: in bfloat16 they would be
+        # up to 2 pixels off.
         return tuple(x.float() for x in self.fpn(maps))

@@ -1,4 +1,4 @@
-"""How well an MAE guesses the masked patches of photos that it was not trained on."""
+"""The reconstruction loss of an MAE on photos that it was not trained on."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from ..registry import METRICS
 
 @METRICS.register_module()
 class ReconstructionLoss(BaseMetric):
-    """The pre-training loss on held-out photos, each under the mask of its own fixed seed: comparable between
-    checkpoints.
+    """The pre-training loss on held-out photos. Each has a mask from a fixed seed, so checkpoints can be compared.
 
     Reports ``reconstruction/masked_loss``, the mean over the images.
     """
@@ -20,7 +19,7 @@ class ReconstructionLoss(BaseMetric):
     default_prefix = 'reconstruction'
 
     def process(self, data_batch: dict, data_samples: list[dict]) -> None:
-        """Take the per-image losses of ``MAE.forward(mode='predict')``."""
+        """Keep the per-image losses of ``MAE.forward(mode='predict')``."""
         self.results.extend(sample['loss'] for sample in data_samples)
 
     def compute_metrics(self, results: list[float]) -> dict:

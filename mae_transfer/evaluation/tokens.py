@@ -1,4 +1,4 @@
-"""How good a tokenizer is: what its tokens lose, and how many of them it uses."""
+"""Quality of a tokenizer: its reconstruction error, and how much of the vocabulary it uses."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from ..registry import METRICS
 
 @METRICS.register_module()
 class TokenizerQuality(BaseMetric):
-    """Reconstruction error of held-out photos and use of the vocabulary: a collapsed codebook shows as few tokens in
-    use.
+    """Reconstruction error of held-out photos, and use of the vocabulary; a collapsed codebook uses few tokens.
 
-    Reports ``tokenizer/error``, the mean squared error of pixels in [0, 1] when decoded from the most probable tokens;
-    ``tokenizer/psnr`` of that mean, in dB; ``tokenizer/tokens_used``, how many of the vocabulary occur at all;
-    ``tokenizer/perplexity``, the number of equally frequent tokens that would be as hard to guess without context.
+    Reports ``tokenizer/error``, the mean squared error of pixels in [0, 1] decoded from the most probable tokens;
+    ``tokenizer/psnr`` of that mean, in dB; ``tokenizer/tokens_used``, the number of distinct tokens that occur;
+    ``tokenizer/perplexity``, the exponential of the entropy of the token frequencies: the number of equally frequent
+    tokens with the same entropy.
     """
 
     default_prefix = 'tokenizer'
 
     def process(self, data_batch: dict, data_samples: list[dict]) -> None:
-        """Take the images' errors and tokens of ``DVAE.forward(mode='predict')``."""
+        """Keep the errors and tokens of the images, from ``DVAE.forward(mode='predict')``."""
         self.results.extend(
             (sample['error'], np.asarray(sample['tokens'], np.int32).ravel()) for sample in data_samples
         )
 
     def compute_metrics(self, results: list[tuple[float, np.ndarray]]) -> dict:
-        """Over all images."""
-        error = math.fsum(own for own, _ in results) / len(results)
+        """Compute the metrics over all images."""
+        error = math.fsum(image_error for image_error, _ in results) / len(results)
         _, counts = np.unique(np.concatenate([tokens for _, tokens in results]), return_counts=True)
         shares = counts / counts.sum()
         return dict(

@@ -1,4 +1,4 @@
-"""What happens around a run: pictures, honest losses, a count of what was skipped."""
+"""Hooks of a run: pictures and tables, the loss over all processes, checks, preparation and annealing."""
 
 from .annealing import AnnealingHook
 from .confusion import ConfusionHook

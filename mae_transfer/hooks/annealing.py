@@ -1,4 +1,4 @@
-"""The relaxation of a discrete VAE hardens while it learns."""
+"""Anneal the temperature and the KL weight of a discrete VAE during training."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
 
 from ..errors import UserError
 from ..registry import HOOKS
@@ -13,16 +14,16 @@ from ..registry import HOOKS
 
 @HOOKS.register_module()
 class AnnealingHook(Hook):
-    """Lower the Gumbel-softmax temperature by half a cosine, and raise the weight of the KL term in a line.
+    """Lower the Gumbel-softmax temperature by half a cosine, and raise the weight of the KL term linearly.
 
-    Both follow from how far the run is, so that a resumed one goes on as if it had not stopped. DALL-E (App. A.2)
-    lowers the temperature from 1 to 1/16 in the first 150 000 of 3 000 000 updates, and raises the weight, by a cosine
-    too, in the first 5000; as shares of a run those would leave a short one no time, so the shares are ours.
+    Both depend on the progress of the run alone, so a resumed run continues as if it had not stopped. DALL-E (App. A.2)
+    lowers the temperature from 1 to 1/16 in the first 150 000 of 3 000 000 updates, and raises the weight, also by a
+    cosine, in the first 5000. These shares would be too few updates in a short run, so the default shares are ours.
 
     Args:
-        start, end: temperature at the beginning and from ``share`` on.
-        share: of the run, above 0 and at most 1, after which the temperature stays at ``end``.
-        kl_share: of the run, 0 to 1, after which the KL term has its full weight.
+        start, end: temperature at the beginning, and once ``share`` of the run is done.
+        share: share of the run, above 0 and at most 1, after which the temperature stays at ``end``.
+        kl_share: share of the run, 0 to 1, after which the KL term has its full weight.
 
     Raises:
         UserError: a number outside of these bounds.
@@ -40,7 +41,7 @@ class AnnealingHook(Hook):
         """Temperature when a share ``progress`` of the run is done."""
         return self.end + (self.start - self.end) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress / self.share)))
 
-    def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
         """Set the model's ``temperature`` and ``kl_share``."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         progress = runner.iter / runner.max_iters

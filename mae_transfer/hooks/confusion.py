@@ -1,4 +1,4 @@
-"""What a classifier took for what, as a picture and a table, when it has been tested."""
+"""Confusion matrix of a classifier, written as a picture and a table after a test."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
+from mmengine.runner import Runner
 from PIL import Image
 
 from ..evaluation.accuracy import Accuracy
@@ -17,17 +18,18 @@ from ..visualization.confusion import confusion_picture
 
 @HOOKS.register_module()
 class ConfusionHook(Hook):
-    """Write ``confusion.png`` and ``confusion.csv`` into the test's log folder, and the picture to the visualizer.
+    """Write ``confusion.png`` and ``confusion.csv`` into the log folder of a test, and the picture to the visualizer.
 
-    Both show the classes that the data set holds, true classes in rows, predicted ones in columns; the table has
-    numbers of images. Where the test has no :class:`~mae_transfer.evaluation.Accuracy`, nothing is written.
+    Both have a row for each true class and a column for each predicted class, of the classes that occur in the data
+    set; the table contains numbers of images. Without :class:`~mae_transfer.evaluation.Accuracy` among the metrics of
+    the test, nothing is written.
     """
 
     priority = 'LOW'
 
     @master_only
-    def after_test_epoch(self, runner, metrics: dict | None = None) -> None:
-        """Draw and write the confusion of the evaluator's first ``Accuracy``."""
+    def after_test_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
+        """Write the confusion matrix of the evaluator's first ``Accuracy``."""
         evaluator = getattr(runner.test_loop, 'evaluator', None)
         metric = next((metric for metric in getattr(evaluator, 'metrics', ()) if isinstance(metric, Accuracy)), None)
         if metric is None:
@@ -41,5 +43,6 @@ class ConfusionHook(Hook):
             table = csv.writer(file)
             table.writerow(['true class', *classes])
             table.writerows([name, *row.tolist()] for name, row in zip(classes, confusion))
-        runner.logger.info(f'what was taken for what: {folder / "confusion.png"} and confusion.csv')
-        runner.visualizer.add_image('confusion', picture)  # without a step: runner.iter would build the training's data
+        runner.logger.info(f'confusion matrix: {folder / "confusion.png"} and confusion.csv')
+        # Without a step, because runner.iter would build the training data.
+        runner.visualizer.add_image('confusion', picture)

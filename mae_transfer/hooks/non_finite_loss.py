@@ -1,59 +1,65 @@
-"""A loss that is not finite ends the run, before it ends in the checkpoints."""
+"""Stop a run whose loss is not finite, before a checkpoint is written from it."""
 
 from __future__ import annotations
 
 import torch
 from mmengine.hooks import CheckpointHook, Hook
+from mmengine.runner import Runner
 
 from ..errors import UserError
 from ..registry import HOOKS
 
+_NEVER = torch.iinfo(torch.int64).max
+
 
 @HOOKS.register_module()
 class NonFiniteLossHook(Hook):
-    """Look at every loss, and stop at the first that is NaN or infinite.
+    """Check every loss, and stop the run if one is NaN or infinite.
 
-    The look is asynchronous: the device is asked only every ``interval`` iterations and before a checkpoint is saved,
-    so none is written from a step after the failure.
+    Checks are computed on the device. Their result is read, which waits for the device, only every ``interval``
+    iterations and before a checkpoint is saved, so no checkpoint is written after a loss that is not finite.
 
     Args:
-        interval: iterations between two questions.
+        interval: iterations between two reads of the result.
     """
 
     priority = 'ABOVE_NORMAL'  # before CheckpointHook
 
     def __init__(self, interval: int = 50):
         self.interval = interval
+        #: on the device: number of the first iteration, counted from 1, whose loss was not finite; or ``_NEVER``
         self.first_bad: torch.Tensor | None = None
 
-    def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs: dict | None = None) -> None:
-        """Note whether this step's loss is finite."""
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
+    ) -> None:
+        """Check this iteration's loss on the device, and read the result if it is time."""
         loss = (outputs or {}).get('loss')
         if not isinstance(loss, torch.Tensor):
             return
-        never = torch.iinfo(torch.int64).max
         if self.first_bad is None:
-            self.first_bad = torch.tensor(never, device=loss.device)
-        now = torch.where(torch.isfinite(loss.detach()).all(), never, runner.iter + 1)
-        self.first_bad = torch.minimum(self.first_bad, now)
+            self.first_bad = torch.tensor(_NEVER, device=loss.device)
+        bad = torch.where(torch.isfinite(loss.detach()).all(), _NEVER, runner.iter + 1)
+        self.first_bad = torch.minimum(self.first_bad, bad)
         if self.every_n_train_iters(runner, self.interval) or self._checkpoint_follows(runner):
             self.check()
 
-    def _checkpoint_follows(self, runner) -> bool:
+    def _checkpoint_follows(self, runner: Runner) -> bool:
+        """Whether a checkpoint is saved after this iteration by a hook that counts iterations."""
         hooks = [hook for hook in runner.hooks if isinstance(hook, CheckpointHook) and not hook.by_epoch]
         return any(self.every_n_train_iters(runner, hook.interval) or self.is_last_train_iter(runner) for hook in hooks)
 
-    def after_train_epoch(self, runner) -> None:
-        """Ask before the epoch's checkpoint is saved."""
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Read the result before the checkpoint of the epoch is saved."""
         self.check()
 
     def check(self) -> None:
-        """Wait for the device's answer.
+        """Read the result from the device.
 
         Raises:
             UserError: some loss was not finite.
         """
-        if self.first_bad is None or (iteration := self.first_bad.item()) == torch.iinfo(torch.int64).max:
+        if self.first_bad is None or (iteration := self.first_bad.item()) == _NEVER:
             return
         raise UserError(
             f'the loss of iteration {iteration} is not finite: lower base_lr, clip gradients '

@@ -1,4 +1,4 @@
-"""Pictures of what the MAE makes of held-out photos, while it learns."""
+"""Pictures of what an MAE reconstructs from masked held-out photos, drawn during training."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import torch
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
 from PIL import Image
 
+from ..data.loaders import dataset_settings
 from ..registry import DATASETS, HOOKS
 from ..visualization.reconstruction import reconstruction_sheet
 
@@ -18,13 +20,13 @@ from ..visualization.reconstruction import reconstruction_sheet
 class ReconstructionHook(Hook):
     """Draw some photos masked, reconstructed and whole, into ``<work_dir>/reconstructions/`` and the visualizer.
 
-    A target whose predictions cannot be turned into pixels (tokens of an encoder alone) is said so once, and nothing is
-    drawn.
+    If the target cannot turn predictions into pixels (for example, tokens of a tokenizer without a decoder), nothing is
+    drawn, and this is reported once.
 
     Args:
-        dataset: config of the photos; default the config's validation data set.
-        count: number of photos, the first of the data set; their masks stay the same through the run.
-        interval: epochs between pictures (iterations in an iteration-based run); the end of training has one always.
+        dataset: config of the photos; default: the validation data set of the config.
+        count: number of photos, the first ones of the data set; their masks are the same in all pictures of a run.
+        interval: epochs between pictures (iterations in an iteration-based run). The trained model is always drawn.
         by_epoch: whether ``interval`` counts epochs.
     """
 
@@ -32,36 +34,39 @@ class ReconstructionHook(Hook):
 
     def __init__(self, dataset: dict | None = None, count: int = 8, interval: int = 20, by_epoch: bool = True):
         self.dataset, self.count, self.interval, self.by_epoch = dataset, count, interval, by_epoch
-        self.batch: dict | None = None
-        self.is_told = False
+        self.batch: dict[str, torch.Tensor] | None = None
+        self.warned = False
 
-    def after_train_epoch(self, runner) -> None:
+    def after_train_epoch(self, runner: Runner) -> None:
         """Draw at every ``interval``-th epoch."""
         if self.by_epoch and self.every_n_epochs(runner, self.interval):
             self.draw(runner, f'epoch_{runner.epoch + 1}')
 
-    def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
+    ) -> None:
         """Draw at every ``interval``-th iteration."""
         if not self.by_epoch and self.every_n_train_iters(runner, self.interval):
             self.draw(runner, f'iter_{runner.iter + 1}')
 
-    def after_train(self, runner) -> None:
+    def after_train(self, runner: Runner) -> None:
         """Draw the trained model."""
         self.draw(runner, 'last')
 
     @master_only
-    def draw(self, runner, name: str) -> None:
+    def draw(self, runner: Runner, name: str) -> None:
         """Write ``reconstructions/<name>.png``."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        if not getattr(model.target, 'invertible', True):
-            if not self.is_told:
+        if not model.target.invertible:
+            if not self.warned:
                 runner.logger.info(
-                    f'no reconstructions are drawn: what {type(model.target).__name__} predicts has no picture'
+                    f'no reconstructions are drawn: predictions of {type(model.target).__name__} cannot be turned into '
+                    'pixels'
                 )
-            self.is_told = True
+            self.warned = True
             return
         if self.batch is None:
-            dataset = DATASETS.build(self.dataset or runner.cfg.val_dataloader.dataset)
+            dataset = DATASETS.build(dataset_settings(self.dataset or runner.cfg.val_dataloader.dataset))
             items = [dataset[i] for i in range(min(self.count, len(dataset)))]
             self.batch = dict(
                 inputs=torch.stack([item['inputs'] for item in items]),

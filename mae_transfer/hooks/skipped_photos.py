@@ -1,36 +1,54 @@
-"""Unreadable photos are skipped, counted and named."""
+"""Report the photos that could not be read."""
 
 from __future__ import annotations
 
 from mmengine.dist import all_gather_object
 from mmengine.hooks import Hook
+from mmengine.runner import Runner
 
+from ..errors import shorten
 from ..registry import HOOKS
 
 
 @HOOKS.register_module()
 class SkippedPhotosHook(Hook):
-    """Name each photo that could not be read when it is first met, and all of them when training or testing ends."""
+    """Name each unreadable photo when it is first skipped, and all of them when training or testing ends."""
 
     priority = 'BELOW_NORMAL'
 
-    def __init__(self):
-        self.met: set[str] = set()
+    def __init__(self) -> None:
+        self.skipped: set[str] = set()
 
-    def after_train_iter(self, runner, batch_idx: int, data_batch: dict | None = None, outputs=None) -> None:
-        """Note what the data loader skipped on the way to this batch."""
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
+    ) -> None:
+        """Log the photos that the data loader skipped while it made this batch."""
         for name in (data_batch or {}).get('skipped', ()):
-            if name not in self.met:
-                self.met.add(name)
+            if name not in self.skipped:
+                self.skipped.add(name)
                 runner.logger.warning(f'unreadable photo skipped: {name}')
 
     after_val_iter = after_test_iter = after_train_iter
 
-    def after_train(self, runner) -> None:
-        """Report the count and the names, over all processes."""
-        names = sorted(set().union(*all_gather_object(self.met)))
-        if names:
-            shown = ', '.join(names[:20]) + (f' and {len(names) - 20} more' if len(names) > 20 else '')
-            runner.logger.warning(f'{len(names)} unreadable photos were skipped: {shown}')
+    def after_train(self, runner: Runner) -> None:
+        """Log number and names of the photos that any process skipped."""
+        if summary := skipped_summary(self.skipped):
+            runner.logger.warning(summary)
 
     after_test = after_train
+
+
+def skipped_summary(skipped: set[str], what: str = 'photos') -> str | None:
+    """One line with the number of skipped photos of all processes and up to 20 of their names; None if there are none.
+
+    Every process must call it at the same time.
+
+    Args:
+        skipped: names of the photos that this process skipped.
+        what: what the line calls them.
+    """
+    names = sorted(set().union(*all_gather_object(skipped)))
+    if not names:
+        return None
+    shown = shorten(names, 20)
+    return f'{len(names)} unreadable {what} were skipped: {shown}'

@@ -1,4 +1,4 @@
-"""Layer-wise decay, learning-rate rule and schedule, autocast, and timm's LARS by its name."""
+"""Layer-wise decay, learning-rate rule and schedule, autocast; timm's LARS is registered by its name."""
 
 from timm.optim import Lars
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from mmengine.device import get_device
@@ -17,15 +19,15 @@ DTYPES = {'bfloat16': torch.bfloat16, 'float16': torch.float16, 'float32': torch
 
 @OPTIM_WRAPPERS.register_module()
 class AutocastOptimWrapper(OptimWrapper):
-    """Forward under autocast, on GPU and CPU alike (MMEngine's ``AmpOptimWrapper`` refuses a CPU).
+    """Run the forward pass under autocast, on GPU and CPU (MMEngine's ``AmpOptimWrapper`` refuses a CPU).
 
     Args:
-        dtype: 'bfloat16' (the default: long float16 runs end in NaN more often than any other way, mmpretrain#1632,
-            mae#42), 'float16' (with dynamic loss scaling), or 'float32' for none.
-        **kwargs: as MMEngine's ``OptimWrapper``: ``optimizer``, ``accumulative_counts``, ``clip_grad``.
+        dtype: 'bfloat16' (the default, because long float16 runs tend to end in NaN: mmpretrain#1632, mae#42);
+            'float16', with dynamic loss scaling; or 'float32', without autocast.
+        **kwargs: those of MMEngine's ``OptimWrapper``: ``optimizer``, ``accumulative_counts``, ``clip_grad``.
     """
 
-    def __init__(self, dtype: str = 'bfloat16', **kwargs):
+    def __init__(self, dtype: str = 'bfloat16', **kwargs: Any):
         super().__init__(**kwargs)
         if dtype not in DTYPES:
             raise UserError(f"autocast dtype is one of {', '.join(DTYPES)}; found '{dtype}'")
@@ -33,18 +35,18 @@ class AutocastOptimWrapper(OptimWrapper):
         self.scaler = torch.amp.GradScaler(get_device(), enabled=self.dtype is torch.float16)
 
     @contextmanager
-    def optim_context(self, model: nn.Module):
-        """The forward pass's context: accumulation as in the base class, and autocast."""
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        """Context of the forward pass: accumulation as in the base class, and autocast."""
         with super().optim_context(model):
             with torch.autocast(get_device(), self.dtype, enabled=self.dtype is not torch.float32):
                 yield
 
-    def backward(self, loss: Tensor, **kwargs) -> None:
-        """Backward pass of the (scaled) loss."""
+    def backward(self, loss: Tensor, **kwargs: Any) -> None:
+        """Run the backward pass of the scaled loss; only float16 is scaled."""
         super().backward(self.scaler.scale(loss), **kwargs)
 
-    def step(self, **kwargs) -> None:
-        """Clip, step and update the loss scale; a float16 step whose gradients are not finite is left out."""
+    def step(self, **kwargs: Any) -> None:
+        """Clip, step and update the loss scale; a float16 step with gradients that are not finite is skipped."""
         if self.clip_grad_kwargs:
             self.scaler.unscale_(self.optimizer)
             self._clip_grad()
@@ -52,11 +54,11 @@ class AutocastOptimWrapper(OptimWrapper):
         self.scaler.update()
 
     def state_dict(self) -> dict:
-        """The base class's state, and the loss scale."""
+        """The state of the base class, and the loss scale."""
         return dict(super().state_dict(), loss_scaler=self.scaler.state_dict())
 
     def load_state_dict(self, state_dict: dict) -> None:
-        """Restore what :meth:`state_dict` gave, with or without a loss scale."""
+        """Restore a state of :meth:`state_dict`, or of another wrapper, which has no loss scale."""
         state_dict = dict(state_dict)
         if scaler := state_dict.pop('loss_scaler', None):
             self.scaler.load_state_dict(scaler)

@@ -1,114 +1,175 @@
-"""From one total batch size: accumulation and learning rate for however many GPUs there are."""
+"""Gradient accumulation and learning rate from one total batch size, for any number of GPUs.
+
+Configs count iterations in optimiser steps, MMEngine in forward passes. The lengths of loops, schedulers and hooks that
+count iterations are therefore multiplied by the accumulation, so that the optimiser makes as many steps as the recipe
+says, on any machine; lengths in epochs stay. This changes what the runner builds, never the config.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from inspect import signature
+from typing import Any
 
 from mmengine.config import Config
+from mmengine.hooks import CheckpointHook, EMAHook, Hook
 
 from ..errors import UserError
+from ..kinds import takes
+
+_LOOP_LENGTHS = ('max_iters', 'val_interval', 'val_begin')
+_SCHEDULER_LENGTHS = (
+    'begin',
+    'end',
+    'warmup',
+    'T_max',
+    'total_iters',
+    'total_steps',
+    'step_size',
+    'milestones',
+    'periods',
+)
 
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """How a total batch is shared out, and the learning rate that follows from it.
+    """How a total batch is divided, and the learning rate that follows from it.
 
     Args:
-        per_gpu: images of one process in one forward pass.
-        gpus: processes.
-        accumulation: forward passes for one step of the optimiser.
-        base_lr: learning rate per 256 images (the linear rule of MAE, Table 8).
+        per_gpu: images per process and forward pass.
+        processes: number of processes that train together.
+        accumulation: forward passes per optimiser step.
+        base_lr: learning rate per 256 images (linear scaling rule; MAE Table 8); None keeps the optimiser's own rate.
     """
 
     per_gpu: int
-    gpus: int
+    processes: int
     accumulation: int
-    base_lr: float
+    base_lr: float | None
 
     @property
     def total(self) -> int:
-        """Images behind one step of the optimiser."""
-        return self.per_gpu * self.gpus * self.accumulation
+        """Images per optimiser step."""
+        return self.per_gpu * self.processes * self.accumulation
 
     @property
-    def lr(self) -> float:
+    def lr(self) -> float | None:
         """``base_lr * total / 256``."""
-        return self.base_lr * self.total / 256
+        return None if self.base_lr is None else self.base_lr * self.total / 256
 
     def __str__(self) -> str:
-        return (
-            f'batch {self.total} = {self.per_gpu} images x {self.gpus} process{"es" * (self.gpus > 1)} x '
-            f'{self.accumulation} accumulated; '
-            f'learning rate {self.lr:.4g} = {self.base_lr:.4g} x {self.total} / 256'
-        )
+        batch = f'{self.per_gpu} images x {_count_processes(self.processes)} x {self.accumulation} accumulated'
+        rate = '' if self.lr is None else f'; learning rate {self.lr:.4g} = {self.base_lr:.4g} x {self.total} / 256'
+        return f'batch {self.total} = {batch}{rate}'
+
+    def adapt_optim_wrapper(self, settings: Mapping[str, Any]) -> dict:
+        """An optimiser wrapper's settings, with the learning rate and the accumulation."""
+        optimizer = dict(settings['optimizer'])
+        if self.lr is not None:
+            optimizer['lr'] = self.lr
+        return dict(settings, optimizer=optimizer, accumulative_counts=self.accumulation)
+
+    def adapt_loop(self, settings: Mapping[str, Any]) -> dict:
+        """A training loop's settings; lengths in iterations are converted to forward passes."""
+        return self._multiply_lengths(settings, _LOOP_LENGTHS) if 'max_iters' in settings else dict(settings)
+
+    def adapt_scheduler(self, settings: Mapping[str, Any], kind: type) -> dict:
+        """A scheduler's settings; lengths in iterations are converted to forward passes.
+
+        Args:
+            kind: the scheduler's class. If it has a parameter ``accumulation``, that is set too.
+        """
+        by_epoch = counts_epochs(settings, kind)
+        settings = dict(settings, by_epoch=by_epoch)  # MMEngine's default `end` depends on it
+        if takes(kind, 'accumulation'):
+            settings['accumulation'] = self.accumulation
+        return settings if by_epoch else self._multiply_lengths(settings, _SCHEDULER_LENGTHS)
+
+    def adapt_hooks(self, hooks: Iterable[Hook]) -> None:
+        """Change hooks that count iterations: checkpoints and moving averages then count optimiser steps."""
+        for hook in hooks:
+            if isinstance(hook, EMAHook):
+                hook.ema_cfg['interval'] = hook.ema_cfg.get('interval', 1) * self.accumulation
+                hook.begin_iter *= self.accumulation
+            elif isinstance(hook, CheckpointHook) and not hook.by_epoch:
+                hook.interval *= self.accumulation
+                hook.save_begin *= self.accumulation
+
+    def _multiply_lengths(self, settings: Mapping[str, Any], names: tuple[str, ...]) -> dict:
+        settings = dict(settings)
+        for name in names:
+            value = settings.get(name)
+            if isinstance(value, (list, tuple)):
+                settings[name] = [length * self.accumulation for length in value]
+            elif value is not None:
+                settings[name] = value * self.accumulation
+        return settings
 
 
-def plan_batch(total: int | None, per_gpu: int, gpus: int, base_lr: float) -> BatchPlan:
-    """Share out ``total`` images; None takes what the GPUs hold at once.
+def _count_processes(count: int) -> str:
+    return f'{count} process' if count == 1 else f'{count} processes'
+
+
+def counts_epochs(settings: Mapping[str, Any], kind: type) -> bool:
+    """Whether a scheduler's lengths are in epochs: its setting ``by_epoch``, or the default of its class."""
+    if 'by_epoch' in settings:
+        return settings['by_epoch']
+    # MMEngine's schedulers take `*args, **kwargs`: the default is in one of their base classes.
+    for base in kind.__mro__:
+        if '__init__' in vars(base):
+            parameter = signature(vars(base)['__init__']).parameters.get('by_epoch')
+            if parameter is not None:
+                return parameter.default
+    return True
+
+
+def plan_batch(total: int | None, per_gpu: int, processes: int, base_lr: float | None) -> BatchPlan:
+    """Divide a total batch of images; None means one forward pass of all processes.
 
     Raises:
-        UserError: the total is no multiple of what the GPUs hold at once; a number below one.
+        UserError: the total is not a multiple of the images in one forward pass; a number below one.
     """
-    if not isinstance(per_gpu, int) or per_gpu < 1 or (total is not None and (not isinstance(total, int) or total < 1)):
+    for name, number in (('train_dataloader.batch_size', per_gpu), ('total_batch_size', total)):
+        if number is not None and not (isinstance(number, int) and number > 0):
+            raise UserError(f'{name} is a whole number of images, 1 or more; found {number}')
+    per_pass = per_gpu * processes
+    total = total or per_pass
+    if total % per_pass:
+        fitting = [size for size in range(1, total // processes + 1) if total % (size * processes) == 0]
+        if fitting:
+            advice = f'choose train_dataloader.batch_size from {", ".join(map(str, fitting[-8:]))}'
+        else:
+            advice = f'choose a total_batch_size that is a multiple of {processes}'
         raise UserError(
-            f'train_dataloader.batch_size and total_batch_size are whole numbers above zero; found {per_gpu} and '
-            f'{total}'
+            f'total_batch_size {total} cannot be made of {_count_processes(processes)} x {per_gpu} images: {advice}'
         )
-    at_once = per_gpu * gpus
-    total = total or at_once
-    if total % at_once:
-        fitting = [size for size in range(1, total // gpus + 1) if total % (size * gpus) == 0]
-        advice = (
-            f'choose train_dataloader.batch_size from {", ".join(map(str, fitting[-8:]))}'
-            if fitting
-            else f'choose a total_batch_size that is a multiple of {gpus}'
-        )
-        raise UserError(f'total_batch_size {total} cannot be made of {gpus} processes x {per_gpu} images: {advice}')
-    return BatchPlan(per_gpu, gpus, total // at_once, base_lr)
+    return BatchPlan(per_gpu, processes, total // per_pass, base_lr)
 
 
-def apply_batch_plan(cfg: Config, gpus: int) -> BatchPlan | None:
-    """Write the plan of a config's ``total_batch_size`` and ``base_lr`` into its optimiser, schedulers and loop.
+def plan_of(cfg: Config, processes: int) -> BatchPlan | None:
+    """The plan from a config's ``total_batch_size`` and ``base_lr``; None if it has neither or does not train.
 
-    An epoch stays an epoch. What counts iterations (MMEngine's iterations are forward passes) is stretched by the
-    accumulation, so that the optimiser makes as many steps as the recipe says, wherever it runs; an average of the
-    weights takes one of each step.
-
-    Returns:
-        The plan, or None for a config that states its learning rate itself and no ``base_lr``.
+    Raises:
+        UserError: an impossible batch; a learning rate or an accumulation that is set twice.
     """
-    if 'base_lr' not in cfg:
+    total, base_lr = cfg.get('total_batch_size'), cfg.get('base_lr')
+    if not cfg.get('train_dataloader') or (total is None and base_lr is None):
         return None
-    plan = plan_batch(cfg.get('total_batch_size'), cfg.train_dataloader.batch_size, gpus, cfg.base_lr)
-    cfg.optim_wrapper.optimizer.lr = plan.lr
-    cfg.optim_wrapper.accumulative_counts = plan.accumulation
-    schedulers = cfg.get('param_scheduler') or []
-    for scheduler in schedulers if isinstance(schedulers, list) else [schedulers]:
-        if scheduler.type.rpartition('.')[2] == 'WarmupCosineLR':
-            scheduler.accumulation = plan.accumulation
-            if not scheduler.get('convert_to_iter_based', False):
-                _stretch(scheduler, ('warmup', 'end'), plan.accumulation)
-        elif not scheduler.get('by_epoch', True):
-            _stretch(
-                scheduler,
-                ('begin', 'end', 'T_max', 'total_iters', 'total_steps', 'step_size', 'milestones', 'periods'),
-                plan.accumulation,
-            )
-    for hook in cfg.get('custom_hooks') or []:
-        if hook.get('type') == 'EMAHook':
-            hook['interval'] = plan.accumulation
-    if cfg.train_cfg.get('type') == 'IterBasedTrainLoop' or not cfg.train_cfg.get('by_epoch', True):
-        _stretch(cfg.train_cfg, ('max_iters', 'val_interval', 'val_begin'), plan.accumulation)
-        checkpoint = cfg.get('default_hooks', {}).get('checkpoint', {})
-        if not checkpoint.get('by_epoch', True):
-            _stretch(checkpoint, ('interval',), plan.accumulation)
+    if base_lr is not None and not (isinstance(base_lr, (int, float)) and base_lr >= 0):
+        raise UserError(f'base_lr is a learning rate per 256 images, 0 or more; found {base_lr!r}')
+    wrapper = cfg.optim_wrapper
+    if base_lr is not None and wrapper.optimizer.get('lr') is not None:
+        raise UserError(
+            f'the learning rate is set twice: optim_wrapper.optimizer.lr={wrapper.optimizer.lr} and '
+            f'base_lr={base_lr} per 256 images: remove the first, or set base_lr=None'
+        )
+    if total is not None and wrapper.get('accumulative_counts') is not None:
+        raise UserError(
+            f'the accumulation is set twice: optim_wrapper.accumulative_counts={wrapper.accumulative_counts} and '
+            f'total_batch_size={total}: remove the first, or set total_batch_size=None'
+        )
+    plan = plan_batch(total, cfg.train_dataloader.get('batch_size', 1), processes, base_lr)
+    if total is None and (counts := wrapper.get('accumulative_counts')):
+        return BatchPlan(plan.per_gpu, processes, counts, base_lr)
     return plan
-
-
-def _stretch(settings: dict, names: tuple[str, ...], factor: int) -> None:
-    for name in names:
-        value = settings.get(name)
-        if isinstance(value, (list, tuple)):
-            settings[name] = [length * factor for length in value]
-        elif value is not None:
-            settings[name] = value * factor

@@ -1,14 +1,19 @@
-"""MAE = masking + decoder + target around a ViT, each a small registered part."""
+"""MAE = masking + decoder + target around a ViT; each of them is a small registered class.
+
+To add your own, derive from :class:`Masking`, :class:`Target` or :class:`Tokenizer`; their docstrings say what to
+implement.
+"""
 
 from .dalle_encoder import DALLEEncoder
 from .decoder import MAEDecoder
 from .dvae import DVAE
 from .mae import MAE
-from .masking import BlockMasking, GridMasking, Mask, RandomMasking, seeded_noise
+from .masking import BlockMasking, GridMasking, Mask, Masking, RandomMasking, seeded_noise
 from .pca_target import PCATarget
 from .preprocessor import PhotoPreprocessor
-from .target import NormalizedPixelTarget, PixelTarget
+from .target import NormalizedPixelTarget, PixelTarget, Target
 from .token_target import TokenTarget
+from .tokenizer import Tokenizer
 
 __all__ = [
     'BlockMasking',
@@ -18,11 +23,14 @@ __all__ = [
     'MAE',
     'MAEDecoder',
     'Mask',
+    'Masking',
     'NormalizedPixelTarget',
     'PCATarget',
     'PhotoPreprocessor',
     'PixelTarget',
     'RandomMasking',
+    'Target',
     'TokenTarget',
+    'Tokenizer',
     'seeded_noise',
 ]

@@ -1,7 +1,8 @@
-"""The encoder of DALL-E's discrete VAE, whose tokens BEiT and MAE's Table 1d predict."""
+"""The encoder of DALL-E's discrete VAE, whose tokens are the targets of BEiT and of MAE Table 1d."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,13 +14,13 @@ from ..registry import MODELS
 from ..vit.checkpoint_files import read_checkpoint
 from .tokenizer import Tokenizer
 
-#: DALL-E keeps its pixels within (.1, .9), where its logit-Laplace density is defined (Ramesh et al. 2021, App. A.3).
+#: DALL-E maps its pixels into (.1, .9), as its logit-Laplace density requires (Ramesh et al. 2021, App. A.3).
 _MARGIN = 0.1
-_HALVINGS = 3  # a max-pool stands behind each group but the last
+_HALVINGS = 3  # a max-pool follows each group but the last
 
 
 class _Conv(nn.Module):
-    """A convolution that keeps the size, with the published names ``w`` and ``b``."""
+    """A convolution that keeps the size; its parameters have the published names ``w`` and ``b``."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int):
         super().__init__()
@@ -31,38 +32,42 @@ class _Conv(nn.Module):
 
 
 class _Block(nn.Module):
-    """A bottleneck of four convolutions, each behind a ReLU, added with a small gain to its input."""
+    """A bottleneck of four convolutions, each after a ReLU, added to its input with a small gain."""
 
     def __init__(self, inputs: int, outputs: int, gain: float):
         super().__init__()
         self.gain, hidden = gain, outputs // 4
-        if inputs != outputs:
-            self.id_path = _Conv(inputs, outputs, 1)
-        widths = [inputs, hidden, hidden, hidden, outputs]
-        self.res_path = nn.ModuleDict(
-            {f'conv_{i}': _Conv(widths[i - 1], widths[i], 1 if i == 4 else 3) for i in range(1, 5)}
+        self.id_path = _Conv(inputs, outputs, 1) if inputs != outputs else nn.Identity()
+        self.res_path = nn.Sequential(
+            OrderedDict(
+                relu_1=nn.ReLU(),
+                conv_1=_Conv(inputs, hidden, 3),
+                relu_2=nn.ReLU(),
+                conv_2=_Conv(hidden, hidden, 3),
+                relu_3=nn.ReLU(),
+                conv_3=_Conv(hidden, hidden, 3),
+                relu_4=nn.ReLU(),
+                conv_4=_Conv(hidden, outputs, 1),
+            )
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        residual = x
-        for conv in self.res_path.values():
-            residual = conv(F.relu(residual))
-        return (self.id_path(x) if hasattr(self, 'id_path') else x) + self.gain * residual
+        return self.id_path(x) + self.gain * self.res_path(x)
 
 
 @MODELS.register_module()
-class DALLEEncoder(Tokenizer, nn.Module):
+class DALLEEncoder(Tokenizer):
     """The published encoder of DALL-E's dVAE: stride 8, 8192 tokens, 53.8 million parameters under their published
     names.
 
-    An encoder alone: its tokens have no picture. The published code runs its convolutions in float16 on a GPU; here all
-    is float32, so a token whose two best logits are all but equal may come out as the other.
+    It has no decoder: its tokens cannot be turned into pixels. The published code runs its convolutions in float16 on a
+    GPU; here they run in float32, so the token may differ if the two largest logits are almost equal.
 
     Args:
-        hidden: width of the first group; the second has twice, the third four and the fourth eight times as much.
+        hidden: width of the first of four groups; the others are two, four and eight times as wide.
         group_blocks: blocks in each of the four groups.
         vocab_size: number of tokens.
-        channels: of the images.
+        channels: channels of the images.
     """
 
     stride = 2**_HALVINGS
@@ -72,34 +77,31 @@ class DALLEEncoder(Tokenizer, nn.Module):
         super().__init__()
         self.vocab_size, self.channels = vocab_size, channels
         gain = 1 / ((_HALVINGS + 1) * group_blocks) ** 2
-        self.blocks, width = nn.ModuleDict(dict(input=_Conv(channels, hidden, 7))), hidden
+        layers: OrderedDict[str, nn.Module] = OrderedDict(input=_Conv(channels, hidden, 7))
+        width = hidden
         for group in range(_HALVINGS + 1):
-            blocks, outputs = nn.ModuleDict(), hidden * 2**group
+            blocks, outputs = nn.Sequential(), hidden * 2**group
             for number in range(group_blocks):
-                blocks[f'block_{number + 1}'] = _Block(width, outputs, gain)
+                blocks.add_module(f'block_{number + 1}', _Block(width, outputs, gain))
                 width = outputs
-            self.blocks[f'group_{group + 1}'] = blocks
-        self.blocks['output'] = nn.ModuleDict(dict(conv=_Conv(width, vocab_size, 1)))
+            if group < _HALVINGS:
+                blocks.add_module('pool', nn.MaxPool2d(2))
+            layers[f'group_{group + 1}'] = blocks
+        layers['output'] = nn.Sequential(OrderedDict(relu=nn.ReLU(), conv=_Conv(width, vocab_size, 1)))
+        self.blocks = nn.Sequential(layers)
 
     def logits(self, images: Tensor) -> Tensor:
-        """(B, C, H, W) in [0, 1], sides multiples of 8, to (B, vocab_size, H / 8, W / 8)."""
-        x = self.blocks['input']((1 - 2 * _MARGIN) * images + _MARGIN)
-        for group in range(_HALVINGS + 1):
-            for block in self.blocks[f'group_{group + 1}'].values():
-                x = block(x)
-            if group < _HALVINGS:
-                x = F.max_pool2d(x, 2)
-        return self.blocks['output']['conv'](F.relu(x))
+        """(B, C, H, W) in [0, 1], H and W multiples of 8, to (B, vocab_size, H / 8, W / 8)."""
+        return self.blocks((1 - 2 * _MARGIN) * images + _MARGIN)
 
     def read(self, path: Path) -> Mapping:
-        """The weights in a file of tensors, or in the published pickle of the whole module, read as data all the
-        same."""
+        """Read a file of tensors, or the published pickle of the whole module; reading them runs no code."""
         with torch.serialization.safe_globals([(_PickledModule, name) for name in _PICKLED]):
             return read_checkpoint(path)
 
 
 class _PickledModule(dict):
-    """Stands in for every class of the published pickle: a flat dictionary of its parameters, and nothing that acts."""
+    """Replaces every class in the published pickle; a flat dictionary of the parameters, without any other code."""
 
     def __setstate__(self, state: dict) -> None:
         self.update({name: value.detach() for name, value in state.get('_parameters', {}).items() if value is not None})

@@ -1,4 +1,4 @@
-"""The small transformer that guesses the masked patches, and is thrown away after pre-training."""
+"""The small transformer that predicts the masked patches and is discarded after pre-training."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from torch import Tensor, nn
 
 from ..registry import MODELS
 from ..vit.attention import LAYER_NORM_EPS, Block
+from ..vit.initialization import init_like_mae
 from ..vit.position import resize_pos_embed, sincos_table
-from ..vit.vit import init_like_mae
 from .masking import Mask
 
 
 @MODELS.register_module()
 class MAEDecoder(nn.Module):
-    """Encoded patches and mask tokens, with positions, to predictions (MAE section 3 and Table 1a, b).
+    """Predict patches from encoded patches and mask tokens, with positions (MAE section 3 and Table 1a, b).
 
     Args:
-        in_dim: width of the encoder; :class:`~mae_transfer.pretrain.mae.MAE` fills it in, as it does the next two.
-        grid: (rows, columns) that the position table is for.
-        out_dim: length P of a prediction.
-        embed_dim: width Dd.
-        depth: blocks.
-        num_heads: attention heads.
-        mlp_ratio: hidden width of the MLPs over Dd.
-        mask_token: whether masked patches are stood in for here; False where the encoder has done it (Table 1c).
+        in_dim: width D of the encoder; :class:`~mae_transfer.pretrain.MAE` fills it in, as it does the next two.
+        grid: (rows, columns) of patches that the position embedding is made for.
+        out_dim: length P of the prediction for a patch.
+        embed_dim: width of the decoder.
+        depth: number of blocks.
+        num_heads: number of attention heads.
+        mlp_ratio: hidden width of the MLPs as a multiple of ``embed_dim``.
+        mask_token: whether the decoder inserts tokens for the masked patches; False if the encoder did (Table 1c).
     """
 
     def __init__(
@@ -51,15 +51,15 @@ class MAEDecoder(nn.Module):
     def forward(self, tokens: Tensor, mask: Mask, grid: tuple[int, int], everywhere: bool = False) -> Tensor:
         """Predict the masked patches.
 
-        Attention does not mind the order of its tokens, so kept and masked patches stay side by side, each with its own
-        position, and nothing is shuffled back.
+        Attention does not depend on the order of the tokens, so masked patches are appended to the kept ones, each with
+        the embedding of its position, and are not sorted into image order.
 
         Args:
-            tokens: (B, 1 + K, D) from the encoder, class token first, patches in the order of ``mask.keep``; without a
-                mask token here (B, 1 + K + M, D), those of ``mask.masked`` after them.
+            tokens: (B, 1 + K, D) from the encoder: the class token, then patches in the order of ``mask.keep``. If the
+                decoder has no mask token: (B, 1 + K + M, D), with the patches of ``mask.masked`` at the end.
             mask: the K kept and M masked patches.
             grid: (rows, columns) of this batch's patches.
-            everywhere: predict the kept patches too, for pictures and comparisons.
+            everywhere: predict the kept patches too, for pictures and for a loss on all patches.
 
         Returns:
             (B, M, P) in the order of ``mask.masked``; with ``everywhere`` (B, K + M, P) in row-major order.

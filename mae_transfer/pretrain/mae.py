@@ -1,4 +1,4 @@
-"""MAE: hide most patches, encode the rest, guess the hidden ones."""
+"""MAE: mask most patches, encode the rest, predict the masked ones."""
 
 from __future__ import annotations
 
@@ -17,17 +17,20 @@ class MAE(BaseModel):
     """Masked autoencoder (He et al. 2022): ``masking``, ``decoder`` and ``target`` around a ViT.
 
     Args:
-        vit: config of the :class:`~mae_transfer.vit.ViT`, the product.
-        masking: config of the masking, e.g. ``dict(type='RandomMasking', ratio=.75)``.
-        decoder: config of the decoder, without the sizes that follow from the others.
-        target: config of the target, e.g. ``dict(type='NormalizedPixelTarget')``.
-        encoder_mask_tokens: whether the encoder is given a learnt token for each masked patch (Table 1c, "encoder w/
-            [M]"): 3.3 times the FLOPs for a worse ViT, which is what the paper shows with it.
-        loss_on: 'masked': the loss counts masked patches; 'all': kept ones too (section 3: half a point worse).
-        data_preprocessor: config of the preprocessor that normalises the images on the device.
+        vit: config of the :class:`~mae_transfer.vit.ViT`, the part that is kept after pre-training.
+        masking: config of a :class:`~mae_transfer.pretrain.Masking`, e.g. ``dict(type='RandomMasking',
+            ratio=.75)``.
+        decoder: config of the decoder, without the sizes that follow from the other parts.
+        target: config of a :class:`~mae_transfer.pretrain.Target`, e.g. ``dict(type='NormalizedPixelTarget')``.
+        encoder_mask_tokens: whether the encoder also gets a learnt token for each masked patch (Table 1c, "encoder w/
+            [M]"). The paper finds this worse, at 3.3 times the FLOPs.
+        loss_on: 'masked': the loss is computed on the masked patches; 'all': on the kept ones too (section 3: half a
+            point worse).
+        data_preprocessor: config of the preprocessor that normalises the images on the device. The target learns from
+            it how they are normalised.
 
     Raises:
-        UserError: sizes that do not fit, before anything is computed.
+        UserError: parts that do not fit together, before anything is computed.
     """
 
     def __init__(
@@ -48,10 +51,9 @@ class MAE(BaseModel):
             super().__init__(data_preprocessor, init_cfg)
             self.vit = MODELS.build(vit)
             self.masking = MODELS.build(masking)
-            self.masking.num_kept(
-                self.vit.grid
-            )  # refuses a ratio that hides nothing or all, now rather than at step one
+            self.masking.num_kept(self.vit.grid)  # refuses a ratio that masks none or all, now rather than at step one
             self.target = MODELS.build(target)
+            self.target.use_preprocessor(self.data_preprocessor)
             self.decoder = MODELS.build(
                 dict(
                     decoder,
@@ -62,32 +64,35 @@ class MAE(BaseModel):
                 )
             )
         self.loss_on = loss_on
-        self.mask_token = nn.Parameter(torch.zeros(1, 1, self.vit.embed_dim)) if encoder_mask_tokens else None
+        self.mask_token: nn.Parameter | None = None
         if encoder_mask_tokens:
+            self.mask_token = nn.Parameter(torch.zeros(1, 1, self.vit.embed_dim))
             nn.init.normal_(self.mask_token, std=0.02)
 
-    def forward(self, inputs: Tensor, seeds: Tensor | None = None, mode: str = 'loss', noise: Tensor | None = None):
-        """One pass, as MMEngine's runner asks for it.
+    def forward(
+        self, inputs: Tensor, seeds: Tensor | None = None, mode: str = 'loss', noise: Tensor | None = None
+    ) -> dict[str, Tensor] | list[dict[str, float]] | tuple[Tensor, Mask]:
+        """One forward pass, with the modes of MMEngine's runner.
 
         Args:
-            inputs: (B, C, H, W) normalised images, H and W multiples of the patch.
-            seeds: (B,) int64: each image is masked by its own seed; None draws from the global generator.
+            inputs: (B, C, H, W) normalised images; H and W are multiples of the patch size.
+            seeds: (B,) int64; the mask of an image depends on its seed alone. None: noise comes from PyTorch's global
+                generator.
             mode: 'loss' for training; 'predict' for evaluation; 'tensor' for predictions and mask.
-            noise: (B, L) masking noise, in place of seeds; L: the masking's ``noise_length``.
+            noise: (B, L) masking noise instead of seeds; L: the masking's ``noise_length``.
 
         Returns:
             'loss': dict with the scalar ``loss``, over the patches of ``loss_on``. 'predict': for each image a dict
-            with its ``loss`` over masked patches. 'tensor': predictions (B, M, P) in the order of the mask, and the
-            :class:`Mask`.
+            with its ``loss``, over the masked patches. 'tensor': predictions (B, M, P) in the order of
+            ``mask.masked``, and the :class:`Mask`.
         """
         mask = self.mask(inputs, seeds, noise)
         everywhere = mode == 'loss' and self.loss_on == 'all'
         prediction = self.predict(inputs, mask, everywhere)
         if mode == 'tensor':
             return prediction, mask
-        losses = self.target.loss(
-            prediction, self.target(inputs, self.vit.patch_size, None if everywhere else mask.masked)
-        )
+        wanted = self.target(inputs, self.vit.patch_size, None if everywhere else mask.masked)
+        losses = self.target.loss(prediction, wanted)
         if mode == 'loss':
             return dict(loss=losses.mean())
         if mode == 'predict':
@@ -95,13 +100,14 @@ class MAE(BaseModel):
         raise ValueError(f"mode is 'loss', 'predict' or 'tensor'; found '{mode}'")
 
     def mask(self, images: Tensor, seeds: Tensor | None = None, noise: Tensor | None = None) -> Mask:
-        """Draw the mask of each image of (B, C, H, W), by its seed or by given noise (B, L)."""
+        """Draw the mask of each image of (B, C, H, W), from its seed or from the given noise (B, L)."""
         grid = self.grid(images)
         if noise is None:
             length = self.masking.noise_length(grid)
-            noise = (
-                torch.rand(len(images), length, device=images.device) if seeds is None else seeded_noise(seeds, length)
-            )
+            if seeds is None:
+                noise = torch.rand(len(images), length, device=images.device)
+            else:
+                noise = seeded_noise(seeds, length)
         return self.masking(grid, noise)
 
     def grid(self, images: Tensor) -> tuple[int, int]:
@@ -109,17 +115,22 @@ class MAE(BaseModel):
         return images.shape[2] // self.vit.patch_size, images.shape[3] // self.vit.patch_size
 
     def predict(self, images: Tensor, mask: Mask, everywhere: bool = False) -> Tensor:
-        """The decoder's prediction (B, M, P) for masked patches; (B, N, P), row-major, with ``everywhere``."""
-        grid, beside = self.grid(images), None
+        """The decoder's prediction (B, M, P) for the M masked patches; with ``everywhere`` (B, N, P) for all N patches,
+        in row-major order."""
+        grid, mask_tokens = self.grid(images), None
         if self.mask_token is not None:
-            beside = self.mask_token + self.vit.positions(grid)[0, self.vit.num_prefix :][mask.masked]
-        return self.decoder(self.vit.tokens(images, mask.keep, beside), mask, grid, everywhere)
+            mask_tokens = self.mask_token + self.vit.positions(grid)[0, self.vit.num_prefix :][mask.masked]
+        tokens = self.vit.tokens(images, mask.keep, mask_tokens)
+        return self.decoder(tokens, mask, grid, everywhere)
 
     @torch.no_grad()
     def reconstruct(self, images: Tensor, mask: Mask) -> Tensor:
-        """Fill the masked patches of (B, C, H, W) normalised images with what the model predicts; kept patches stay."""
+        """Replace the masked patches of (B, C, H, W) normalised images by the model's predictions.
+
+        Raises:
+            UserError: the target cannot turn its predictions into pixels.
+        """
         predicted = self.target.to_pixels(self.predict(images, mask, everywhere=True), images, self.vit.patch_size)
         predicted = join_patches(predicted, self.grid(images))
-        hidden = mask.as_image_order().reshape(len(images), 1, *self.grid(images))
-        hidden = hidden.repeat_interleave(self.vit.patch_size, 2).repeat_interleave(self.vit.patch_size, 3)
-        return images * (1 - hidden) + predicted * hidden
+        masked = mask.as_picture(self.grid(images), self.vit.patch_size)
+        return images * (1 - masked) + predicted * masked

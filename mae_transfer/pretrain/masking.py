@@ -1,4 +1,4 @@
-"""Which patches of an image the encoder sees, and which it must guess."""
+"""Which patches of an image the encoder sees, and which are masked and must be predicted."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ..registry import MODELS
 
 
 class Mask(NamedTuple):
-    """The two parts of an image's patches, by row-major patch number.
+    """Kept and masked patches of each image, by row-major patch number.
 
-    ``keep`` (B, K) and ``masked`` (B, M) are int64 and together hold each of the K + M patches once.
+    ``keep`` (B, K) and ``masked`` (B, M) are int64; together they contain each of the K + M patches exactly once.
     """
 
     keep: Tensor
@@ -26,54 +26,96 @@ class Mask(NamedTuple):
         mask = torch.ones(batch, num_kept + self.masked.shape[1], device=self.keep.device)
         return mask.scatter_(1, self.keep, 0.0)
 
+    def as_picture(self, grid: tuple[int, int], patch_size: int) -> Tensor:
+        """The mask at the resolution of the images, to be multiplied with them.
+
+        Args:
+            grid: (rows, columns) of patches; rows * columns = K + M.
+            patch_size: side of a patch in pixels.
+
+        Returns:
+            (B, 1, rows * patch_size, columns * patch_size) float: 0 for pixels of kept and 1 for those of masked
+            patches.
+        """
+        mask = self.as_image_order().unflatten(1, (1, *grid))
+        return mask.repeat_interleave(patch_size, 2).repeat_interleave(patch_size, 3)
+
 
 class Masking(nn.Module):
-    """Hide the same number of patches in each image; which ones, a subclass says by putting them in order.
+    """Base class of all maskings, which mask the same number of patches in each image.
+
+    To add a masking, derive from this class, register the class with ``@MODELS.register_module()`` and name it in a
+    config, ``model.masking=dict(type='MyMasking', ratio=.6)``; further keys are passed to ``__init__``.
+
+    Shapes: B images with a grid of (rows, columns) patches, N = rows * columns in all, numbered row by row.
+
+    A subclass must implement :meth:`order`: from ``grid`` and ``noise`` (B, L) to (B, N) int64, the numbers of all
+    patches of each image, those to keep first. It may override :meth:`noise_length`, from ``grid`` to L, if it needs
+    more or fewer random numbers than one for each patch. The base class does the rest: it computes how many patches are
+    kept (:meth:`num_kept`) and cuts the order into the kept and the masked ones (:meth:`forward`).
+
+    A subclass may rely on ``noise``: L independent numbers for each image, uniform in [0, 1), float32, which depend on
+    the seed of the image alone. It must draw no other random numbers, and the order of an image must depend on its own
+    row of ``noise`` alone; then an image gets the same mask in every batch, on every device and with any number of
+    processes. The grid can differ between batches. A masking has no parameters and sees neither the model nor the
+    images.
 
     Args:
-        ratio: share of patches that is hidden; ``int(N * (1 - ratio))`` of N patches are kept, as in the official code,
-            whose float rounding is part of the contract (100 patches at .9 keep 9).
+        ratio: share of patches that are masked; ``int(N * (1 - ratio))`` of N patches are kept, as in the official
+            code, with its float rounding (at .9, 9 of 100 patches are kept).
 
     Raises:
-        UserError: the ratio is not within (0, 1).
+        UserError: the ratio is not strictly between 0 and 1.
     """
 
     def __init__(self, ratio: float = 0.75):
         super().__init__()
         if not 0 < ratio < 1:
-            raise UserError(f'a mask ratio lies strictly between 0 and 1; found {ratio}')
+            raise UserError(f'masking.ratio must lie strictly between 0 and 1; found {ratio}')
         self.ratio = ratio
 
     def num_kept(self, grid: tuple[int, int]) -> int:
-        """How many patches of a (rows, columns) grid stay visible.
+        """Number of patches of a (rows, columns) grid that are kept.
 
         Raises:
-            UserError: none would, or all would.
+            UserError: none would be kept, or all.
         """
         total = grid[0] * grid[1]
         kept = int(total * (1 - self.ratio))
         if not 0 < kept < total:
             raise UserError(
-                f'mask ratio {self.ratio} keeps {kept} of {grid[0]} x {grid[1]} patches: choose a ratio that keeps '
-                'some and hides some'
+                f'masking.ratio {self.ratio} keeps {kept} of {grid[0]} x {grid[1]} patches: choose a ratio that keeps '
+                'some and masks some'
             )
         return kept
 
     def noise_length(self, grid: tuple[int, int]) -> int:
-        """How many random numbers an image's mask is made of."""
+        """Number L of random numbers that :meth:`order` needs for one image, 0 or more; by default one for each
+        patch."""
         return grid[0] * grid[1]
 
     def order(self, grid: tuple[int, int], noise: Tensor) -> Tensor:
-        """The N patches (B, N) of each image, those that stay visible the longest first; ``noise`` as in
-        :meth:`forward`."""
-        raise NotImplementedError
+        """Put the patches of each image in order; the first ``num_kept(grid)`` of them are kept.
+
+        Args:
+            grid: (rows, columns) of patches, N in all; any grid must be possible.
+            noise: (B, L) float32, uniform in [0, 1); L = ``noise_length(grid)``.
+
+        Returns:
+            (B, N) int64 on the device of ``noise``: each row is a permutation of the row-major patch numbers 0 to
+            N - 1 and depends on the same row of ``noise`` alone.
+        """
+        raise NotImplementedError(f'{type(self).__name__} must implement order')
 
     def forward(self, grid: tuple[int, int], noise: Tensor) -> Mask:
-        """Keep the first patches of the order.
+        """Keep the first ``num_kept(grid)`` patches of the order and mask the rest.
 
         Args:
             grid: (rows, columns) of patches, N in all.
-            noise: (B, ``noise_length(grid)``) uniform in [0, 1), see :func:`seeded_noise`.
+            noise: (B, ``noise_length(grid)``) float32, uniform in [0, 1), e.g. from :func:`seeded_noise`.
+
+        Raises:
+            UserError: as :meth:`num_kept`.
         """
         order, kept = self.order(grid, noise), self.num_kept(grid)
         return Mask(order[:, :kept], order[:, kept:])
@@ -81,79 +123,83 @@ class Masking(nn.Module):
 
 @MODELS.register_module()
 class RandomMasking(Masking):
-    """Hide patches uniformly at random (MAE section 3)."""
+    """Mask patches uniformly at random (MAE section 3)."""
 
     def order(self, grid: tuple[int, int], noise: Tensor) -> Tensor:
-        """By rising noise."""
-        return noise.argsort(dim=1, stable=True)  # equal noise is sorted alike on every device
+        """In order of increasing noise."""
+        return noise.argsort(dim=1, stable=True)  # stable: every device breaks ties in the same way
 
 
 @MODELS.register_module()
 class BlockMasking(Masking):
-    """Hide rectangles of patches (MAE Table 1f, "block"; BEiT section 2.3), and just as many patches in each image.
+    """Mask rectangles of patches (MAE Table 1f, "block"; BEiT section 2.3), the same number of patches in each image.
 
-    Rectangle follows rectangle until enough is hidden. As in BEiT a rectangle's area is uniform between ``least_area``
-    and what is left to hide, its aspect ratio log-uniform. What differs, so that batches stay dense and no draw is in
-    vain: each rectangle covers at least one patch that is visible until then, and the last one is cut to the number
-    wanted.
+    Rectangles are drawn one after another until enough patches are masked. As in BEiT, the area of a rectangle is
+    uniform between ``least_area`` and the number of patches still to be masked, and its aspect ratio is log-uniform.
+    Unlike in BEiT, each rectangle covers at least one patch that was not masked before, so that no draw is wasted, and
+    the last one is cut to the number of patches still to be masked, so that all images mask the same number.
 
     Args:
-        ratio: as of :class:`Masking`.
-        least_area: smallest area of a rectangle, in patches (BEiT: 16, of 14 x 14).
-        aspect: smallest ratio of height and width; the largest is its inverse (BEiT: .3).
+        ratio: as for :class:`Masking`.
+        least_area: smallest area of a rectangle in patches (BEiT: 16, of 14 x 14).
+        aspect: smallest ratio of height to width; the largest is its inverse (BEiT: .3).
+
+    Raises:
+        UserError: a ratio, area or aspect outside its bounds.
     """
 
-    # What these rectangles leave to hide is hidden patch by patch. Of 1000 masks of 14 x 14 patches at .5, .75 and .9
-    # none has such a rest.
+    # If 20 rectangles do not reach the ratio, the rest is drawn patch by patch. Of 1000 masks of 14 x 14 patches at .5,
+    # .75 and .9, none needed that.
     ROUNDS = 20
 
     def __init__(self, ratio: float = 0.5, least_area: int = 16, aspect: float = 0.3):
         super().__init__(ratio)
         if least_area < 1 or not 0 < aspect <= 1:
             raise UserError(
-                f'blocks have a least_area of at least 1 patch and an aspect above 0 and at most 1; found {least_area} '
-                f'and {aspect}'
+                'BlockMasking takes a least_area of at least 1 patch and an aspect above 0 and at most 1; found '
+                f'least_area={least_area}, aspect={aspect}'
             )
         self.least_area, self.aspect = least_area, aspect
 
     def noise_length(self, grid: tuple[int, int]) -> int:
-        """Five numbers for a rectangle (area, aspect, the patch it covers, its place around it), and one for each
-        patch."""
+        """Five numbers for each rectangle (area, aspect, a patch that it covers, its vertical and horizontal position
+        around that patch) and one for each patch."""
         return 5 * self.ROUNDS + grid[0] * grid[1]
 
     def order(self, grid: tuple[int, int], noise: Tensor) -> Tensor:
-        """From what no rectangle covers to the first rectangle."""
+        """Patches outside of all rectangles come first, then the rectangles, the last one first."""
         rows, columns = grid
-        draws, scatter = noise[:, : 5 * self.ROUNDS].unflatten(1, (self.ROUNDS, 5)), noise[:, 5 * self.ROUNDS :]
-        row, column = torch.arange(rows, device=noise.device)[:, None], torch.arange(columns, device=noise.device)
-        total = rows * columns
-        hidden_in = torch.full(
-            (len(noise), total), self.ROUNDS, device=noise.device
-        )  # the rectangle that hides each patch
-        left = torch.full((len(noise),), total - self.num_kept(grid), device=noise.device)
-        for step, (area, aspect, which, up, across) in enumerate(draws.movedim(0, 2)):
-            least = left.clamp(max=self.least_area)
-            area = least + area * (left - least)
+        draws = noise[:, : 5 * self.ROUNDS].unflatten(1, (self.ROUNDS, 5))
+        tie_break = noise[:, 5 * self.ROUNDS :]
+        row, column = torch.arange(rows, device=noise.device), torch.arange(columns, device=noise.device)
+        # Number of the rectangle that masks each patch; ROUNDS if none does.
+        masked_by = torch.full((len(noise), rows * columns), self.ROUNDS, device=noise.device)
+        remaining = torch.full((len(noise),), rows * columns - self.num_kept(grid), device=noise.device)
+        for number, (area, aspect, which, up, across) in enumerate(draws.movedim(0, 2)):
+            least = remaining.clamp(max=self.least_area)
+            area = least + area * (remaining - least)
             aspect = self.aspect ** (1 - 2 * aspect)
             height = (area * aspect).sqrt().round().long().clamp(1, rows)
             width = (area / aspect).sqrt().round().long().clamp(1, columns)
-            visible = hidden_in == self.ROUNDS
-            # The (which * count)-th of the visible patches.
+            visible = masked_by == self.ROUNDS
+            # The rectangle covers the (which * count)-th of the ``count`` visible patches.
             covered = (visible.cumsum(1) > (which * visible.sum(1)).long()[:, None]).long().argmax(1)
-            top = _around(covered // columns, height, rows, up)
-            start = _around(covered % columns, width, columns, across)
-            inside_rows = (row.T >= top[:, None]) & (row.T < (top + height)[:, None])
-            inside_columns = (column >= start[:, None]) & (column < (start + width)[:, None])
-            new = visible & (inside_rows[:, :, None] & inside_columns[:, None]).flatten(1) & (left > 0)[:, None]
-            hidden_in = hidden_in.masked_fill(new, step)
-            left = (left - new.sum(1)).clamp(min=0)
-        # A cut rectangle loses its first rows: within one, and only there, patches stay in image order.
-        rank = hidden_in + torch.where(hidden_in == self.ROUNDS, scatter, 0.0)
+            top = _around(covered // columns, height, rows, up)[:, None]
+            left = _around(covered % columns, width, columns, across)[:, None]
+            in_rows = (row >= top) & (row < top + height[:, None])
+            in_columns = (column >= left) & (column < left + width[:, None])
+            inside = (in_rows[:, :, None] & in_columns[:, None, :]).flatten(1)
+            new = visible & inside & (remaining > 0)[:, None]
+            masked_by = masked_by.masked_fill(new, number)
+            remaining = (remaining - new.sum(1)).clamp(min=0)
+        # The sort is stable, so patches of a rectangle stay in image order: one that is cut loses its first rows.
+        rank = masked_by + torch.where(masked_by == self.ROUNDS, tie_break, 0.0)
         return rank.argsort(dim=1, descending=True, stable=True)
 
 
 def _around(place: Tensor, length: Tensor, size: int, draw: Tensor) -> Tensor:
-    """Starts (B,) of intervals within [0, size) that hold their places, uniformly drawn."""
+    """Starts (B,) of intervals of the given lengths within [0, size) that contain ``place``; ``draw``, uniform in
+    [0, 1), chooses among the possible starts."""
     first = (place - length + 1).clamp(min=0)
     last = torch.minimum(place, size - length)
     return first + (draw * (last - first + 1)).long()
@@ -163,39 +209,38 @@ def _around(place: Tensor, length: Tensor, size: int, draw: Tensor) -> Tensor:
 class GridMasking(Masking):
     """Keep a regular grid, the same in every image (MAE Table 1f, "grid": one of every four patches at a ratio of .75).
 
-    Other ratios and other counts keep the first patches of ordered dithering (Bayer's matrix), which fills a grid
-    evenly: at .5 a chessboard, at 15/16 every fourth patch of every fourth row.
+    For any ratio, the kept patches are those with the lowest thresholds in ordered dithering (Bayer's matrix), which
+    fills a grid evenly: at .5 a chessboard, at 15/16 every fourth patch of every fourth row.
     """
 
     def noise_length(self, grid: tuple[int, int]) -> int:
-        """None: nothing is drawn."""
+        """0: nothing is drawn."""
         return 0
 
     def order(self, grid: tuple[int, int], noise: Tensor) -> Tensor:
-        """By rising threshold of the dither matrix."""
+        """In order of increasing threshold in the dither matrix."""
         row, column = torch.arange(grid[0])[:, None], torch.arange(grid[1])[None]
         threshold = torch.zeros(grid, dtype=torch.int64)
         for bit in range((max(grid) - 1).bit_length()):
             odd_row, odd_column = row >> bit & 1, column >> bit & 1
-            threshold = (
-                4 * threshold + (odd_row ^ odd_column) * 2 + odd_row
-            )  # (0, 0), (1, 1), (0, 1), (1, 0) of each square
+            # In each square of 2 x 2: (0, 0), then (1, 1), (0, 1), (1, 0).
+            threshold = 4 * threshold + (odd_row ^ odd_column) * 2 + odd_row
         return threshold.flatten().argsort(stable=True).expand(len(noise), -1).to(noise.device)
 
 
 def seeded_noise(seeds: Tensor, length: int) -> Tensor:
-    """Uniform noise that depends on nothing but each image's seed.
+    """Uniform noise that depends only on the seed of each image.
 
-    A counter-based generator (the finaliser of MurmurHash3 over seed and position), so an image is masked alike on any
-    device, at any place in a batch and by any number of processes: with the same global batch, one GPU and sixty-four
-    compute the same loss.
+    A counter-based generator (a MurmurHash3-style finaliser over seed and position): an image gets the same mask on any
+    device, at any position in a batch and with any number of processes, so with the same global batch one GPU and
+    sixty-four compute the same loss.
 
     Args:
         seeds: (B,) int64.
-        length: N.
+        length: numbers per image, L.
 
     Returns:
-        (B, N) float32 in [0, 1).
+        (B, L) float32 in [0, 1).
     """
 
     def mix(x: Tensor) -> Tensor:
@@ -208,5 +253,5 @@ def seeded_noise(seeds: Tensor, length: int) -> Tensor:
     key = mix(mix(low) ^ high)[:, None]
     counter = torch.arange(length, device=seeds.device)[None]
     bits = mix(mix(key ^ mix(counter + 0x1234567)) + counter & 0xFFFFFFFF)
-    # 24 bits are what float32 holds exactly; the 8 that are left break ties in the sort's favour only once in 2**24.
+    # float32 holds 24 bits exactly; two numbers of an image are equal once in 2**24 pairs.
     return (bits >> 8).float() / 2**24

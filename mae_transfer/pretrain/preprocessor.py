@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from mmengine.model import BaseDataPreprocessor
+from torch import Tensor
 
 from ..errors import UserError
 from ..registry import MODELS
@@ -11,11 +12,17 @@ from ..registry import MODELS
 
 @MODELS.register_module()
 class PhotoPreprocessor(BaseDataPreprocessor):
-    """uint8 RGB images to the device, normalised there: a quarter of the traffic of float images.
+    """Move uint8 RGB images to the device and normalise them there; float images would transfer four times the bytes.
+
+    Mean and standard deviation are stored only here; code that needs colours calls :meth:`to_unit`, :meth:`from_unit`
+    or :meth:`to_uint8`.
 
     Args:
-        mean, std: per channel, on the scale 0..255; one value for each channel. Default: ImageNet's, as MAE.
+        mean, std: one value for each channel, on the scale 0 to 255. Default: those of ImageNet, as in MAE.
     """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(
         self, mean: tuple[float, ...] = (123.675, 116.28, 103.53), std: tuple[float, ...] = (58.395, 57.12, 57.375)
@@ -25,17 +32,28 @@ class PhotoPreprocessor(BaseDataPreprocessor):
         self.register_buffer('std', torch.tensor(std).view(-1, 1, 1), persistent=False)
 
     def forward(self, data: dict, training: bool = False) -> dict:
-        """A batch of :func:`~mae_transfer.data.photos.collate_photos` to the arguments of ``MAE.forward``."""
+        """Turn a batch of :func:`~mae_transfer.data.photos.collate_photos` into the arguments of ``MAE.forward``.
+
+        Raises:
+            UserError: the images do not have as many channels as ``mean`` has values.
+        """
         data = self.cast_data({key: data[key] for key in ('inputs', 'seeds') if key in data})
         if data['inputs'].shape[1] != len(self.mean):
             raise UserError(
-                f'images of {data["inputs"].shape[1]} channels meet {len(self.mean)} means: set data_preprocessor.mean '
-                'and std to '
-                'one value for each channel'
+                f'data_preprocessor.mean has {len(self.mean)} values for images of {data["inputs"].shape[1]} channels: '
+                'set data_preprocessor.mean and data_preprocessor.std to one value for each channel'
             )
         data['inputs'] = (data['inputs'].float() - self.mean) / self.std
         return data
 
-    def to_uint8(self, images: torch.Tensor) -> torch.Tensor:
-        """Normalised images back to uint8, for pictures."""
-        return (images * self.std + self.mean).round().clamp(0, 255).to(torch.uint8)
+    def to_unit(self, images: Tensor) -> Tensor:
+        """Normalised images (..., C, H, W) to colours in [0, 1]; values outside are clamped."""
+        return ((images * self.std + self.mean) / 255).clamp(0, 1)
+
+    def from_unit(self, images: Tensor) -> Tensor:
+        """Colours (..., C, H, W) in [0, 1] to normalised images: the inverse of :meth:`to_unit`."""
+        return (images * 255 - self.mean) / self.std
+
+    def to_uint8(self, images: Tensor) -> Tensor:
+        """Normalised images (..., C, H, W) to uint8, for pictures."""
+        return (self.to_unit(images) * 255).round().to(torch.uint8)

@@ -1,69 +1,72 @@
-"""The tokens of a frozen tokenizer as what the decoder predicts."""
+"""The tokens of a frozen tokenizer as prediction target."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from mmengine.logging import print_log
-from torch import Tensor, nn
+from mmengine.model import BaseDataPreprocessor
+from torch import Tensor
 
 from ..errors import UserError
 from ..registry import MODELS
 from ..vit.patches import take_patches
+from .target import Target
 
 
 @MODELS.register_module()
-class TokenTarget(nn.Module):
-    """A token for each patch, by a tokenizer that stays as it is; loss: cross-entropy over the vocabulary (BEiT; MAE
-    Table 1d).
+class TokenTarget(Target):
+    """One token for each patch, from a frozen tokenizer; loss: cross-entropy over the vocabulary (BEiT; MAE Table 1d).
 
-    The tokenizer sees the whole image, resized so that one of its tokens stands for one patch: 224 pixels with patches
-    of 16 become 112 for a stride of 8, as in BEiT (which resizes the crop of the photo by Lanczos; here it is the
-    normalised crop, bicubic with antialiasing). It runs in float32 and in evaluation mode, gets no gradient, and is
-    part of the model's state: a checkpoint of the MAE has it, and its own file is needed only when a training begins.
+    The tokenizer gets the whole image in [0, 1], resized so that one token corresponds to one patch: with patches of
+    16, 224 pixels become 112 for a stride of 8, as in BEiT (which resizes the crop of the photo by Lanczos; here the
+    ViT's input is resized, bicubic with antialiasing). The tokenizer runs in float32 and in evaluation mode and gets no
+    gradient. It is part of the model's state: a checkpoint of the MAE contains it, and its own file is needed only when
+    training starts.
+
+    The MAE needs a preprocessor that can undo its normalisation, such as
+    :class:`~mae_transfer.pretrain.PhotoPreprocessor`.
 
     Args:
-        tokenizer: config of the tokenizer, e.g. ``dict(type='DVAE', vocab_size=512,
-            checkpoint='work_dirs/tokenizer_dvae')``. ``checkpoint``: file or work_dir of its weights; without it the
-            target can only be loaded with a whole model.
-        mean, std: per channel, on the scale 0..255, that the images were normalised with; default as
-            :class:`~mae_transfer.pretrain.PhotoPreprocessor`.
-
-    Raises:
-        UserError: as many means as the images have no channels.
+        tokenizer: config of the :class:`~mae_transfer.pretrain.Tokenizer`, e.g. ``dict(type='DVAE', vocab_size=512,
+            checkpoint='work_dirs/tokenizer_dvae')``. ``checkpoint``: file or work_dir with its weights; without it,
+            the target can only be loaded as part of a whole model.
     """
 
-    def __init__(
-        self,
-        tokenizer: dict,
-        mean: tuple[float, ...] = (123.675, 116.28, 103.53),
-        std: tuple[float, ...] = (58.395, 57.12, 57.375),
-    ):
+    to_unit: Callable[[Tensor], Tensor]
+    from_unit: Callable[[Tensor], Tensor]
+
+    def __init__(self, tokenizer: dict):
         super().__init__()
         tokenizer = dict(tokenizer)
         self.checkpoint = tokenizer.pop('checkpoint', None)
         self.tokenizer = MODELS.build(tokenizer).requires_grad_(False).eval()
-        self.ready = (
-            False  # becomes true where weights come from a file: random tokens would be nonsense that no one notices
-        )
-        if not len(mean) == len(std) == self.tokenizer.channels:
-            raise UserError(
-                f'TokenTarget has {len(mean)} means and {len(std)} deviations for a tokenizer of '
-                f'{self.tokenizer.channels} '
-                'channels: give one of each for every channel'
-            )
-        self.register_buffer('mean', torch.tensor(mean).view(-1, 1, 1) / 255, persistent=False)
-        self.register_buffer('std', torch.tensor(std).view(-1, 1, 1) / 255, persistent=False)
+        self.invertible = self.tokenizer.invertible
+        # True once weights were loaded. A model would learn the tokens of random weights without any sign of a mistake.
+        self.ready = False
 
-    @property
-    def invertible(self) -> bool:
-        """Whether :meth:`to_pixels` can make pixels of tokens."""
-        return self.tokenizer.invertible
+    def use_preprocessor(self, preprocessor: BaseDataPreprocessor) -> None:
+        """Keep the preprocessor's methods that convert normalised images to colours and back.
+
+        Raises:
+            UserError: the preprocessor has no such methods. Assuming some normalisation instead could give the
+                tokenizer wrong colours without any sign of a mistake.
+        """
+        if not (hasattr(preprocessor, 'to_unit') and hasattr(preprocessor, 'from_unit')):
+            raise UserError(
+                'TokenTarget must know how images are normalised, to give the tokenizer their colours: set '
+                "model.data_preprocessor=dict(type='PhotoPreprocessor'), with its mean and std; found "
+                f'{type(preprocessor).__name__}, which has no to_unit and from_unit'
+            )
+        # The methods, not the module, which would become a submodule of the target.
+        self.to_unit, self.from_unit = preprocessor.to_unit, preprocessor.from_unit
 
     def init_weights(self) -> None:
-        """Load the tokenizer's own file; MMEngine's runner calls it before a training begins."""
+        """Load the tokenizer's own file; MMEngine's runner calls this before training starts."""
         if self.checkpoint:
             self.load_tokenizer(self.checkpoint)
 
@@ -77,7 +80,7 @@ class TokenTarget(nn.Module):
         )
 
     def train(self, mode: bool = True) -> TokenTarget:
-        """As a module's; the tokenizer stays in evaluation mode."""
+        """As ``nn.Module.train``, but the tokenizer stays in evaluation mode."""
         super().train(mode)
         self.tokenizer.eval()
         return self
@@ -86,7 +89,7 @@ class TokenTarget(nn.Module):
         """Size V of the vocabulary.
 
         Raises:
-            UserError: images of other channels than the tokenizer's.
+            UserError: the tokenizer takes images of another number of channels.
         """
         if channels != self.tokenizer.channels:
             raise UserError(
@@ -96,11 +99,12 @@ class TokenTarget(nn.Module):
 
     @torch.no_grad()
     def forward(self, images: Tensor, patch_size: int, index: Tensor | None = None) -> Tensor:
-        """What is to be predicted.
+        """The token of each patch.
 
         Args:
             images: (B, C, H, W), normalised.
-            index: (B, M) patch numbers; None for all.
+            patch_size: side of a patch in pixels.
+            index: (B, M) numbers of the patches; None for all in row-major order.
 
         Returns:
             (B, M) int64.
@@ -108,21 +112,15 @@ class TokenTarget(nn.Module):
         Raises:
             UserError: the tokenizer's weights were never loaded.
         """
-        if not self.ready:
-            raise UserError(
-                'the tokenizer has random weights: give model.target.tokenizer.checkpoint a file or work_dir; '
-                f'{self.tokenizer.advice}'
-            )
+        self._check_ready()
         with torch.autocast(images.device.type, enabled=False):
-            images = (images.float() * self.std + self.mean).clamp(0, 1)
             scale = self.tokenizer.stride / patch_size
             size = [round(side * scale) for side in images.shape[2:]]
-            tokens = self.tokenizer.tokens(_resize(images, size)).flatten(1)
+            tokens = self.tokenizer.tokens(_resize(self.to_unit(images.float()), size)).flatten(1)
         return tokens if index is None else tokens.gather(1, index)
 
     def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """Logits (B, M, V) and tokens (B, M) to the losses (B,) of the images in nats, in float32 whatever the autocast
-        type."""
+        """Logits (B, M, V) and tokens (B, M) to the losses (B,) of the images in nats, float32."""
         return F.cross_entropy(prediction.float().transpose(1, 2), target, reduction='none').mean(dim=1)
 
     @torch.no_grad()
@@ -131,25 +129,34 @@ class TokenTarget(nn.Module):
 
         Args:
             prediction: (B, M, V) logits.
-            images: (B, C, H, W), normalised; where not all patches are predicted, the others have their true tokens.
-            index: (B, M) patch numbers; None for all.
+            images: (B, C, H, W), normalised; patches that are not predicted get their true tokens.
+            patch_size: side of a patch in pixels.
+            index: (B, M) numbers of the predicted patches; None for all in row-major order.
 
         Returns:
-            (B, M, C, p, p) patches of pixels in the input's normalisation.
+            (B, M, C, p, p) patches of pixels, normalised as ``images`` are.
 
         Raises:
-            UserError: the tokenizer is an encoder alone.
+            UserError: the tokenizer cannot decode tokens, or its weights were never loaded.
         """
+        self._check_ready()
         tokens = prediction.argmax(dim=-1)
         if index is not None:
             tokens = self(images, patch_size).scatter(1, index, tokens)
         height, width = images.shape[2:]
         with torch.autocast(images.device.type, enabled=False):
             decoded = self.tokenizer.decode(tokens.view(len(tokens), height // patch_size, width // patch_size))
-            decoded = (_resize(decoded, [height, width]).clamp(0, 1) - self.mean) / self.std
+            decoded = self.from_unit(_resize(decoded, [height, width]))
         return take_patches(decoded, patch_size, index)
 
-    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args, **kwargs) -> None:
+    def _check_ready(self) -> None:
+        if not self.ready:
+            raise UserError(
+                'the tokenizer has random weights: set model.target.tokenizer.checkpoint to a file or work_dir; '
+                f'{self.tokenizer.advice}'
+            )
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any, **kwargs: Any) -> None:
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
         self.ready = self.ready or all(
             f'{prefix}tokenizer.{name}' in state_dict for name in self.tokenizer.state_dict()
@@ -157,6 +164,7 @@ class TokenTarget(nn.Module):
 
 
 def _resize(images: Tensor, size: list[int]) -> Tensor:
+    """Images (B, C, H, W) in [0, 1] to the size (height, width), in [0, 1]: bicubic overshoots are clamped."""
     if list(images.shape[2:]) == size:
         return images
-    return F.interpolate(images, size=size, mode='bicubic', align_corners=False, antialias=True)
+    return F.interpolate(images, size=size, mode='bicubic', align_corners=False, antialias=True).clamp(0, 1)

@@ -1,1 +1,1 @@
-"""Reconstructions, plots, pictures of predictions."""
+"""Pictures of reconstructions, predictions and confusion matrices, and plots of ablations."""

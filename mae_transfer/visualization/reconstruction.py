@@ -1,20 +1,25 @@
-"""Masked photo, reconstruction and original, side by side (the layout of the paper's Fig. 2)."""
+"""Masked photo, reconstruction and original next to each other (the layout of the paper's Fig. 2)."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
+if TYPE_CHECKING:
+    from ..pretrain import MAE
+
 
 @torch.no_grad()
-def reconstruction_sheet(model, batch: dict, margin: int = 2) -> np.ndarray:
-    """A row for each photo: what the encoder saw, what the model makes of it, the photo.
+def reconstruction_sheet(model: MAE, batch: dict, margin: int = 2) -> np.ndarray:
+    """Draw a row for each photo: the visible patches, the reconstruction, the photo.
 
     Args:
-        model: an :class:`~mae_transfer.pretrain.MAE` with a preprocessor.
-        batch: ``inputs`` (B, C, H, W) uint8 and ``seeds`` (B,), as of :func:`~mae_transfer.data.collate_photos`.
-        margin: pixels of white between the pictures.
+        model: with a data preprocessor.
+        batch: ``inputs`` (B, C, H, W) uint8 and ``seeds`` (B,), as from :func:`~mae_transfer.data.collate_photos`.
+        margin: white pixels between the pictures.
 
     Returns:
         (height, width, 3) uint8.
@@ -25,10 +30,8 @@ def reconstruction_sheet(model, batch: dict, margin: int = 2) -> np.ndarray:
     images = model.data_preprocessor(batch)
     inputs, seeds = images['inputs'], images['seeds']
     mask = model.mask(inputs, seeds)
-    patch = model.vit.patch_size
-    hidden = mask.as_image_order().reshape(len(inputs), 1, *model.grid(inputs))
-    hidden = hidden.repeat_interleave(patch, 2).repeat_interleave(patch, 3)
-    # Normalised zero is the mean colour: a quiet grey for what is hidden.
+    hidden = mask.as_picture(model.grid(inputs), model.vit.patch_size)
+    # Masked patches become zero, which is the mean colour, a neutral grey.
     columns = [inputs * (1 - hidden), model.reconstruct(inputs, mask), inputs]
     return _tile([model.data_preprocessor.to_uint8(column) for column in columns], margin)
 

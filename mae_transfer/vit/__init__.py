@@ -1,4 +1,4 @@
-"""What a ViT is, and nothing about any task."""
+"""The Vision Transformer and its checkpoints, independent of any task."""
 
 from .vit import ViT
 

@@ -1,4 +1,4 @@
-"""Attention over all tokens or within windows, and the pre-norm block that both stand in."""
+"""Multi-head attention, over all tokens or within windows, and the pre-norm transformer block."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import torch.nn.functional as F
 from timm.layers import DropPath, Mlp
 from torch import Tensor, nn
 
-LAYER_NORM_EPS = 1e-6  # MAE's everywhere; PyTorch's default of 1e-5 costs accuracy with MAE's weights.
+LAYER_NORM_EPS = 1e-6  # as in MAE; PyTorch's default of 1e-5 costs accuracy with MAE's weights
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention over a sequence, by PyTorch's fused kernel.
+    """Multi-head self-attention over a sequence, computed by PyTorch's fused kernel.
 
     Parameter names are timm's: ``qkv`` (one fused matrix) and ``proj``.
     """
@@ -27,25 +27,32 @@ class Attention(nn.Module):
         """(B, N, D) to (B, N, D).
 
         Args:
-            grid, table: see :meth:`attend`.
+            grid, table: as in :meth:`attend`; windows need the grid.
             window_size: side of the windows to which attention is confined; 0 for all tokens.
         """
         qkv = self.qkv(x)
-        if window_size:
-            # ViTDet pads with zeros before this map. What it makes of zero is its bias: nothing is computed for the
-            # padding.
-            qkv = split_windows(qkv, grid, window_size, self.qkv.bias)
+        if not window_size:
+            return self.proj(self._attend_fused(qkv, grid, table))
+        if grid is None:
+            raise ValueError(f'windows of {window_size} need the grid of the patches')
+        # ViTDet pads with zeros before the qkv map, which turns them into its bias: padding afterwards with the bias
+        # gives the same values, and nothing is computed for the padding.
+        windows = split_windows(qkv, grid, window_size, self.qkv.bias)
+        x = self._attend_fused(windows, (window_size, window_size), table)
+        return self.proj(join_windows(x, grid, window_size))
+
+    def _attend_fused(self, qkv: Tensor, grid: tuple[int, int] | None, table: Tensor | None) -> Tensor:
+        """Output of the qkv map (B, N, 3 * D) to attended values (B, N, D)."""
         q, k, v = qkv.unflatten(2, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
-        x = self.attend(q, k, v, (window_size, window_size) if window_size else grid, table).transpose(1, 2).flatten(2)
-        return self.proj(join_windows(x, grid, window_size) if window_size else x)
+        return self.attend(q, k, v, grid, table).transpose(1, 2).flatten(2)
 
     def attend(
         self, q: Tensor, k: Tensor, v: Tensor, grid: tuple[int, int] | None = None, table: Tensor | None = None
     ) -> Tensor:
-        """Queries, keys and values (B, heads, N, d) to (B, heads, N, d).
+        """Queries, keys and values (B, heads, N, d) to attended values (B, heads, N, d).
 
         Args:
-            grid: (rows, columns) of the patches; only relative positions look at it.
+            grid: (rows, columns) of the patches; only relative positions use it.
             table: relative positions that several blocks share.
         """
         return F.scaled_dot_product_attention(q, k, v)
@@ -57,10 +64,10 @@ class Block(nn.Module):
     Args:
         dim: width D.
         num_heads: attention heads.
-        mlp_ratio: hidden width of the MLP over D.
+        mlp_ratio: hidden width of the MLP, as a multiple of D.
         drop_path: probability of dropping each residual branch for an image (stochastic depth).
         window_size: side of the square windows, in patches, to which attention is confined; 0 for all tokens.
-        attention: attention of another kind than the plain one.
+        attention: used instead of plain :class:`Attention`.
     """
 
     def __init__(
@@ -85,8 +92,8 @@ class Block(nn.Module):
         """(B, N, D) to (B, N, D).
 
         Args:
-            grid: (rows, columns) of the N patches; only windows, which take no class token, and relative positions need
-                it.
+            grid: (rows, columns) of the N patches; needed only by windows, which allow no class token, and by relative
+                positions.
             table: relative positions that several blocks share.
         """
         x = x + self.drop_path1(self.attn(self.norm1(x), grid, table, self.window_size))
@@ -94,9 +101,9 @@ class Block(nn.Module):
 
 
 def split_windows(x: Tensor, grid: tuple[int, int], size: int, padding: Tensor) -> Tensor:
-    """Tokens of a grid to windows: (B, rows * columns, D) to (B * windows, size * size, D).
+    """Split the tokens of a grid into windows: (B, rows * columns, D) to (B * windows, size * size, D).
 
-    The grid is padded with the token ``padding`` (D) at the bottom and the right to multiples of ``size``.
+    At the bottom and the right the grid is padded with the token ``padding`` (D) to multiples of ``size``.
     """
     batch, _, dim = x.shape
     rows, columns = grid
@@ -111,8 +118,8 @@ def split_windows(x: Tensor, grid: tuple[int, int], size: int, padding: Tensor) 
 
 
 def join_windows(windows: Tensor, grid: tuple[int, int], size: int) -> Tensor:
-    """The inverse of :func:`split_windows`: (B * windows, size * size, D) to (B, rows * columns, D), padding cut
-    off."""
+    """The inverse of :func:`split_windows`, without the padding: (B * windows, size * size, D) to (B, rows * columns,
+    D)."""
     rows, columns = grid
     down, across = -(-rows // size), -(-columns // size)
     dim = windows.shape[-1]

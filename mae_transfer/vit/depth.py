@@ -1,4 +1,4 @@
-"""Parameter name -> depth: the single source of layer-wise decay, whatever the ViT is wrapped in."""
+"""Depth of a parameter, from its name: the single source of layer-wise decay for all kinds of models."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ _EMBEDDINGS = ('cls_token', 'pos_embed', 'patch_embed')
 
 
 def parameter_depth(name: str, num_blocks: int) -> int:
-    """How deep a parameter of a ViT lies (official code, ``util/lr_decay.py``; BEiT's and ViTDet's rule too).
+    """Depth of a parameter of a ViT (official code, ``util/lr_decay.py``; also the rule of BEiT and ViTDet).
 
     Args:
-        name: the parameter's name within the ViT, or a name outside of it (a head's, a pyramid's).
+        name: the parameter's name within the ViT, or any name outside of it (a head's, a pyramid's).
         num_blocks: depth of the ViT.
 
     Returns:
-        0 for the embeddings, i + 1 for block i with its own relative positions, ``num_blocks + 1`` for all the rest:
-        final norm, heads, and relative positions that blocks share, which thus have the full learning rate (BEiT gives
-        its shared ``rel_pos_bias`` the last layer's).
+        0 for the embeddings; i + 1 for block i, including its own relative positions; ``num_blocks + 1`` for everything
+        else: final norm, heads, and relative positions that blocks share, which thus get the full learning rate (BEiT
+        gives its shared ``rel_pos_bias`` the rate of the last layer).
     """
     first, _, rest = name.partition('.')
     if first in _EMBEDDINGS:

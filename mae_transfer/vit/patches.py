@@ -1,4 +1,4 @@
-"""Images to patches and back, for any chosen subset of patches."""
+"""Divide images into patches, all or a chosen subset, and join patches into images."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def patch_view(images: Tensor, patch_size: int) -> Tensor:
-    """The images as a grid of patches, without a copy.
+    """View images as a grid of patches, without a copy.
 
     Args:
         images: (B, C, H, W), H and W multiples of ``patch_size``.
@@ -23,11 +23,11 @@ def patch_view(images: Tensor, patch_size: int) -> Tensor:
 
 
 def take_patches(images: Tensor, patch_size: int, index: Tensor | None = None) -> Tensor:
-    """Some patches of each image; only these are copied.
+    """Copy the chosen patches of each image.
 
     Args:
         images: (B, C, H, W).
-        index: (B, K) row-major patch numbers, or None for all patches in order.
+        index: (B, K) patch numbers, row-major; None for all patches in order.
 
     Returns:
         (B, K, C, patch_size, patch_size).
@@ -41,8 +41,8 @@ def take_patches(images: Tensor, patch_size: int, index: Tensor | None = None) -
 
 
 def flatten_patches(patches: Tensor) -> Tensor:
-    """(..., C, p, p) to vectors (..., p * p * C): pixel rows, pixel columns, channels last, the order of MAE's
-    decoder."""
+    """Patches (..., C, p, p) to vectors (..., p * p * C) in the order of MAE's decoder: rows, columns, channels
+    last."""
     return patches.movedim(-3, -1).flatten(-3)
 
 
@@ -52,7 +52,7 @@ def unflatten_patches(vectors: Tensor, patch_size: int) -> Tensor:
 
 
 def join_patches(patches: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Patches (B, rows * columns, C, p, p), row-major, to images (B, C, rows * p, columns * p)."""
+    """Join patches (B, rows * columns, C, p, p), row-major, into images (B, C, rows * p, columns * p)."""
     batch, _, channels, patch_size, _ = patches.shape
     rows, columns = grid
     patches = patches.reshape(batch, rows, columns, channels, patch_size, patch_size)

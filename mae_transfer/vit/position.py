@@ -1,4 +1,4 @@
-"""Positions of patches: the fixed sin-cos table of MAE, and its resizing to any grid."""
+"""Position embeddings: the fixed sin-cos table of MAE, and resizing to another grid."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from torch import Tensor
 
 
 def sincos_table(embed_dim: int, grid: tuple[int, int], num_prefix: int = 1) -> Tensor:
-    """The 2-D sin-cos position embedding of MAE (official code, ``util/pos_embed.py``; the released weights depend on
-    it).
+    """The 2-D sin-cos position embedding of MAE (official code, ``util/pos_embed.py``), on which the released weights
+    depend.
 
-    The first half of the channels encodes the column, the second half the row; within each half sines, then cosines, of
+    The first half of the channels encodes the column, the second half the row. Each half holds sines, then cosines, of
     the frequencies ``10000 ** (-i / (embed_dim / 4))``, computed in float64.
 
     Args:
         embed_dim: channels D, a multiple of 4.
-        grid: (rows, columns) of patches; patches are counted row by row.
-        num_prefix: rows of zeros in front, one for the class token.
+        grid: (rows, columns) of patches, which are numbered row by row.
+        num_prefix: number of rows of zeros in front; 1 for a class token.
 
     Returns:
         Float32 tensor of shape (1, num_prefix + rows * columns, D).
@@ -41,29 +41,28 @@ def sincos_table(embed_dim: int, grid: tuple[int, int], num_prefix: int = 1) -> 
 def resize_pos_embed(
     pos_embed: Tensor, old_grid: tuple[int, int], new_grid: tuple[int, int], num_prefix: int = 1
 ) -> Tensor:
-    """Carry position embeddings to another grid: bicubic, corners not aligned, no antialias; prefix rows kept as they
-    are.
+    """Resize position embeddings to another grid: bicubic, without aligned corners or antialiasing; prefix rows stay.
 
-    The official interpolation (``util/pos_embed.py``), extended to grids that are not square. timm's
-    ``resample_abs_pos_embed`` filters when it shrinks, which the official code does not.
+    The interpolation of the official code (``util/pos_embed.py``), extended to grids that are not square. timm's
+    ``resample_abs_pos_embed`` differs: it applies antialiasing when it shrinks a table.
 
     Args:
         pos_embed: (1, num_prefix + old rows * old columns, D).
         old_grid, new_grid: (rows, columns).
-        num_prefix: leading rows without a place in the grid.
+        num_prefix: number of leading rows that are not part of the grid.
 
     Returns:
-        (1, num_prefix + new rows * new columns, D), of the same type; the input itself where the grids are equal.
+        (1, num_prefix + new rows * new columns, D) of the same dtype; the input itself if the grids are equal.
     """
     if pos_embed.shape[1] != num_prefix + old_grid[0] * old_grid[1]:
         raise ValueError(
-            f'pos_embed of shape {tuple(pos_embed.shape)} does not hold {num_prefix} + {old_grid[0]} x {old_grid[1]} '
-            'rows'
+            f'pos_embed must have {num_prefix} + {old_grid[0]} x {old_grid[1]} rows; found shape '
+            f'{tuple(pos_embed.shape)}'
         )
     if tuple(old_grid) == tuple(new_grid):
         return pos_embed
     prefix, patches = pos_embed[:, :num_prefix], pos_embed[:, num_prefix:]
-    # Interpolated in float32: bicubic weights in half precision move positions visibly.
+    # In float32: bicubic weights in half precision shift positions visibly.
     grid = patches.float().reshape(1, *old_grid, -1).permute(0, 3, 1, 2)
     grid = F.interpolate(grid, size=tuple(new_grid), mode='bicubic', align_corners=False)
     return torch.cat([prefix, grid.flatten(2).transpose(1, 2).to(patches.dtype)], dim=1)

@@ -1,11 +1,12 @@
-"""Relative positions in attention: biases that depend on how far a key lies from a query.
+"""Relative positions in attention: a bias for each pair of query and key that depends on the offset between them.
 
-No bias of (heads, N, N) is ever stored. Decomposed positions have two forms: tiles
-(:mod:`~mae_transfer.vit.tiled_attention`) on a CPU, and a longer dot product (:func:`longer_attention`) on a GPU;
-tables by 2-D offset have tiles everywhere.
+The biases of all pairs, (heads, N, N), are never stored. Tables of 2-D offsets are applied in tiles
+(:mod:`~mae_transfer.vit.tiled_attention`) on any device; decomposed positions in tiles on a CPU, and by a longer dot
+product (:func:`longer_product_attention`) on a GPU.
 
-Measured against the plain form (scores, whole bias, softmax), which is 1 for time; memory is above the inputs. One CPU
-core, float32, 12 heads of 64, training step (forward alone):
+Measured on one CPU core, float32, 12 heads of 64: time of a training step (of the forward pass alone), as a ratio to
+the plain form (scores, bias of all pairs, softmax); memory in addition to the inputs. 'Masked, fused' passes the bias
+of all pairs to PyTorch's fused kernel as its mask.
 
 ============================  =============  =============  ===================  ==================  ================
 case                          masked, fused  longer         tiles                memory, plain form  memory, tiles
@@ -17,26 +18,28 @@ table, 32 x 32 and class      1.01 (1.11)    -              .71 (.33)           
 table, 25 of 14 x 14          1.06           -              .95                  197 MiB             182 MiB
 ============================  =============  =============  ===================  ==================  ================
 
-Processor time on a machine that others loaded too; runs differ by a tenth. On a CPU the longer product thus loses at 64
-x 64, where three times the width costs more than the passes over a bias that it saves; in windows it is level with
-tiles in time (.88 to 1.05 against .94 to 1.10) and takes more memory. On a GPU, where it is flash attention's work, it
-has not been measured.
+These are processor times on a machine under other load; runs differ by a tenth. On a CPU the longer product is slower
+at 64 x 64: tripling the width costs more than it saves in passes over the bias. In windows it takes as long as tiles
+(.88 to 1.05 against .94 to 1.10) and more memory. On a GPU, where flash attention computes it, it has not been
+measured.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .attention import Attention
-from .tiled_attention import tiled_attention
+from .tiled_attention import Tile, tiled_attention
 
-#: What ``ViT(rel_pos=...)`` takes, beside None.
-KINDS = ('decomposed', 'shared', 'table')
+#: The values of ``ViT(rel_pos=...)``, except None.
+REL_POS_KINDS = ('decomposed', 'shared', 'table')
 
-#: Which of them a parameter's name stands for.
-_NAMES = dict(
+#: Last part of a parameter's name -> the kind of relative positions that it belongs to.
+_KIND_OF_NAME = dict(
     rel_pos_h='decomposed',
     rel_pos_w='decomposed',
     rel_pos_window='shared',
@@ -44,24 +47,23 @@ _NAMES = dict(
     relative_position_bias_table='table',
 )
 
-_FLASH_WIDTH = 256  # the widest head that flash attention takes
+_FLASH_WIDTH = 256  # the widest heads that flash attention supports
 
 
-def kind_of(name: str) -> str | None:
-    """The kind of relative positions that a parameter of a ViT, by its name, is a table of; None for all other
-    parameters."""
-    return _NAMES.get(name.rpartition('.')[2])
+def rel_pos_kind(name: str) -> str | None:
+    """The kind of relative positions that a parameter of a ViT, given by name, belongs to; None for all others."""
+    return _KIND_OF_NAME.get(name.rpartition('.')[2])
 
 
-def is_table(name: str) -> bool:
-    """Whether a parameter of a ViT is a table of relative positions."""
-    return kind_of(name) is not None
+def is_rel_pos_table(name: str) -> bool:
+    """Whether a parameter of a ViT, given by name, is a table of relative positions."""
+    return rel_pos_kind(name) is not None
 
 
 def make_attention(
     kind: str | None, dim: int, num_heads: int, table_grid: tuple[int, int], num_prefix: int
 ) -> Attention:
-    """The attention of a block whose relative positions are of ``kind``: None or one of :data:`KINDS`."""
+    """Attention with relative positions of ``kind``: None or one of :data:`REL_POS_KINDS`."""
     if kind is None:
         return Attention(dim, num_heads)
     if kind == 'decomposed':
@@ -70,46 +72,47 @@ def make_attention(
 
 
 class DecomposedAttention(Attention):
-    """Attention with a bias that is decomposed over rows and columns (MViTv2; ViTDet's implementation).
+    """Attention with a bias that is decomposed into rows and columns (MViTv2; ViTDet's implementation).
 
-    ``bias(q, k) = q . rel_pos_h[row(q) - row(k)] + q . rel_pos_w[column(q) - column(k)]``, with ``q`` before its
-    scaling.
+    ``bias(q, k) = q . rel_pos_h[row(q) - row(k)] + q . rel_pos_w[column(q) - column(k)]``, with the unscaled ``q``.
 
     Args:
-        dim, num_heads: as of :class:`~mae_transfer.vit.attention.Attention`.
-        table_grid: (rows, columns) that the tables are for; resized for others, linearly.
+        dim, num_heads: as in :class:`~mae_transfer.vit.attention.Attention`.
+        table_grid: (rows, columns) that the tables are for; for other grids they are resized, linearly.
     """
 
     def __init__(self, dim: int, num_heads: int, table_grid: tuple[int, int]):
         super().__init__(dim, num_heads)
-        self.rel_pos_h, self.rel_pos_w = (
-            nn.Parameter(torch.zeros(2 * side - 1, dim // num_heads)) for side in table_grid
-        )
+        rows, columns = table_grid
+        self.rel_pos_h = nn.Parameter(torch.zeros(2 * rows - 1, dim // num_heads))
+        self.rel_pos_w = nn.Parameter(torch.zeros(2 * columns - 1, dim // num_heads))
 
-    def attend(self, q: Tensor, k: Tensor, v: Tensor, grid: tuple[int, int], table: None = None) -> Tensor:
-        """As of :class:`~mae_transfer.vit.attention.Attention`, over a ``grid`` of (rows, columns) without other
-        tokens."""
-        tables = [
-            by_offset(resize_line(table, side)).to(q.dtype)
-            for table, side in zip((self.rel_pos_h, self.rel_pos_w), grid)
-        ]
-        # 64 x 64 patches make heads of 192; the few grids too large for flash attention would fall to its slow or
-        # hungry relatives.
+    def attend(
+        self, q: Tensor, k: Tensor, v: Tensor, grid: tuple[int, int] | None = None, table: Tensor | None = None
+    ) -> Tensor:
+        """As in :class:`~mae_transfer.vit.attention.Attention`, over a ``grid`` of (rows, columns) without a class
+        token."""
+        assert grid is not None, 'relative positions need the grid of the patches'
+        row_table = expand_to_pairs(resize_axis_table(self.rel_pos_h, grid[0])).to(q.dtype)
+        column_table = expand_to_pairs(resize_axis_table(self.rel_pos_w, grid[1])).to(q.dtype)
+        # 64 x 64 patches make heads of 192. The few grids that are too large for flash attention would fall back to
+        # kernels that are slow or need much memory.
         if q.is_cuda and q.shape[-1] + sum(grid) <= _FLASH_WIDTH:
-            return longer_attention(q, k, v, *tables)
-        return tiled_attention(q, k, v, _Lines(grid), *by_line(q, *tables))
+            return longer_product_attention(q, k, v, row_table, column_table)
+        return tiled_attention(q, k, v, _AxisBias(grid), *axis_biases(q, row_table, column_table))
 
 
 class TableAttention(Attention):
-    """Attention with a bias for each 2-D offset and head (BEiT; Li 2021, section 3.3), whatever the query holds.
+    """Attention with a learned bias for each 2-D offset and head (BEiT; Li 2021, section 3.3), independent of the
+    query's content.
 
     Args:
-        dim, num_heads: as of :class:`~mae_transfer.vit.attention.Attention`.
-        table_grid: (rows, columns) that the table is for; resized for others, bicubic.
-        num_prefix: 1 where a class token leads the sequence; the table then ends in three more entries: class token to
-            patch, patch to class token, class token to itself (BEiT's order).
-        shared: the table is handed in with each call; otherwise it is ``relative_position_bias_table`` (entries,
-            heads).
+        dim, num_heads: as in :class:`~mae_transfer.vit.attention.Attention`.
+        table_grid: (rows, columns) that the table is for; for other grids it is resized, bicubic.
+        num_prefix: 1 if the sequence starts with a class token. The table then ends with three more entries: class
+            token to patch, patch to class token, class token to itself (BEiT's order).
+        shared: the table is passed to each call; otherwise it is the parameter ``relative_position_bias_table``
+            (entries, heads).
     """
 
     def __init__(
@@ -117,147 +120,165 @@ class TableAttention(Attention):
     ):
         super().__init__(dim, num_heads)
         self.table_grid, self.num_prefix = table_grid, num_prefix
-        self.relative_position_bias_table = None if shared else offset_table(table_grid, num_heads, num_prefix)
+        self.relative_position_bias_table = None if shared else zero_offset_table(table_grid, num_heads, num_prefix)
 
-    def attend(self, q: Tensor, k: Tensor, v: Tensor, grid: tuple[int, int], table: Tensor | None = None) -> Tensor:
-        """As of :class:`~mae_transfer.vit.attention.Attention`, over a ``grid`` of (rows, columns) behind the class
+    def attend(
+        self, q: Tensor, k: Tensor, v: Tensor, grid: tuple[int, int] | None = None, table: Tensor | None = None
+    ) -> Tensor:
+        """As in :class:`~mae_transfer.vit.attention.Attention`, over a ``grid`` of (rows, columns) after the class
         token."""
-        table = self.relative_position_bias_table if table is None else table
-        table = resize_table(table, self.table_grid, grid, self.num_prefix)
-        edges = table[len(table) - 3 * self.num_prefix :].T
-        return tiled_attention(q, k, v, _Offsets(grid, self.num_prefix), strips(table, grid), edges)
+        if table is None:
+            table = self.relative_position_bias_table
+        assert grid is not None and table is not None, 'relative positions need the grid, and a table if it is shared'
+        table = resize_offset_table(table, self.table_grid, grid, self.num_prefix)
+        class_biases = table[len(table) - 3 * self.num_prefix :].T
+        return tiled_attention(q, k, v, _OffsetBias(grid, self.num_prefix), bias_strips(table, grid), class_biases)
 
 
-def offset_table(grid: tuple[int, int], num_heads: int, num_prefix: int = 0) -> nn.Parameter:
+def zero_offset_table(grid: tuple[int, int], num_heads: int, num_prefix: int = 0) -> nn.Parameter:
     """A table of zeros for :class:`TableAttention`: ((2 rows - 1) (2 columns - 1) + 3 per class token, heads)."""
     rows, columns = grid
     return nn.Parameter(torch.zeros((2 * rows - 1) * (2 * columns - 1) + 3 * num_prefix, num_heads))
 
 
-def resize_line(table: Tensor, side: int) -> Tensor:
-    """A table of offsets (2 s - 1, d) for another side: (2 side - 1, d), linear as in ViTDet; itself where it fits."""
+def resize_axis_table(table: Tensor, side: int) -> Tensor:
+    """Resize a table of offsets along one axis, (2 s - 1, d), to (2 side - 1, d), linearly as in ViTDet; the table
+    itself if it fits."""
     length = 2 * side - 1
     if len(table) == length:
         return table
     return F.interpolate(table.float().T[None], size=length, mode='linear', align_corners=False)[0].T.to(table.dtype)
 
 
-def resize_table(table: Tensor, old_grid: tuple[int, int], new_grid: tuple[int, int], num_prefix: int = 0) -> Tensor:
-    """A table of 2-D offsets (entries, heads) for another grid, bicubic; its last entries, for the class token,
+def resize_offset_table(
+    table: Tensor, old_grid: tuple[int, int], new_grid: tuple[int, int], num_prefix: int = 0
+) -> Tensor:
+    """Resize a table of 2-D offsets (entries, heads) to another grid, bicubic; its last entries, for the class token,
     stay."""
     if tuple(old_grid) == tuple(new_grid):
         return table
     old, new = ([2 * side - 1 for side in grid] for grid in (old_grid, new_grid))
-    offsets, edges = table.split([old[0] * old[1], 3 * num_prefix])
+    offsets, class_entries = table.split([old[0] * old[1], 3 * num_prefix])
     offsets = F.interpolate(offsets.float().T.unflatten(1, old)[None], size=new, mode='bicubic', align_corners=False)
-    return torch.cat([offsets[0].flatten(1).T.to(table.dtype), edges])
+    return torch.cat([offsets[0].flatten(1).T.to(table.dtype), class_entries])
 
 
-def by_offset(table: Tensor) -> Tensor:
+def expand_to_pairs(table: Tensor) -> Tensor:
     """Entries (2 s - 1, ...) of one axis to (s queries, s keys, ...): entry ``query - key + s - 1``."""
     side = (len(table) + 1) // 2
     places = torch.arange(side, device=table.device)
     return table[places[:, None] - places + side - 1]
 
 
-def by_line(q: Tensor, by_row: Tensor, by_column: Tensor) -> tuple[Tensor, Tensor]:
-    """Products of queries (B, heads, N, d) with their tables, (rows, rows, d) and (columns, columns, d).
+def axis_biases(q: Tensor, row_table: Tensor, column_table: Tensor) -> tuple[Tensor, Tensor]:
+    """Products of queries (B, heads, N, d) with tables (rows, rows, d) and (columns, columns, d).
 
     Returns:
-        (B, heads, N, rows), what each row of keys gets; and (B, heads, N, columns), what each column gets.
+        (B, heads, N, rows), the bias for each row of keys; (B, heads, N, columns), the bias for each column of keys.
     """
-    squares = q.unflatten(2, (len(by_row), len(by_column)))
+    squares = q.unflatten(2, (len(row_table), len(column_table)))
     return (
-        torch.einsum('bhrcd,rkd->bhrck', squares, by_row).flatten(2, 3),
-        torch.einsum('bhrcd,ckd->bhrck', squares, by_column).flatten(2, 3),
+        torch.einsum('bhrcd,rkd->bhrck', squares, row_table).flatten(2, 3),
+        torch.einsum('bhrcd,ckd->bhrck', squares, column_table).flatten(2, 3),
     )
 
 
-def longer_attention(q: Tensor, k: Tensor, v: Tensor, by_row: Tensor, by_column: Tensor) -> Tensor:
+def longer_product_attention(q: Tensor, k: Tensor, v: Tensor, row_table: Tensor, column_table: Tensor) -> Tensor:
     """Decomposed positions as a longer dot product, which PyTorch's fused kernels compute.
 
-    Queries are extended by what each row and column of keys gets (:func:`by_line`), keys by a one for their row and a
-    one for their column. Heads of d become heads of d + rows + columns; ``v`` is padded to that, because flash
-    attention wants one width.
+    Queries are extended by their bias for each row and column of keys (:func:`axis_biases`), keys by a one-hot row and
+    a one-hot column. Heads of d become heads of d + rows + columns; ``v`` is padded to the same width, as flash
+    attention requires.
     """
     dim = q.shape[-1]
-    rows, columns = len(by_row), len(by_column)
-    row_ones = torch.eye(rows, dtype=k.dtype, device=k.device).repeat_interleave(columns, 0)
-    column_ones = torch.eye(columns, dtype=k.dtype, device=k.device).repeat(rows, 1)
-    ones = torch.cat([row_ones, column_ones], 1).expand(*k.shape[:2], -1, -1)
-    # The kernel scales the whole product: the tables are divided by that, not the larger queries.
-    more = by_line(q, by_row * dim**0.5, by_column * dim**0.5)
-    fill = -(dim + rows + columns) % 8  # kernels want multiples of 16 bytes
-    q, k = F.pad(torch.cat([q, *more], -1), (0, fill)), F.pad(torch.cat([k, ones], -1), (0, fill))
-    return F.scaled_dot_product_attention(q, k, F.pad(v, (0, q.shape[-1] - dim)), scale=dim**-0.5)[..., :dim]
+    rows, columns = len(row_table), len(column_table)
+    one_hot_rows = torch.eye(rows, dtype=k.dtype, device=k.device).repeat_interleave(columns, 0)
+    one_hot_columns = torch.eye(columns, dtype=k.dtype, device=k.device).repeat(rows, 1)
+    one_hot = torch.cat([one_hot_rows, one_hot_columns], 1).expand(*k.shape[:2], -1, -1)
+    # The kernel scales the whole product. To undo that, scale the tables: they are smaller than the queries.
+    biases = axis_biases(q, row_table * dim**0.5, column_table * dim**0.5)
+    padding = -(dim + rows + columns) % 8  # kernels want multiples of 16 bytes
+    q = F.pad(torch.cat([q, *biases], -1), (0, padding))
+    k = F.pad(torch.cat([k, one_hot], -1), (0, padding))
+    v = F.pad(v, (0, q.shape[-1] - dim))
+    return F.scaled_dot_product_attention(q, k, v, scale=dim**-0.5)[..., :dim]
 
 
-class _Lines:
-    """The bias of :func:`by_line`: tensors (B, heads, N, rows) and (B, heads, N, columns)."""
+class _AxisBias:
+    """The bias of :func:`axis_biases`, from its tensors (B, heads, N, rows) and (B, heads, N, columns)."""
 
     def __init__(self, grid: tuple[int, int]):
         self.grid = grid
 
-    def add(self, scores: Tensor, tensors: tuple[Tensor, ...], tile: tuple[slice, slice, slice]) -> None:
-        by_row, by_column = tensors
+    def add_bias(self, scores: Tensor, tensors: tuple[Tensor, ...], tile: Tile) -> None:
+        row_biases, column_biases = tensors
         squares = scores.unflatten(3, self.grid)
-        squares += by_row[tile][..., None]
-        squares += by_column[tile][..., None, :]
+        squares += row_biases[tile][..., None]
+        squares += column_biases[tile][..., None, :]
 
-    def collect(self, grad: Tensor, grads: tuple[Tensor, ...], tile: tuple[slice, slice, slice]) -> None:
-        squares = grad.unflatten(3, self.grid)
-        for lines, axis in zip(grads, (-1, -2)):
-            lines[tile] = squares.sum(axis)
+    def add_gradient(self, scores_grad: Tensor, grads: tuple[Tensor, ...], tile: Tile) -> None:
+        row_grad, column_grad = grads
+        squares = scores_grad.unflatten(3, self.grid)
+        row_grad[tile] = squares.sum(-1)
+        column_grad[tile] = squares.sum(-2)
 
 
-def strips(table: Tensor, grid: tuple[int, int]) -> Tensor:
-    """A table of 2-D offsets (entries, heads), spread over columns but not over rows: (heads, columns, 2 rows - 1,
+def bias_strips(table: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Expand a table of 2-D offsets (entries, heads) to pairs of columns, but not of rows: (heads, columns, 2 rows - 1,
     columns).
 
-    Entry [head, query's column, rows - 1 - query's row + key's row, key's column]: the bias of a query is a slice of
-    it.
+    Entry [head, query's column, rows - 1 - query's row + key's row, key's column]: the biases of a query with all keys
+    are a slice.
     """
     rows, columns = grid
     lines = table[: (2 * rows - 1) * (2 * columns - 1)].unflatten(0, (2 * rows - 1, 2 * columns - 1))
-    return by_offset(lines.flip(0).transpose(0, 1)).permute(3, 0, 2, 1).contiguous()
+    return expand_to_pairs(lines.flip(0).transpose(0, 1)).permute(3, 0, 2, 1).contiguous()
 
 
-class _Offsets:
-    """The bias of :func:`strips`, behind a class token with edges (heads, 3), or (heads, 0) without one."""
+class _OffsetBias:
+    """The bias of :func:`bias_strips` between patches, and that of a class token (heads, 3), or (heads, 0) if there is
+    none."""
 
     def __init__(self, grid: tuple[int, int], num_prefix: int):
         self.grid, self.num_prefix = grid, num_prefix
 
-    def _slices(self, scores: Tensor, tile: tuple[slice, slice, slice]):
-        """Scores (b, h, columns, rows, columns) of the patches in each row of queries, and where their strips lie."""
+    def add_bias(self, scores: Tensor, tensors: tuple[Tensor, ...], tile: Tile) -> None:
+        strips, class_biases = tensors
+        for part, index in self._patch_parts(scores, tile):
+            part += strips[index]
+        for number, part in enumerate(self._class_parts(scores, tile)):
+            part += class_biases[tile[1], number, None, None]
+
+    def add_gradient(self, scores_grad: Tensor, grads: tuple[Tensor, ...], tile: Tile) -> None:
+        strips_grad, class_grad = grads
+        for part, index in self._patch_parts(scores_grad, tile):
+            strips_grad[index] += part.sum(0)
+        for number, part in enumerate(self._class_parts(scores_grad, tile)):
+            class_grad[tile[1], number] += part.sum((0, 2, 3))
+
+    def _num_class_queries(self, tile: Tile) -> int:
+        return self.num_prefix if tile[2].start == 0 else 0
+
+    def _patch_parts(self, scores: Tensor, tile: Tile) -> Iterator[tuple[Tensor, Tile]]:
+        """For each row of queries in the tile: scores between patches (b, h, queries, rows, columns), and the index of
+        their biases in the strips."""
         rows, columns = self.grid
-        first, last = (max(0, n - self.num_prefix) for n in (tile[2].start, tile[2].stop))
-        squares = scores[..., self.num_prefix :].unflatten(3, self.grid)[:, :, self.num_prefix * (tile[2].start == 0) :]
-        for row in range(first // columns, -(-last // columns)):
-            start, stop = max(first, row * columns), min(last, (row + 1) * columns)
-            where = (
-                tile[1],
-                slice(start - row * columns, stop - row * columns),
-                slice(rows - 1 - row, 2 * rows - 1 - row),
-            )
-            yield squares[:, :, start - first : stop - first], where
+        without_class_query = scores[:, :, self._num_class_queries(tile) :]
+        squares = without_class_query[..., self.num_prefix :].unflatten(3, self.grid)
+        # Numbers of the tile's first patch and of the one after its last: the class token is no patch.
+        first = max(0, tile[2].start - self.num_prefix)
+        end = max(0, tile[2].stop - self.num_prefix)
+        for row in range(first // columns, -(-end // columns)):
+            row_start = row * columns
+            start, stop = max(first, row_start), min(end, row_start + columns)
+            query_columns = slice(start - row_start, stop - row_start)
+            key_rows = slice(rows - 1 - row, 2 * rows - 1 - row)
+            yield squares[:, :, start - first : stop - first], (tile[1], query_columns, key_rows)
 
-    def _edges(self, scores: Tensor, tile: tuple[slice, slice, slice]):
-        """Scores (b, h, ...) with the class token: from it to patches, from patches to it, to itself."""
+    def _class_parts(self, scores: Tensor, tile: Tile) -> Iterator[Tensor]:
+        """Scores (b, h, ...) that involve the class token: from it to patches, from patches to it, to itself."""
         if self.num_prefix:
-            here = int(tile[2].start == 0)  # whether the class token is among the queries
-            yield from (scores[:, :, :here, 1:], scores[:, :, here:, :1], scores[:, :, :here, :1])
-
-    def add(self, scores: Tensor, tensors: tuple[Tensor, ...], tile: tuple[slice, slice, slice]) -> None:
-        offsets, edges = tensors
-        for part, where in self._slices(scores, tile):
-            part += offsets[where]
-        for number, part in enumerate(self._edges(scores, tile)):
-            part += edges[tile[1], number, None, None]
-
-    def collect(self, grad: Tensor, grads: tuple[Tensor, ...], tile: tuple[slice, slice, slice]) -> None:
-        offsets, edges = grads
-        for part, where in self._slices(grad, tile):
-            offsets[where] += part.sum(0)
-        for number, part in enumerate(self._edges(grad, tile)):
-            edges[tile[1], number] += part.sum((0, 2, 3))
+            num_class = self._num_class_queries(tile)
+            yield scores[:, :, :num_class, 1:]
+            yield scores[:, :, num_class:, :1]
+            yield scores[:, :, :num_class, :1]

@@ -1,4 +1,4 @@
-"""tiny, small, base, large, huge: the sizes of the ViT, in one table."""
+"""The sizes of the ViT, from tiny to huge, in one table."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from ..errors import UserError
 
 @dataclass(frozen=True)
 class Size:
-    """What makes a ViT the size it is.
+    """The size of a ViT.
 
     Args:
         embed_dim: width D of the tokens.
         depth: number of blocks.
         num_heads: attention heads; must divide ``embed_dim``.
-        patch_size: side of a patch in pixels, where the model does not say otherwise.
+        patch_size: side of a patch in pixels, unless the model sets another.
         mlp_ratio: hidden width of a block's MLP, as a multiple of ``embed_dim``.
     """
 
@@ -25,10 +25,10 @@ class Size:
     patch_size: int = 16
     mlp_ratio: float = 4.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if min(self.embed_dim, self.depth, self.num_heads, self.patch_size) < 1:
-            raise UserError(f'a ViT needs positive sizes; found {self}')
-        # Two axes, each with a sine and a cosine half (position.py).
+            raise UserError(f'the sizes of a ViT must be positive; found {self}')
+        # Sin-cos positions have sines and cosines for two axes: four parts (position.py).
         if self.embed_dim % self.num_heads or self.embed_dim % 4:
             raise UserError(
                 f'embed_dim must be a multiple of num_heads and of 4; found embed_dim={self.embed_dim}, '
@@ -47,22 +47,31 @@ SIZES = {
 
 
 def resolve_size(arch: str | dict | Size) -> Size:
-    """The :class:`Size` behind a name of :data:`SIZES` or a dictionary of its fields.
+    """The :class:`Size` that ``arch`` describes.
+
+    Args:
+        arch: a name of :data:`SIZES`; ``embed_dim x depth x num_heads``, such as '192x5x3'; or a dictionary of the
+            fields of :class:`Size`.
 
     Raises:
-        UserError: unknown name, unknown or missing field.
+        UserError: an unknown name; an unknown or missing field; numbers that make no ViT.
     """
     if isinstance(arch, Size):
         return arch
     known = [field.name for field in fields(Size)]
+    required = known[:3]
     if isinstance(arch, str):
-        if arch not in SIZES:
+        if arch in SIZES:
+            return SIZES[arch]
+        numbers = arch.split('x')
+        if len(numbers) != 3 or not all(number.isdecimal() for number in numbers):
             raise UserError(
-                f"unknown arch '{arch}': choose one of {', '.join(SIZES)}, or give a dict with {', '.join(known[:3])}"
+                f"unknown arch '{arch}': choose one of {', '.join(SIZES)}, or give {' x '.join(required)}, such as "
+                '192x5x3, or a dict of these'
             )
-        return SIZES[arch]
+        return Size(*map(int, numbers))
     if unknown := sorted(set(arch) - set(known)):
         raise UserError(f"unknown arch field '{unknown[0]}': the fields are {', '.join(known)}")
-    if missing := [name for name in known[:3] if name not in arch]:
-        raise UserError(f"arch misses '{missing[0]}': give {', '.join(known[:3])}")
+    if missing := [name for name in required if name not in arch]:
+        raise UserError(f"arch has no '{missing[0]}': give {', '.join(required)}")
     return Size(**arch)

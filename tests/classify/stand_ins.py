@@ -1,4 +1,4 @@
-"""A model and a data set of a moment, for the loops that read features; the same on two processes."""
+"""Small classifiers; a tiny model and data set for the loops on features, and their results on one process and two."""
 
 from __future__ import annotations
 
@@ -21,15 +21,29 @@ from torch.utils.data import Dataset
 
 import mae_transfer.classify.fast_probe
 import mae_transfer.classify.knn  # noqa: F401
+from mae_transfer.classify import ViTClassifier
 from mae_transfer.classify.features import extract_features
-from mae_transfer.compat.distributed import adapt_to_cpu, start_group
+from mae_transfer.compat.distributed import start_group
+from mae_transfer.runner import StrictRunner
 
+VIT = dict(type='ViT', arch=dict(embed_dim=16, depth=4, num_heads=2), img_size=16, patch_size=4, learn_positions=True)
+POOLINGS = ('patch_mean', 'class_token')
 CLASSES = ('ant', 'bee', 'cat')
+
+
+def classifier(pooling: str = 'patch_mean', num_classes: int = 5, vit: dict | None = None, **settings) -> ViTClassifier:
+    """A classifier on a small ViT; ``vit`` changes some of the ViT's settings."""
+    return ViTClassifier(dict(VIT, **(vit or {})), num_classes, pooling, **settings)
+
+
+def official_name(name: str) -> str:
+    """Name of a classifier's parameter in the official code."""
+    return name.removeprefix('vit.')
 
 
 @DATASETS.register_module()
 class ColouredNoise(Dataset):
-    """``length`` noisy images of 3 x 4 x 4; the classes' colours can be told apart, but not always. Labels go round."""
+    """``length`` noisy images of 3 x 4 x 4 whose colour hints at the class; labels 0, 1, 2, 0, 1, 2, ..."""
 
     def __init__(
         self,
@@ -61,7 +75,7 @@ class ColouredNoise(Dataset):
 
 @MODELS.register_module()
 class Divided(BaseDataPreprocessor):
-    """What LabelledPreprocessor gives, without its settings."""
+    """Stands in for LabelledPreprocessor: returns the same keys, without its settings."""
 
     def forward(self, data: dict, training: bool = False) -> dict:
         return dict(inputs=self.cast_data(data['inputs']).float() / 255 - 0.5, labels=self.cast_data(data['labels']))
@@ -69,7 +83,7 @@ class Divided(BaseDataPreprocessor):
 
 @MODELS.register_module()
 class Pixels(BaseModel):
-    """Features of 8 numbers that are a fixed product with the pixels; with dropout while training."""
+    """Features of 8 numbers, a fixed linear map of the pixels; with dropout in training."""
 
     def __init__(self, factor: float = 1.0):
         super().__init__(dict(type='Divided'))
@@ -83,7 +97,7 @@ class Pixels(BaseModel):
         return nn.functional.dropout(self.linear(images.flatten(1)), training=self.training) * self.factor
 
     def forward(self, *args, **kwargs):
-        raise AssertionError('only features are asked for')
+        raise AssertionError('only features are needed')
 
 
 def loader(length: int, batch_size: int = 4, shuffle: bool = False, **dataset) -> dict:
@@ -98,7 +112,7 @@ def loader(length: int, batch_size: int = 4, shuffle: bool = False, **dataset) -
 
 
 def config(work_dir: Path, loop: dict, train: dict | None = None, test: dict | None = None, **changes) -> Config:
-    """All that a config needs for a loop on features; neither number of images is divisible by two."""
+    """A complete config for a loop on features; both numbers of images are odd."""
     return Config(
         dict(
             dict(
@@ -125,12 +139,11 @@ EXTRACTED = loader(31, seed=1, shuffle=True)
 
 
 def results(work_dir: Path, launcher: str = 'none') -> dict:
-    """What both loops and the extraction give, through MMEngine's runner."""
+    """The metrics of both loops, by MMEngine's runner, and extracted features."""
     found = {}
     for loop in (KNN, PROBE):
         cfg = config(work_dir, loop, launcher=launcher)
-        adapt_to_cpu(cfg)
-        runner = Runner.from_cfg(cfg)
+        runner = StrictRunner.from_cfg(cfg)
         found[loop['type']] = runner.test()
     found['features'] = extract_features(runner.model, Runner.build_dataloader(EXTRACTED, seed=0), 'test')._asdict()
     return found
@@ -140,7 +153,7 @@ def results(work_dir: Path, launcher: str = 'none') -> dict:
 def results_of_two_processes() -> list[dict]:
     """:func:`results` of each of two real processes, forked as a data loader's workers are; run once for all tests."""
     if get_device() != 'cpu':
-        pytest.skip('two processes share no accelerator')
+        pytest.skip('two processes cannot share one accelerator')
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
         port = free.getsockname()[1]
@@ -156,7 +169,7 @@ def results_of_two_processes() -> list[dict]:
 
 
 def _one_of_two(rank: int, port: int, folder: Path) -> None:
-    torch.set_num_threads(1)  # the parent's threads are not here
+    torch.set_num_threads(1)  # the threads of the parent do not survive a fork
     os.environ.update(
         RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE='2', MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port)
     )

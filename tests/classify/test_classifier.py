@@ -1,6 +1,4 @@
-"""The classifier against the official code; what is trained, and what is loaded."""
-
-import logging
+"""The classifier compared with the official code, and what is trained. Loading: test_classifier_weights.py."""
 
 import pytest
 import torch
@@ -9,31 +7,21 @@ from torch import nn
 from mae_transfer.classify import ViTClassifier
 from mae_transfer.errors import UserError
 from mae_transfer.registry import MODELS
-from mae_transfer.vit.checkpoint import CheckpointError
-from tests.helpers import enlarge, small_vit
+from tests.classify.stand_ins import POOLINGS, VIT, classifier, official_name
+from tests.helpers import enlarge
 from tests.official import GOLDEN, parameter, value
-
-VIT = dict(type='ViT', arch=dict(embed_dim=16, depth=4, num_heads=2), img_size=16, patch_size=4, learn_positions=True)
-POOLINGS = ('patch_mean', 'class_token')
-
-
-def classifier(pooling='patch_mean', num_classes=5, vit=None, **settings) -> ViTClassifier:
-    return ViTClassifier(dict(VIT, **(vit or {})), num_classes, pooling, **settings)
 
 
 def trained(model: nn.Module) -> set[str]:
+    """Names of the trained parameters."""
     return {name for name, parameter in model.named_parameters() if parameter.requires_grad}
-
-
-def official_name(name: str) -> str:
-    return name.removeprefix('vit.')
 
 
 def images(count: int = 3, side: int = 16) -> torch.Tensor:
     return torch.randn(count, 3, side, side, generator=torch.Generator().manual_seed(0))
 
 
-# The official numbers
+# --- the official numbers ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize('golden', GOLDEN['classifier'], ids=lambda golden: golden['pooling'])
@@ -59,23 +47,23 @@ def test_features_and_logits_equal_the_official_ones(golden):
     assert torch.allclose(logits, torch.tensor(golden['logits']), rtol=0, atol=1e-5)
 
 
-# How it starts
+# --- initialisation ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize('settings, std', [(dict(), 2e-5), (dict(head_std=0.01), 0.01)])
-def test_the_classifier_starts_narrow_and_without_bias(settings, std):
+def test_the_head_starts_with_small_weights_and_without_bias(settings, std):
     torch.manual_seed(0)
     head = classifier(num_classes=1000, **settings).head
     assert head.weight.std().item() == pytest.approx(std, rel=0.03) and not head.bias.any()
 
 
-def test_the_mean_of_patches_has_a_norm_of_its_own_in_place_of_the_vit_s():
+def test_fc_norm_replaces_the_norm_of_the_vit_if_patches_are_averaged():
     mean, token = classifier('patch_mean'), classifier('class_token')
     assert isinstance(mean.vit.norm, nn.Identity) and mean.fc_norm.eps == 1e-6
     assert isinstance(token.fc_norm, nn.Identity) and token.vit.norm.eps == 1e-6
 
 
-def test_the_class_token_is_no_part_of_the_mean():
+def test_the_class_token_is_not_part_of_the_mean():
     model = enlarge(classifier('patch_mean', vit=dict(arch=dict(embed_dim=16, depth=1, num_heads=2)))).eval()
     tokens = model.vit.tokens(images())
     assert torch.equal(model.features(images()), model.fc_norm(tokens[:, 1:].mean(1)))
@@ -83,7 +71,7 @@ def test_the_class_token_is_no_part_of_the_mean():
 
 
 @pytest.mark.parametrize('pooling', POOLINGS)
-def test_images_of_other_sizes_have_features_too(pooling):
+def test_images_of_other_sizes_have_features(pooling):
     assert classifier(pooling).features(images(2, 24)).shape == (2, 16)
 
 
@@ -92,7 +80,7 @@ def test_without_classes_there_is_no_head():
     assert not any(name.startswith('head') for name in model.state_dict())
 
 
-def test_it_is_found_by_its_name():
+def test_the_registry_knows_it():
     assert isinstance(MODELS.build(dict(type='ViTClassifier', vit=VIT, num_classes=2)), ViTClassifier)
 
 
@@ -101,10 +89,10 @@ def test_an_unknown_pooling_is_refused():
         classifier('mean')
 
 
-# The pass
+# --- the forward pass -------------------------------------------------------------------------------------------------
 
 
-def test_the_loss_is_smoothed_cross_entropy():
+def test_the_loss_is_the_cross_entropy_with_smoothed_labels():
     model, labels = enlarge(classifier(label_smoothing=0.1)).eval(), torch.tensor([0, 4, 2])
     logs = model(images(), mode='tensor').log_softmax(1)
     expected = -(0.9 * logs[range(3), labels] + 0.1 * logs.mean(1)).mean()
@@ -120,7 +108,7 @@ def test_smoothing_mixed_labels_is_what_timm_s_mixup_does():
     assert model(images(), mixup_target(labels, 5, 0.3))['loss'].item() == pytest.approx(expected.item(), rel=1e-6)
 
 
-def test_each_image_has_its_scores():
+def test_the_scores_of_an_image_are_its_logits():
     model = enlarge(classifier()).eval()
     samples = model(images(), mode='predict')
     assert torch.equal(torch.stack([sample['scores'] for sample in samples]), model(images(), mode='tensor'))
@@ -128,10 +116,10 @@ def test_each_image_has_its_scores():
         model(images(), mode='test')
 
 
-# What is trained
+# --- what is trained --------------------------------------------------------------------------------------------------
 
 
-def test_fine_tuning_trains_everything():
+def test_fine_tuning_trains_all_parameters():
     model = classifier()
     assert trained(model) == {name for name, _ in model.named_parameters()}
 
@@ -140,7 +128,7 @@ def test_fine_tuning_trains_everything():
 @pytest.mark.parametrize(
     'tuned, blocks', [(0, []), (0.5, []), (1, [3]), (2, [2, 3]), (3, [1, 2, 3]), (4, [0, 1, 2, 3])]
 )
-def test_partial_tuning_trains_the_last_blocks_and_what_comes_after(pooling, tuned, blocks):
+def test_partial_fine_tuning_trains_the_last_blocks_and_the_layers_after_them(pooling, tuned, blocks):
     model = classifier(pooling, tuned_blocks=tuned)
     last = {'head.weight', 'head.bias'} | ({'fc_norm.weight', 'fc_norm.bias'} if pooling == 'patch_mean' else set())
     if tuned and pooling == 'class_token':
@@ -159,7 +147,7 @@ def test_partial_tuning_trains_the_last_blocks_and_what_comes_after(pooling, tun
 
 
 @pytest.mark.parametrize('tuned', [0, 0.5, 1, 2, 4, None])
-def test_one_step_changes_all_that_is_trained_and_nothing_else(tuned):
+def test_one_step_changes_all_trained_parameters_and_no_others(tuned):
     torch.manual_seed(0)
     model = enlarge(classifier(tuned_blocks=tuned)).train()
     before = {name: parameter.clone() for name, parameter in model.named_parameters()}
@@ -171,112 +159,28 @@ def test_one_step_changes_all_that_is_trained_and_nothing_else(tuned):
 
 
 @pytest.mark.parametrize('tuned', [0, 0.5, 2])
-def test_stochastic_depth_is_off_where_nothing_is_trained(tuned):
+def test_stochastic_depth_is_off_in_frozen_blocks(tuned):
     model = classifier(tuned_blocks=tuned, vit=dict(drop_path_rate=0.9)).train()
     for i, block in enumerate(model.vit.blocks[1:], 1):
         assert block.drop_path1.training == (tuned == 2 and i > 1), i
         assert block.drop_path2.training == (tuned == 2 and i > 1 or tuned == 0.5 and i == 3), i
 
 
-def test_drop_path_reaches_the_blocks_when_all_is_trained():
+def test_stochastic_depth_is_on_if_all_blocks_are_trained():
     model = enlarge(classifier(vit=dict(drop_path_rate=0.9))).train()
     assert not torch.equal(model(images(), mode='tensor'), model(images(), mode='tensor'))
 
 
 @pytest.mark.parametrize('tuned', [-1, 0.25, 1.5, 5])
-def test_a_number_of_tuned_blocks_that_cannot_be_is_refused(tuned):
+def test_an_impossible_number_of_tuned_blocks_is_refused(tuned):
     with pytest.raises(
         UserError, match=f'tuned_blocks is .5 or a whole number from 0 to 4, the depth of the ViT; found {tuned}'
     ):
         classifier(tuned_blocks=tuned)
 
 
-def test_a_linear_probe_norms_by_the_batch_and_trains_the_classifier_alone():
+def test_a_linear_probe_has_a_batch_norm_and_trains_the_head_alone():
     model = classifier('class_token', tuned_blocks=0, batch_norm=True).train()
     assert trained(model) == {'head.weight', 'head.bias'}
     model(images() * 3 + 1, mode='tensor')
     assert model.head_norm.eps == 1e-6 and model.head_norm.weight is None and model.head_norm.running_mean.any()
-
-
-# What is loaded
-
-
-def saved(tmp_path, state: dict, name: str = 'weights.pth'):
-    torch.save(state, tmp_path / name)
-    return str(tmp_path / name)
-
-
-def source(model: ViTClassifier) -> dict:
-    """The model's weights in the official layout."""
-    return dict(model={official_name(name): value for name, value in model.state_dict().items()})
-
-
-@pytest.fixture
-def logged(caplog):
-    """What was logged, MMEngine's loggers included."""
-    from mmengine.logging import MMLogger
-
-    logger = MMLogger.get_instance('classifier tests')
-    logger.addHandler(caplog.handler)
-    caplog.set_level(logging.INFO)
-    yield caplog
-    logger.removeHandler(caplog.handler)
-
-
-@pytest.mark.parametrize('pooling', POOLINGS)
-def test_a_pre_trained_vit_is_loaded_and_the_head_starts_anew(tmp_path, pooling, logged):
-    vit = enlarge(small_vit())
-    model = classifier(
-        pooling, vit=dict(init_cfg=dict(type='Pretrained', checkpoint=saved(tmp_path, vit.state_dict())))
-    )
-    before = model.head.weight.clone()
-    model.init_weights()
-    for name, weight in model.vit.state_dict().items():
-        assert torch.equal(weight, vit.state_dict()[name]), name
-    assert torch.equal(model.head.weight, before)
-    assert 'head starts from random weights: the checkpoint has none' in logged.text
-
-
-@pytest.mark.parametrize('pooling', POOLINGS)
-def test_a_fine_tuned_checkpoint_is_loaded_with_its_head(tmp_path, pooling):
-    tuned = enlarge(classifier(pooling))
-    model = classifier(pooling, vit=dict(init_cfg=dict(type='Pretrained', checkpoint=saved(tmp_path, source(tuned)))))
-    model.init_weights()
-    for name, weight in model.state_dict().items():
-        assert torch.equal(weight, tuned.state_dict()[name]), name
-
-
-def test_a_head_for_other_classes_is_left_out_and_said_so(tmp_path, logged):
-    file = saved(tmp_path, source(enlarge(classifier(num_classes=7))))
-    model = classifier(vit=dict(init_cfg=dict(type='Pretrained', checkpoint=file)))
-    norm = model.fc_norm.weight.clone()
-    model.init_weights()
-    assert "head starts from random weights: the checkpoint's is for 7 classes, the model has 5" in logged.text
-    assert torch.equal(model.fc_norm.weight, norm)
-    with pytest.raises(
-        CheckpointError, match='is for 7 classes, the model has 5; choose a fine-tuned checkpoint for this config'
-    ):
-        model.load_weights(file, need_head=True)
-
-
-def test_a_head_for_the_other_pooling_is_left_out(tmp_path):
-    tuned = enlarge(classifier('patch_mean'))
-    state = dict(source(tuned)['model'], **{'norm.weight': torch.ones(16), 'norm.bias': torch.zeros(16)})
-    model = classifier('class_token')
-    before = model.head.weight.clone()
-    model.load_weights(saved(tmp_path, state))
-    assert torch.equal(model.head.weight, before)
-    with pytest.raises(CheckpointError, match=r"does not go with pooling 'class_token' \(it has an fc_norm\)"):
-        model.load_weights(saved(tmp_path, state), need_head=True)
-
-
-def test_a_pre_trained_checkpoint_is_no_fine_tuned_one(tmp_path):
-    with pytest.raises(CheckpointError, match='the checkpoint has none; choose a fine-tuned checkpoint'):
-        classifier().load_weights(saved(tmp_path, small_vit().state_dict()), need_head=True)
-
-
-def test_random_weights_are_asked_for_by_name(tmp_path):
-    model = classifier(vit=dict(init_cfg=dict(type='Pretrained', checkpoint='none')))
-    before = {name: weight.clone() for name, weight in model.state_dict().items()}
-    model.init_weights()
-    assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())

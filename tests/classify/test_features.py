@@ -1,4 +1,4 @@
-"""The features of a whole data set, and the loop around them."""
+"""The features of a whole data set, and the loop that computes them."""
 
 import pytest
 import torch
@@ -33,14 +33,14 @@ def expected(dataset: ColouredNoise) -> torch.Tensor:
 
 @pytest.fixture
 def lines(monkeypatch):
-    """What is logged."""
+    """The lines of the log."""
     found = []
     monkeypatch.setattr(module, 'print_log', lambda text, **_: found.append(text))
     return found
 
 
 @pytest.mark.parametrize('shuffle', [False, True])
-def test_the_features_stand_in_the_order_of_the_data_set(shuffle):
+def test_features_are_in_the_order_of_the_data_set(shuffle):
     dataloader = build(shuffle=shuffle)
     values, labels = extract_features(Pixels(), dataloader, 'train')
     assert values.shape == (11, 8) and values.dtype is torch.float16 and values.device.type == 'cpu'
@@ -48,7 +48,7 @@ def test_the_features_stand_in_the_order_of_the_data_set(shuffle):
     torch.testing.assert_close(values.float(), expected(dataloader.dataset), rtol=2e-3, atol=1e-3)
 
 
-def test_two_processes_have_the_features_of_one():
+def test_two_processes_compute_the_features_of_one():
     dataloader = Runner.build_dataloader(EXTRACTED, seed=0)
     values, labels = extract_features(Pixels(), dataloader, 'test')
     for rank in results_of_two_processes():
@@ -59,14 +59,14 @@ def test_two_processes_have_the_features_of_one():
     assert len(values) == 31
 
 
-def test_nothing_is_trained():
+def test_the_model_is_put_into_evaluation_mode():
     model = Pixels().train()
     values = extract_features(model, build(), 'train').values
     assert not model.training and not values.requires_grad
     assert torch.equal(values, extract_features(model, build(), 'train').values)
 
 
-def test_autocast_is_as_asked_for():
+def test_the_dtype_is_that_of_autocast():
     exact, half = (
         extract_features(Pixels(), build(), 'train', dtype).values.float() for dtype in ('float32', 'bfloat16')
     )
@@ -74,7 +74,7 @@ def test_autocast_is_as_asked_for():
     assert not torch.equal(half, exact) and torch.equal(half.bfloat16().float(), half)
 
 
-def test_an_image_that_no_batch_holds_has_no_features():
+def test_an_image_in_no_batch_has_no_features():
     dataloader = build()
     dataloader.sampler.dataset = range(8)
     dataloader.sampler.num_samples = dataloader.sampler.total_size = 8
@@ -106,9 +106,9 @@ def test_features_that_are_not_finite_are_refused(factor):
         extract_features(Pixels(factor), build(), 'train')
 
 
-@pytest.mark.parametrize('shift, lie', [(1, '1 to 3'), (-1, '-1 to 1')])
-def test_labels_outside_of_the_classes_are_refused(shift, lie):
-    with pytest.raises(UserError, match=f'^labels of test lie from {lie}; its 3 classes allow 0 to 2$'):
+@pytest.mark.parametrize('shift, span', [(1, '1 to 3'), (-1, '-1 to 1')])
+def test_labels_outside_of_the_classes_are_refused(shift, span):
+    with pytest.raises(UserError, match=f'^labels of test lie from {span}; its 3 classes allow 0 to 2$'):
         extract_features(Pixels(), build(shift=shift), 'test')
 
 
@@ -127,7 +127,10 @@ def test_an_unknown_dtype_is_refused():
     'test, line',
     [
         (('ant', 'bee', 'cat', 'dog'), "train has 3 classes, test 4: 'dog' is not among those of train"),
-        (('ant', 'cat', 'bee'), "label 1 is 'bee' in train and 'cat' in test: classes must be the same, in one order"),
+        (
+            ('ant', 'cat', 'bee'),
+            "label 1 is 'bee' in train and 'cat' in test: both must have the same classes in the same order",
+        ),
     ],
 )
 def test_other_classes_are_refused(test, line, tmp_path):
@@ -139,11 +142,11 @@ def test_other_classes_are_refused(test, line, tmp_path):
 
 
 @pytest.mark.parametrize('test', [CLASSES, CLASSES[:2]])
-def test_the_same_classes_are_taken_and_the_last_may_be_missing(test):
+def test_the_same_classes_are_accepted_and_the_last_may_be_missing(test):
     check_classes(CLASSES, test)
 
 
-def test_classes_are_counted_in_train(tmp_path):
+def test_the_training_images_determine_the_number_of_classes(tmp_path):
     test = loader(2, noise=5.0, classes=CLASSES[:2], present=(0, 1))
     for loop in (KNN, dict(PROBE, epochs=20)):
         assert 100 in Runner.from_cfg(config(tmp_path, loop, loader(63, noise=5.0), test)).test().values()
@@ -151,7 +154,7 @@ def test_classes_are_counted_in_train(tmp_path):
 
 @HOOKS.register_module()
 class Called(Hook):
-    """Notes which hooks are called, and with which metrics."""
+    """Records which hooks are called, and with which metrics."""
 
     calls: list = []
 

@@ -1,4 +1,4 @@
-"""k-NN: exact in any parts, ties decided, each test image judged once."""
+"""k-NN: exact for any chunks, with a rule for ties; each test image is evaluated once."""
 
 import json
 import math
@@ -30,7 +30,7 @@ def naive_nearest(query: torch.Tensor, bank: torch.Tensor, k: int) -> list[tuple
 
 @settings(max_examples=50, deadline=None)
 @given(seed=st.integers(0, 10**6), count=st.integers(1, 30), chunk=st.integers(1, 31), data=st.data())
-def test_neighbours_are_those_of_the_naive_way_ties_included(seed, count, chunk, data):
+def test_neighbours_equal_those_of_a_naive_search_ties_included(seed, count, chunk, data):
     k = data.draw(st.integers(1, count))
     queries, bank = tied(seed, 5), tied(seed + 1, count)
     similarities, numbers = nearest(queries, bank, k, chunk=chunk)
@@ -42,7 +42,7 @@ def test_neighbours_are_those_of_the_naive_way_ties_included(seed, count, chunk,
 
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 10**6), count=st.integers(3, 30), queries_at_once=st.integers(1, 8))
-def test_predictions_are_those_of_the_naive_way_in_any_parts(seed, count, queries_at_once):
+def test_predictions_equal_those_of_a_naive_search_for_any_chunks(seed, count, queries_at_once):
     queries, bank = tied(seed, 7), tied(seed + 1, count)
     labels = torch.randint(0, 6, (count,), generator=torch.Generator().manual_seed(seed))
     ks = (1, 3, count)
@@ -58,7 +58,7 @@ def test_predictions_are_those_of_the_naive_way_in_any_parts(seed, count, querie
             assert of_k[row] == [label for _, label in order] + [-1] * (5 - len(order))
 
 
-def test_lengths_do_not_matter_and_half_precision_is_compared_in_full():
+def test_lengths_do_not_matter_and_half_precision_is_compared_in_float32():
     generator = torch.Generator().manual_seed(0)
     queries, bank = torch.randn(9, 16, generator=generator), torch.randn(200, 16, generator=generator)
     lengths = torch.rand(200, 1, generator=generator) + 0.1
@@ -80,21 +80,21 @@ def test_opposite_and_orthogonal_vectors_are_ordered():
     assert similarities[0].tolist() == pytest.approx([0.5**0.5, 0, 0, -(0.5**0.5), -1])
 
 
-def test_the_two_zeros_of_floats_are_a_tie():
+def test_zero_and_minus_zero_are_a_tie():
     zeros = torch.tensor([[0.0, -0.0, 0.0, -0.0]])
     assert module._to_keys(zeros, 0).diff().tolist() == [[-1, -1, -1]]
 
 
-def test_all_similarities_are_never_held_at_once(monkeypatch):
+def test_similarities_are_computed_in_chunks(monkeypatch):
     shapes = []
     monkeypatch.setattr(module, 'QUERIES', 4)
     to_keys = module._to_keys
 
-    def noted(similarities, start):
+    def recording(similarities, start):
         shapes.append(similarities.shape)
         return to_keys(similarities, start)
 
-    monkeypatch.setattr(module, '_to_keys', noted)
+    monkeypatch.setattr(module, '_to_keys', recording)
     monkeypatch.setattr(nearest, '__defaults__', ('cpu', 16))
     knn_predictions(tied(0, 10), tied(1, 50), torch.zeros(50, dtype=torch.int64), 1, [20])
     assert max(shapes) == (4, 16) and sum(rows * columns for rows, columns in shapes) == 500
@@ -107,12 +107,12 @@ def test_votes_are_weighted_by_similarity_and_temperature():
     assert sharp.argmax() == 1 and flat.argmax() == 0
 
 
-def test_a_class_without_a_neighbour_is_no_prediction():
+def test_a_class_without_a_neighbour_is_not_predicted():
     found = knn_predictions(tied(0, 3), tied(1, 4), torch.tensor([2, 2, 2, 2]), 10, [4])
     assert found.tolist() == [[[2, -1, -1, -1, -1]] * 3]
 
 
-def test_more_neighbours_are_not_asked_for_than_each_k_has():
+def test_each_k_uses_its_own_number_of_neighbours():
     bank = torch.tensor([[1.0, 0], [0.6, 0.8], [0.6, 0.8], [0.6, 0.8]])
     found = knn_predictions(torch.tensor([[1.0, 0]]), bank, torch.tensor([1, 0, 0, 0]), 2, [1, 4], temperature=10.0)
     assert found[..., 0].tolist() == [[1], [0]]
@@ -126,7 +126,7 @@ def test_only_classes_that_are_present_are_predicted():
     assert found.tolist() == [[[1, 2, -1, -1, -1]]]
 
 
-def test_the_loop_judges_test_images_by_train_images(tmp_path):
+def test_the_loop_classifies_test_images_by_training_images(tmp_path):
     metrics = Runner.from_cfg(config(tmp_path, dict(type='KNNLoop', ks=(3, 10)))).test()
     assert list(metrics) == ['knn/top1_k3', 'knn/top5_k3', 'knn/top1_k10', 'knn/top5_k10']
     model = Pixels().eval()
@@ -146,19 +146,19 @@ def test_the_metrics_reach_the_log(tmp_path):
     assert {name: logged[name] for name in metrics} == pytest.approx(metrics)
 
 
-def test_two_processes_have_the_accuracy_of_one(tmp_path):
+def test_two_processes_compute_the_accuracy_of_one(tmp_path):
     one = results(tmp_path)['KNNLoop']
     assert [rank['KNNLoop'] for rank in results_of_two_processes()] == [one, one]
 
 
-def test_clear_colours_are_told_apart(tmp_path):
+def test_clear_colours_are_classified_without_a_mistake(tmp_path):
     metrics = Runner.from_cfg(
         config(tmp_path, KNN, train=loader(63, noise=5.0), test=loader(31, noise=5.0, seed=1))
     ).test()
     assert set(metrics.values()) == {100.0}
 
 
-def test_classes_that_the_test_set_has_not_are_not_guessed(tmp_path):
+def test_classes_that_the_test_set_lacks_are_not_predicted(tmp_path):
     found = [
         Runner.from_cfg(config(tmp_path / str(len(present)), KNN, test=loader(31, seed=1, present=present))).test()[
             'knn/top1_k10'
@@ -168,7 +168,7 @@ def test_classes_that_the_test_set_has_not_are_not_guessed(tmp_path):
     assert found[0] <= 100 * 11 / 31 < found[1]  # 11 of 31 are of class 0
 
 
-def test_fewer_train_images_than_k_are_refused_before_any_is_encoded(tmp_path):
+def test_fewer_training_images_than_k_are_refused_before_any_is_encoded(tmp_path):
     runner = Runner.from_cfg(config(tmp_path, dict(type='KNNLoop')))
     with pytest.raises(UserError) as error:
         runner.test()

@@ -1,4 +1,4 @@
-"""Normalising, erasing and mixing labelled images."""
+"""Labelled images are normalised, erased and mixed."""
 
 import random
 
@@ -45,7 +45,7 @@ def test_images_are_mixed_as_timm_does():
     assert data['labels'].shape == (4, 5) and torch.allclose(data['labels'].sum(1), torch.ones(4))
 
 
-def test_a_rectangle_of_noise_is_put_into_some_of_the_normalised_images():
+def test_a_rectangle_of_noise_replaces_a_part_of_some_normalised_images():
     seed()
     plain = LabelledPreprocessor(5)(batch(64))['inputs']
     erased = LabelledPreprocessor(5, erasing=dict(probability=0.25, mode='pixel'))(batch(64), training=True)['inputs']

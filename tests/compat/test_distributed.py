@@ -1,4 +1,4 @@
-"""Two real ranks on the CPU end where one process ends that sees both ranks' data; configs are made fit for the CPU."""
+"""Distributed training on the CPU: two real ranks get the same weights as one process with the data of both."""
 
 import os
 import socket
@@ -8,19 +8,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.model import MMDistributedDataParallel
-from torch import nn
 
 import mae_transfer
 from mae_transfer.compat import distributed
-from mae_transfer.compat.distributed import adapt_to_cpu, start_group
+from mae_transfer.compat.distributed import start_group, wrapper_without_device
 
 REPOSITORY = Path(mae_transfer.__file__).parents[1]
 on_cpu = pytest.mark.skipif(get_device() != 'cpu', reason='MMEngine sees an accelerator')
 
-# What a tool does, on a model of four parameters: train two epochs on 16 points, validate, save what came of it.
+# What a tool does, with a model of four parameters: train two epochs on 16 points, validate, save the results.
 TRAIN = """
 import sys
 import torch
@@ -29,8 +27,8 @@ from mmengine.config import Config
 from mmengine.evaluator import BaseMetric
 from mmengine.model import BaseModel
 from mmengine.registry import DATASETS, METRICS, MODELS
-from mmengine.runner import Runner
-from mae_transfer.compat.distributed import adapt_to_cpu, start_group
+from mae_transfer.compat.distributed import end_process, start_group
+from mae_transfer.runner import StrictRunner
 
 
 @MODELS.register_module()
@@ -82,14 +80,14 @@ if __name__ == '__main__':
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01, momentum=0.9)),
         val_dataloader=loader(batch), val_cfg=dict(), val_evaluator=dict(type='Numbers')))
     start_group(launcher)
-    adapt_to_cpu(cfg)
-    runner = Runner.from_cfg(cfg)
+    runner = StrictRunner.from_cfg(cfg)
     runner.train()
     validated = runner.val()['numbers']
     model = getattr(runner.model, 'module', runner.model)
     torch.save(dict(state=dict(model.state_dict()), seen=model.seen, wrapper=type(runner.model).__name__,
                     world=runner.world_size, validated=validated),
                f'{out}/rank{runner.rank}.pt')
+    end_process()
 """
 
 
@@ -100,13 +98,13 @@ def free_port():
 
 
 def train(folder, *launch, launcher, batch, **environment):
-    """Start a process that trains, ``launch`` standing between Python and the script."""
+    """Start a process that trains; ``launch`` are Python's arguments before the script."""
     script = folder / 'train.py'
     script.write_text(TRAIN)
     out = folder / launcher
     out.mkdir(exist_ok=True)
     path = os.pathsep.join([str(REPOSITORY), *filter(None, [os.environ.get('PYTHONPATH')])])
-    # No GPU for these ranks, also on a machine that has one.
+    # Hide the GPU from these ranks if there is one.
     env = {**os.environ, 'PYTHONPATH': path, 'CUDA_VISIBLE_DEVICES': '', 'OMP_NUM_THREADS': '1', **environment}
     return subprocess.Popen(
         [sys.executable, *map(str, launch), str(script), launcher, str(batch), str(out)],
@@ -160,7 +158,7 @@ def srun(folder):
 
 @pytest.fixture(scope='module')
 def alone(tmp_path_factory):
-    """What one process learns from the batches of both ranks."""
+    """The results of one process that trains on the batches of both ranks."""
     folder = tmp_path_factory.mktemp('alone')
     finish(train(folder, launcher='none', batch=8))
     return results(folder, 'none', 1)[0]
@@ -169,13 +167,13 @@ def alone(tmp_path_factory):
 @pytest.mark.parametrize(
     'launcher, launch', [('pytorch', torchrun), pytest.param('slurm', srun, marks=pytest.mark.slow)]
 )
-def test_two_ranks_train_as_one_process_on_the_union_of_their_batches(tmp_path, alone, launcher, launch):
+def test_two_ranks_train_like_one_process_on_the_union_of_their_batches(tmp_path, alone, launcher, launch):
     finish(*launch(tmp_path))
     first, second = results(tmp_path, launcher, 2)
     assert first['world'] == second['world'] == 2
     assert first['wrapper'] == second['wrapper'] == 'MMDistributedDataParallel'
     assert first['seen'] == list(range(0, 16, 2)) * 2 and second['seen'] == list(range(1, 16, 2)) * 2
-    assert first['validated'] == alone['validated'] == list(range(16))  # a metric sees the images of both ranks
+    assert first['validated'] == alone['validated'] == list(range(16))  # the metric gets the results of both ranks
 
     assert alone['wrapper'] == 'Line' and alone['seen'] == list(range(16)) * 2
     for name, value in alone['state'].items():
@@ -185,7 +183,7 @@ def test_two_ranks_train_as_one_process_on_the_union_of_their_batches(tmp_path, 
 
 @pytest.fixture
 def started(monkeypatch):
-    """The backends with which a group was started, none being really started; an environment free of launchers."""
+    """List the backends of groups that would be started, in an environment without the variables of launchers."""
     backends = []
     monkeypatch.setattr(distributed, 'get_device', lambda: 'cpu')
     monkeypatch.setattr(torch.distributed, 'init_process_group', backends.append)
@@ -203,7 +201,7 @@ MPI = dict(OMPI_COMM_WORLD_RANK='5', OMPI_COMM_WORLD_SIZE='8', OMPI_COMM_WORLD_L
 
 
 @pytest.mark.parametrize('launcher, given', [('slurm', SLURM), ('mpi', MPI)])
-def test_the_launchers_variables_become_those_torch_reads(started, launcher, given):
+def test_the_launchers_variables_are_copied_to_those_of_torch(started, launcher, given):
     os.environ.update(given, MASTER_ADDR='n1')
     start_group(launcher)
     assert started == ['gloo']
@@ -211,7 +209,7 @@ def test_the_launchers_variables_become_those_torch_reads(started, launcher, giv
     assert {name: os.environ[name] for name in expected} == expected
 
 
-def test_slurm_without_a_host_says_what_to_set(started):
+def test_slurm_without_a_host_name_is_an_error_that_says_what_to_set(started):
     os.environ.update(SLURM, PATH='')
     with pytest.raises(RuntimeError, match=r'SLURM_NODELIST=.n\[1-2\].*set MASTER_ADDR'):
         start_group('slurm')
@@ -226,7 +224,7 @@ def test_slurm_without_a_host_says_what_to_set(started):
         ('mpi', 'no OMPI_COMM_WORLD_RANK.* mpirun'),
     ],
 )
-def test_ranks_that_no_launcher_started_are_told(started, launcher, says):
+def test_a_missing_launcher_is_an_error(started, launcher, says):
     with pytest.raises(RuntimeError, match=says):
         start_group(launcher)
     assert not started
@@ -237,7 +235,7 @@ def test_an_unknown_launcher_is_named(started):
         start_group('lsf')
 
 
-def test_one_process_needs_no_group(started):
+def test_one_process_starts_no_group(started):
     start_group('none')
     assert not started
 
@@ -248,64 +246,10 @@ def test_with_a_gpu_mmengine_starts_the_group(started, monkeypatch):
     assert not started
 
 
-def test_a_group_that_runs_is_kept(started, monkeypatch):
+def test_an_existing_group_is_kept(started, monkeypatch):
     monkeypatch.setattr(torch.distributed, 'is_initialized', lambda: True)
     start_group('pytorch')
     assert not started
-
-
-@pytest.fixture
-def said(monkeypatch):
-    """The lines logged."""
-    lines = []
-    monkeypatch.setattr(distributed, 'print_log', lambda line, **where: lines.append(line))
-    return lines
-
-
-def sync_bn_config(**fields):
-    norm = dict(type='SyncBN', requires_grad=True)
-    return dict(
-        model=dict(
-            backbone=dict(type='ResNet', norm_cfg=norm),
-            decode_head=dict(norm_cfg=dict(norm)),
-            auxiliary_head=[dict(norm_cfg=dict(norm)), dict(norm_cfg=dict(type='LN'))],
-            neck=(dict(norm_cfg=dict(type='mmdet.MMSyncBN')), dict(norm_cfg=dict(type=nn.SyncBatchNorm))),
-        ),
-        sync_bn='torch',
-        **fields,
-    )
-
-
-@on_cpu
-@pytest.mark.parametrize('make', [dict, Config])
-def test_sync_bn_becomes_bn_everywhere_and_one_line_says_so(make, said):
-    cfg = make(sync_bn_config())
-    adapt_to_cpu(cfg)
-    model = cfg['model']
-    assert model['backbone'] == dict(type='ResNet', norm_cfg=dict(type='BN', requires_grad=True))
-    assert model['decode_head']['norm_cfg']['type'] == 'BN'
-    assert [head['norm_cfg']['type'] for head in model['auxiliary_head']] == ['BN', 'LN']
-    assert [neck['norm_cfg']['type'] for neck in model['neck']] == ['mmdet.BN', 'BN']
-    assert cfg['sync_bn'] is None
-    assert 'model_wrapper_cfg' not in cfg  # one process: MMEngine wraps nothing
-    assert said == ['No GPU: SyncBN has no CPU kernel, 6 setting(s) of it now read BN, with statistics per process']
-
-
-@on_cpu
-def test_the_adapted_norm_runs_on_the_cpu():
-    from mmcv.cnn import build_norm_layer
-
-    cfg = Config(dict(norm_cfg=dict(type='SyncBN', requires_grad=True)))
-    adapt_to_cpu(cfg)
-    norm = build_norm_layer(cfg.norm_cfg, 4)[1]
-    assert type(norm) is nn.BatchNorm2d and norm(torch.randn(2, 4, 3, 3)).shape == (2, 4, 3, 3)
-
-
-@on_cpu
-def test_a_config_without_sync_bn_is_not_talked_about(said):
-    cfg = Config(dict(model=dict(norm_cfg=dict(type='LN'))))
-    adapt_to_cpu(cfg)
-    assert cfg.to_dict() == dict(model=dict(norm_cfg=dict(type='LN'))) and not said
 
 
 @on_cpu
@@ -343,14 +287,5 @@ def test_a_config_without_sync_bn_is_not_talked_about(said):
     ],
     ids=['none', 'find_unused', 'own_fields', 'separate', 'class', 'not_ddp'],
 )
-def test_the_wrapper_keeps_its_fields_and_loses_its_device(fields, expected):
-    cfg = Config(dict(launcher='pytorch', **fields))
-    adapt_to_cpu(cfg)
-    assert cfg.model_wrapper_cfg == expected
-
-
-def test_with_a_gpu_the_config_is_left_alone(monkeypatch):
-    monkeypatch.setattr(distributed, 'get_device', lambda: 'cuda')
-    cfg = sync_bn_config(launcher='pytorch')
-    adapt_to_cpu(cfg)
-    assert cfg == sync_bn_config(launcher='pytorch')
+def test_the_model_wrapper_keeps_its_settings_except_for_the_device(fields, expected):
+    assert wrapper_without_device(fields.pop('model_wrapper_cfg', None), fields) == expected

@@ -1,4 +1,4 @@
-"""mmcv's ops by torchvision: what is served, what is refused, and that the numbers are torchvision's."""
+"""mmcv's ops by torchvision: which are available, which are refused, and that the results are torchvision's."""
 
 import importlib.util
 import sys
@@ -16,7 +16,7 @@ from mae_transfer.compat import native_ops
 
 compat.install()
 mmcv_ops = pytest.importorskip('mmcv.ops')
-served = pytest.mark.skipif(native_ops.install() != 'torchvision', reason='mmcv is compiled here')
+by_torchvision = pytest.mark.skipif(native_ops.install() != 'torchvision', reason='mmcv is compiled here')
 
 DEVICES = ['cpu', pytest.param('cuda', marks=pytest.mark.skipif(not torch.cuda.is_available(), reason='no GPU'))]
 
@@ -34,10 +34,10 @@ def some_boxes(count=60, seed=0):
     )
 
 
-# The module that mmcv finds.
+# The module that mmcv imports.
 
 
-@served
+@by_torchvision
 def test_the_module_is_found_like_any_other():
     spec = importlib.util.find_spec('mmcv._ext')
     assert spec.name == 'mmcv._ext' and spec.origin == 'mae_transfer.compat.native_ops'
@@ -46,7 +46,7 @@ def test_the_module_is_found_like_any_other():
     assert mmcv_full_available()
 
 
-@served
+@by_torchvision
 def test_installing_again_keeps_the_module():
     before = sys.modules['mmcv._ext']
     compat.install()
@@ -54,23 +54,23 @@ def test_installing_again_keeps_the_module():
     assert native_ops.install() == 'torchvision'
 
 
-@served
-def test_a_lacking_op_says_so_when_called_and_not_before():
+@by_torchvision
+def test_a_missing_op_raises_only_when_it_is_called():
     boxes, scores = some_boxes(4)
-    with pytest.raises(RuntimeError, match="mmcv op 'softnms' is not among those .*nms, roi_align.*MMCV_WITH_OPS=1"):
+    with pytest.raises(RuntimeError, match="mmcv op 'softnms' is not one of those .*nms, roi_align.*MMCV_WITH_OPS=1"):
         mmcv_ops.soft_nms(boxes, scores)
     op = sys.modules['mmcv._ext'].an_op_of_tomorrow
     with pytest.raises(RuntimeError, match="'an_op_of_tomorrow'"):
         op()
 
 
-@served
+@by_torchvision
 @pytest.mark.parametrize('name', ['__path__', '__file__', '__wrapped__', '_private'])
 def test_private_names_are_not_ops(name):
     assert not hasattr(sys.modules['mmcv._ext'], name)
 
 
-@served
+@by_torchvision
 def test_a_bug_report_can_be_collected():
     assert mmcv_ops.get_compiler_version() == 'not compiled: nms and roi_align by torchvision'
     assert mmcv_ops.get_compiling_cuda_version() == 'not compiled'
@@ -79,7 +79,7 @@ def test_a_bug_report_can_be_collected():
 # RoIAlign.
 
 
-@served
+@by_torchvision
 @pytest.mark.parametrize('device', DEVICES)
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
 @pytest.mark.parametrize('sampling_ratio', [0, 2])
@@ -92,17 +92,17 @@ def test_roi_align_and_its_gradient_are_torchvisions(aligned, sampling_ratio, dt
     expected = torchvision.ops.roi_align(theirs, rois, (5, 7), 0.5, sampling_ratio, aligned)
     assert torch.equal(output, expected)
 
-    # A gradient that is not contiguous, as a permuting head sends back.
+    # A gradient that is not contiguous, as from a head that permutes dimensions.
     gradient = torch.randn_like(expected).transpose(2, 3).contiguous().transpose(2, 3)
     output.backward(gradient)
     expected.backward(gradient)
     if device == 'cpu':
         assert torch.equal(ours.grad, theirs.grad)
-    else:  # summed there in no fixed order
+    else:  # summed in no fixed order
         torch.testing.assert_close(ours.grad, theirs.grad)
 
 
-@served
+@by_torchvision
 @pytest.mark.parametrize('aligned', [True, False])
 def test_roi_align_passes_gradcheck(aligned):
     features = torch.randn(1, 2, 5, 6, dtype=torch.float64, requires_grad=True)
@@ -110,8 +110,8 @@ def test_roi_align_passes_gradcheck(aligned):
     assert torch.autograd.gradcheck(lambda x: mmcv_ops.roi_align(x, rois, 2, 1.0, 2, 'avg', aligned), features)
 
 
-@served
-def test_roi_align_of_no_box_at_all():
+@by_torchvision
+def test_roi_align_of_zero_boxes():
     features = torch.randn(2, 3, 8, 8, requires_grad=True)
     output = mmcv_ops.RoIAlign(7)(features, torch.zeros(0, 5))
     assert output.shape == (0, 3, 7, 7)
@@ -119,25 +119,25 @@ def test_roi_align_of_no_box_at_all():
     assert torch.equal(features.grad, torch.zeros_like(features))
 
 
-@served
+@by_torchvision
 def test_roi_align_reads_any_memory_format():
     features = torch.randn(2, 3, 20, 24)
     align = mmcv_ops.RoIAlign(7, 0.5, 2)
     assert torch.equal(align(features.to(memory_format=torch.channels_last), some_rois()), align(features, some_rois()))
 
 
-@served
+@by_torchvision
 def test_roi_align_refuses_maximum_pooling():
-    with pytest.raises(RuntimeError, match="pool_mode='max' is not served.*use pool_mode='avg'"):
+    with pytest.raises(RuntimeError, match="pool_mode='max' is not provided.*use pool_mode='avg'"):
         mmcv_ops.RoIAlign(7, pool_mode='max')(torch.randn(2, 3, 8, 8), some_rois())
 
 
-@served
+@by_torchvision
 @pytest.mark.parametrize('device', DEVICES)
 @pytest.mark.parametrize('autocast', [True, False])
 @pytest.mark.parametrize('rois_dtype', [None, torch.float32])
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
-def test_half_precision_is_worked_out_in_float32(dtype, rois_dtype, autocast, device):
+def test_half_precision_is_computed_in_float32(dtype, rois_dtype, autocast, device):
     features = torch.randn(2, 3, 20, 24, device=device).to(dtype)
     rois = some_rois().to(device, rois_dtype or dtype)
     half, single = features.clone().requires_grad_(), features.float().requires_grad_()
@@ -155,7 +155,7 @@ def test_half_precision_is_worked_out_in_float32(dtype, rois_dtype, autocast, de
 # NMS.
 
 
-@served
+@by_torchvision
 @pytest.mark.parametrize('device', DEVICES)
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
 @pytest.mark.parametrize('threshold', [0.0, 0.3, 0.7, 1.0])
@@ -171,7 +171,7 @@ def test_nms_keeps_what_torchvision_keeps(threshold, dtype, device):
     assert torch.equal(first, good[torchvision.ops.nms(boxes[good], scores[good], threshold)[:3]])
 
 
-@served
+@by_torchvision
 @pytest.mark.parametrize('split', [10000, 1])
 def test_batched_nms_keeps_what_torchvision_keeps(split):
     boxes, scores = some_boxes()
@@ -182,20 +182,20 @@ def test_batched_nms_keeps_what_torchvision_keeps(split):
     assert torch.equal(dets, torch.cat([boxes[keep], scores[keep, None]], dim=1))
 
 
-@served
-def test_nms_of_no_box_at_all():
+@by_torchvision
+def test_nms_of_zero_boxes():
     dets, indices = mmcv_ops.nms(torch.zeros(0, 4), torch.zeros(0), 0.5, offset=1)
     assert dets.shape == (0, 5) and indices.shape == (0,) and indices.dtype == torch.long
 
 
-@served
+@by_torchvision
 def test_nms_reads_arrays():
     boxes, scores = some_boxes()
     dets, indices = mmcv_ops.nms(boxes.numpy(), scores.numpy(), 0.5)
     assert isinstance(dets, np.ndarray) and indices.tolist() == torchvision.ops.nms(boxes, scores, 0.5).tolist()
 
 
-@served
+@by_torchvision
 @pytest.mark.parametrize(
     'boxes_dtype, scores_dtype',
     [
@@ -213,8 +213,8 @@ def test_nms_reads_mixed_and_half_precision(boxes_dtype, scores_dtype):
     assert torch.equal(indices, torchvision.ops.nms(boxes.double(), scores.double(), 0.5))
 
 
-@served
-def test_nms_tells_apart_scores_that_float32_would_not():
+@by_torchvision
+def test_nms_distinguishes_scores_that_are_equal_in_float32():
     boxes, scores = torch.tensor([[0.0, 0.0, 4.0, 4.0]] * 2), torch.tensor([0.5, 0.5 + 1e-12], dtype=torch.float64)
     assert mmcv_ops.nms(boxes, scores, 0.5)[1].tolist() == [1]
 
@@ -239,21 +239,22 @@ corner, side = st.integers(0, 2000).map(lambda n: n / 8), st.integers(1, 400).ma
 boxes_with_scores = st.lists(st.tuples(corner, corner, side, side, st.integers(0, 8)), min_size=1, max_size=12)
 
 
-@served
+@by_torchvision
 @settings(max_examples=200, deadline=None)
 @given(boxes_with_scores, st.sampled_from([0.1, 0.25, 0.3, 0.5, 0.7, 0.75]), st.sampled_from([0, 1]))
 def test_nms_agrees_with_plain_python(rows, threshold, offset):
-    """Coordinates in eighths: sums and products are exact, so boxes that sit right at the threshold are judged too."""
+    """Coordinates are multiples of 1/8: sums and products are exact, so that even an IoU equal to the threshold is
+    compared correctly."""
     boxes = [(x, y, x + w, y + h) for x, y, w, h, _ in rows]
     scores = [row[4] / 8 for row in rows]
-    # In double: torchvision compares an IoU of float32 with a threshold of double, which differ at 0.1.
+    # In float64: torchvision would compare a float32 IoU with a float64 threshold, which differ at 0.1.
     _, keep = mmcv_ops.nms(
         torch.tensor(boxes, dtype=torch.float64), torch.tensor(scores, dtype=torch.float64), threshold, offset=offset
     )
     assert keep.tolist() == plain_nms(boxes, scores, threshold, offset)
 
 
-@served
+@by_torchvision
 @settings(max_examples=200, deadline=None)
 @given(
     st.lists(
@@ -267,17 +268,17 @@ def test_nms_with_the_offset_agrees_with_plain_python_on_float32(rows):
     assert keep.tolist() == plain_nms(boxes, scores, 0.437, 1)
 
 
-@served
+@by_torchvision
 def test_the_offset_does_not_round_float32_boxes():
-    boxes = [(0.0, 0.0, 2.0**-30, 0.0), (0.0, 0.0, 0.0, 0.0)]  # in float32 both would be 1 pixel wide, their IoU 1
+    boxes = [(0.0, 0.0, 2.0**-30, 0.0), (0.0, 0.0, 0.0, 0.0)]  # in float32 both would be 1 pixel wide, with an IoU of 1
     _, keep = mmcv_ops.nms(torch.tensor(boxes), torch.tensor([0.9, 0.8]), 1 - 2.0**-31, offset=1)
     assert keep.tolist() == plain_nms(boxes, [0.9, 0.8], 1 - 2.0**-31, 1) == [0, 1]
 
 
-# The models that need the ops.
+# A model that needs the ops.
 
 
-@served
+@by_torchvision
 def test_mask_rcnn_learns_and_predicts():
     import mmdet
     from mmdet.registry import MODELS

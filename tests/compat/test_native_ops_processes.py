@@ -1,4 +1,4 @@
-"""Which processes have mmcv's ops, and who serves them: a compiled mmcv where it loads, torchvision where not."""
+"""Which processes have mmcv's ops, and their provider: a compiled mmcv if it loads, otherwise torchvision."""
 
 import importlib.machinery
 import importlib.util
@@ -13,7 +13,7 @@ import mae_transfer
 from mae_transfer.compat import native_ops
 
 REPOSITORY = Path(mae_transfer.__file__).parents[1]
-served = pytest.mark.skipif(native_ops.install() != 'torchvision', reason='mmcv is compiled here, or missing')
+by_torchvision = pytest.mark.skipif(native_ops.install() != 'torchvision', reason='mmcv is compiled here, or missing')
 
 
 def run_python(folder, source, *path):
@@ -32,7 +32,7 @@ def run_python(folder, source, *path):
 
 
 def mmcv_with_extension(folder, name, content):
-    """A copy of mmcv, by links, that has a compiled half."""
+    """Links to mmcv's files, plus a compiled extension."""
     real = Path(importlib.util.find_spec('mmcv').origin).parent
     (folder / 'mmcv').mkdir()
     for entry in real.iterdir():
@@ -49,7 +49,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize('name, content', BROKEN.values(), ids=BROKEN)
-def test_a_compiled_mmcv_that_does_not_load_is_stood_in_for_with_one_warning(tmp_path, name, content):
+def test_a_compiled_mmcv_that_does_not_load_is_replaced_with_one_warning(tmp_path, name, content):
     done = run_python(
         tmp_path,
         """
@@ -63,12 +63,12 @@ assert nms(torch.tensor([[0., 0., 4., 4.], [0., 0., 4., 5.]]), torch.tensor([.1,
         mmcv_with_extension(tmp_path, name, content),
     )
     assert done.stderr.count('do not load with torch') == 1
-    assert 'torchvision serves nms and roi_align' in done.stderr
+    assert 'torchvision provides nms and roi_align' in done.stderr
     if name == '_ext.py':
         assert 'undefined symbol' in done.stderr
 
 
-def test_a_compiled_mmcv_that_loads_serves_itself(tmp_path):
+def test_a_compiled_mmcv_that_loads_is_used(tmp_path):
     done = run_python(
         tmp_path,
         """
@@ -85,7 +85,7 @@ assert ext_loader.load_ext('_ext', ['nms']).nms() == 'compiled'
     assert 'RuntimeWarning' not in done.stderr
 
 
-def test_without_mmcv_nothing_is_put_in_its_place(monkeypatch):
+def test_without_mmcv_nothing_is_installed(monkeypatch):
     monkeypatch.delitem(sys.modules, 'mmcv._ext', raising=False)
     monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
     assert native_ops.install() == 'none'
@@ -98,7 +98,7 @@ from mae_transfer.compat import install
 install()
 
 class Boxes(torch.utils.data.Dataset):
-    """Carries an op of mmcv into the worker, where unpickling it imports mmcv.ops."""
+    """Contains an op of mmcv, so that unpickling it in the worker imports mmcv.ops."""
     def __init__(self):
         from mmcv.ops import RoIAlign
         self.align = RoIAlign(2)
@@ -112,10 +112,10 @@ def rank(number, align):
 '''
 
 
-@served
+@by_torchvision
 @pytest.mark.parametrize('start', ['fork', 'spawn'])
-def test_the_ops_are_there_in_loader_workers(tmp_path, start):
-    """As in a tool: the script imports the package at its top, and the dataset unpickles mmcv's ops."""
+def test_workers_of_data_loaders_have_the_ops(tmp_path, start):
+    """As in the tools, the script imports the package at its top."""
     run_python(
         tmp_path,
         WORKER
@@ -127,10 +127,10 @@ if __name__ == '__main__':
     )
 
 
-@served
-def test_the_ops_are_there_in_spawned_ranks(tmp_path):
-    """The parent's script is without the package: the function that the ranks are to run imports it, before its
-    arguments."""
+@pytest.mark.slow  # spawned as the workers above are
+@by_torchvision
+def test_spawned_ranks_have_the_ops(tmp_path):
+    """The script itself does not import the package; unpickling the ranks' function does, before its arguments."""
     (tmp_path / 'work.py').write_text(WORKER)
     run_python(
         tmp_path,

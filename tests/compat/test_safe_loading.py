@@ -1,5 +1,4 @@
-"""Every way in which MMEngine loads a checkpoint refuses to run what the file says, and still reads MMEngine's own
-files."""
+"""Every way in which MMEngine loads a checkpoint refuses to run code, and still reads MMEngine's own files."""
 
 from __future__ import annotations
 
@@ -24,7 +23,7 @@ safe_loading.install()
 
 
 class Line(BaseModel):
-    """y = w x, by least squares."""
+    """A linear layer; the loss is the mean square of its output."""
 
     def __init__(self):
         super().__init__()
@@ -69,8 +68,8 @@ def runner(work_dir, epochs: int = 2, **changes) -> Runner:
 
 @pytest.fixture
 def evil(tmp_path):
-    """(path of a checkpoint with everything a runner expects, and one thing more; path of the file that this would
-    create)."""
+    """Paths of a checkpoint with everything that a runner expects, plus malicious objects; and of the file that these
+    would create."""
     marker = tmp_path / 'marker'
     path = tmp_path / 'evil.pth'
     torch.save(
@@ -136,16 +135,16 @@ WAYS = dict(
 
 
 @pytest.mark.parametrize('way', WAYS)
-def test_no_way_runs_the_file(way, evil, tmp_path, monkeypatch):
+def test_no_way_of_loading_runs_code(way, evil, tmp_path, monkeypatch):
     monkeypatch.setenv('MMENGINE_HOME', str(tmp_path))
-    monkeypatch.setenv('TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD', '1')  # torch's own way out does not open this door
+    monkeypatch.setenv('TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD', '1')  # torch's own switch must have no effect
     path, marker = evil
     with pytest.raises(CheckpointError, match='refused'):
         WAYS[way](path, tmp_path)
     assert not marker.exists()
 
 
-def test_the_file_is_as_dangerous_as_it_should_be(evil):
+def test_full_unpickling_would_run_the_code(evil):
     path, marker = evil
     torch.load(path, weights_only=False)
     assert marker.exists()
@@ -153,7 +152,7 @@ def test_the_file_is_as_dangerous_as_it_should_be(evil):
 
 @pytest.fixture
 def address(tmp_path):
-    """Address of a server on this machine for the files in tmp_path."""
+    """URL of a local server for the files in tmp_path."""
 
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, *args):
@@ -180,7 +179,7 @@ def test_files_from_the_web(address, evil, tmp_path, monkeypatch):
     assert not evil[1].exists()
 
 
-def test_a_run_of_mmengine_resumes(tmp_path):
+def test_a_run_resumes_from_mmengines_own_checkpoint(tmp_path):
     work = tmp_path / 'work'
     first = runner(work, epochs=1)
     first.message_hub.update_info('best', torch.tensor(0.5).numpy()[()])
@@ -194,7 +193,7 @@ def test_a_run_of_mmengine_resumes(tmp_path):
     assert (second.epoch, second.iter) == (2, 4)
     assert second.message_hub.get_info('best') == 0.5
     whole = runner(tmp_path / 'whole', epochs=2).train()
-    assert len(second.message_hub.get_scalar('train/loss').data[0]) == 4  # the history goes on where it was
+    assert len(second.message_hub.get_scalar('train/loss').data[0]) == 4  # the history is continued
     torch.testing.assert_close(model.linear.weight, whole.linear.weight, rtol=0, atol=0)
 
 
@@ -204,7 +203,7 @@ def test_statistics_of_a_history_still_work_after_reading(tmp_path):
     assert [history.statistics(name) for name in ('min', 'max', 'current', 'mean')] == [1.0, 3.0, 2.0, 2.0]
 
 
-def test_cut_short_is_said_on_resume(tmp_path):
+def test_resuming_from_a_truncated_file_is_refused(tmp_path):
     runner(tmp_path / 'work', epochs=1).train()
     path = tmp_path / 'work' / 'epoch_1.pth'
     path.write_bytes(path.read_bytes()[:-100])
@@ -218,7 +217,7 @@ def test_installing_again_changes_nothing():
     assert (dict(CheckpointLoader._schemes), mmengine_checkpoint._safe_torch_load) == before
 
 
-def test_a_device_that_is_not_there_is_no_fault_of_the_file(tmp_path):
+def test_a_missing_device_raises_torchs_error(tmp_path):
     torch.save(Line().state_dict(), tmp_path / 'good.pth')
     with pytest.raises(RuntimeError) as error:
         read_checkpoint(tmp_path / 'good.pth', map_location='cuda:99')

@@ -6,39 +6,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmengine.registry import MODELS
-from mmengine.runner import Runner
 from torch import nn
 
-from mae_transfer.compat.distributed import adapt_to_cpu
+from mae_transfer.optim.batch_plan import plan_of
+from mae_transfer.runner import StrictRunner
+from mae_transfer.settings import change_settings
 from mae_transfer.vit import ViT
+from tests.configs.recipes import LOADERS, load, places, setting
 
-CONFIGS = Path(__file__).parents[2] / 'configs'
-SMALL_VIT = dict(arch=dict(embed_dim=32, depth=4, num_heads=2), patch_size=16)
-
-
-def load(name: str) -> Config:
-    """A config of the dense transfers by its name."""
-    return Config.fromfile(CONFIGS / f'{name}.py')
-
-
-def strings(node) -> Iterator[str]:
-    """Every string in a config."""
-    if isinstance(node, str):
-        yield node
-    elif isinstance(node, dict):
-        for value in node.values():
-            yield from strings(value)
-    elif isinstance(node, (list, tuple)):
-        for value in node:
-            yield from strings(value)
+SMALL_ARCH = '32x4x2'
 
 
 def draw(path: Path, height: int, width: int, channels: int = 3, high: int = 256) -> None:
@@ -50,53 +36,41 @@ def draw(path: Path, height: int, width: int, channels: int = 3, high: int = 256
     assert cv2.imwrite(str(path), pixels)
 
 
-def reduce(cfg: Config, root: str, pretrained: str, sizes: dict[tuple, tuple], settings: dict | None = None) -> Config:
-    """The config with small sizes, its data in ``root``, ready for a machine without a GPU.
+def reduce(name: str, root: str, pretrained: str, changes: dict[str, Any]) -> Config:
+    """A config with small sizes, its data in ``root``.
 
     Args:
-        cfg: as :func:`load` gives it.
-        root: the data's folder, with a slash at its end.
+        name: the config's name.
+        root: the data's folder.
         pretrained: file to start from, or 'none'.
-        sizes: (height, width) of the config to those that replace it wherever it stands.
-        settings: further changes, as for ``Config.merge_from_dict``; a ViT of :data:`SMALL_VIT` comes first.
+        changes: further settings by their dotted keys; a ViT of :data:`SMALL_ARCH` comes first, whose four blocks have
+            a tap each where the recipe has four.
     """
+    first = {'data_root': root, 'pretrained': pretrained, 'model.backbone.arch': SMALL_ARCH}
+    for loader in LOADERS:
+        first[f'{loader}.num_workers'] = 0
+        first[f'{loader}.dataset.serialize_data'] = False  # which collects garbage: .2 s
+    return change_settings(load(name), list({**first, **changes}.items()))
 
-    def shrink(node):
-        if isinstance(node, dict):
-            return {key: shrink(value) for key, value in node.items()}
-        if isinstance(node, tuple) and node in sizes:
-            return sizes[node]
-        if isinstance(node, (list, tuple)):
-            return type(node)(shrink(value) for value in node)
-        if isinstance(node, str):
-            for old, new in [(cfg.data_root, root), (cfg.pretrained, pretrained)]:
-                if node.startswith(old):
-                    return new + node[len(old) :]
-        return node
 
-    cfg = Config(shrink(cfg.to_dict()))
-    # Four blocks: a tap at each where the recipe has four, and the last where it has one.
-    cfg.model.backbone.update(SMALL_VIT, out_indices=tuple(range(4))[-len(cfg.model.backbone.out_indices) :])
-    cfg.model.neck.embed_dim = 32
-    cfg.merge_from_dict(settings or {})
-    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
-        loader.update(num_workers=0, persistent_workers=False)
-    cfg.optim_wrapper.optimizer.lr = cfg.base_lr * cfg.total_batch_size / 256
-    adapt_to_cpu(cfg)
-    return cfg
+def build_model(settings: dict) -> nn.Module:
+    """A model with its initial weights, always the same; SyncBN is BN, as on a CPU."""
+    torch.manual_seed(0)
+    model = revert_sync_batchnorm(MODELS.build(settings))
+    model.init_weights()
+    return model
 
 
 def build(cfg: Config) -> tuple[nn.Module, OptimWrapper]:
-    """Model, with its initial weights, and optimiser of a config; always the same."""
-    torch.manual_seed(0)
-    model = MODELS.build(cfg.model)
-    model.init_weights()
-    return model, build_optim_wrapper(model, cfg.optim_wrapper)
+    """Model and optimiser of a config, on so many GPUs that nothing is accumulated."""
+    model = build_model(cfg.model)
+    plan = plan_of(cfg, cfg.total_batch_size // cfg.train_dataloader.batch_size)
+    return model, build_optim_wrapper(model, plan.adapt_optim_wrapper(cfg.optim_wrapper))
 
 
 def first_batch(cfg: Config) -> dict:
     """The first batch of the training data, before the model's preprocessor."""
-    return next(iter(Runner.build_dataloader(cfg.train_dataloader, seed=0)))
+    return next(iter(StrictRunner.build_dataloader(cfg.train_dataloader, seed=0)))
 
 
 def train_one_step(cfg: Config) -> nn.Module:
@@ -124,7 +98,8 @@ def train_one_step(cfg: Config) -> nn.Module:
     model.train_step(batch, wrapper)
     # Adam's first step is lr * sign of the gradient, and the block lies four layers below the heads.
     scale = cfg.optim_wrapper.paramwise_cfg.layer_decay**4
-    assert (first - before).abs().max().item() == pytest.approx(cfg.optim_wrapper.optimizer.lr * scale, rel=0.05)
+    lr = cfg.base_lr * cfg.total_batch_size / 256
+    assert (first - before).abs().max().item() == pytest.approx(lr * scale, rel=0.05)
     return model
 
 
@@ -135,7 +110,7 @@ def judge_one_image(model: nn.Module, cfg: Config):
     handle = model.backbone.register_forward_pre_hook(lambda module, args: seen.append(tuple(args[0].shape[2:])))
     model.eval()
     with torch.no_grad():
-        (sample,) = model.test_step(next(iter(Runner.build_dataloader(cfg.val_dataloader))))
+        (sample,) = model.test_step(next(iter(StrictRunner.build_dataloader(cfg.val_dataloader))))
     handle.remove()
     return sample, seen
 
@@ -161,7 +136,29 @@ def dtypes_of(**modules: nn.Module) -> Iterator[dict[str, set]]:
 def official_file(path: Path, **settings) -> dict[str, torch.Tensor]:
     """Write a pre-training as the official code does (under 'model', positions for 224 x 224, a class token); gives its
     weights."""
-    source = ViT(**dict(dict(img_size=224, class_token=True), **dict(SMALL_VIT, **settings)))
+    source = ViT(**dict(dict(arch=SMALL_ARCH, img_size=224, patch_size=16), **settings))
     torch.nn.init.normal_(source.pos_embed)
     torch.save(dict(model=source.state_dict()), path)
     return source.state_dict()
+
+
+def check_that_paths_follow(name: str, relative: set[str]) -> Config:
+    """Assert that data and weights move with ``data_root`` and ``pretrained``, and that no other path is stated.
+
+    Args:
+        relative: the paths below the data's folder.
+
+    Returns:
+        The config with both in another place.
+    """
+    cfg = load(name)
+    moved = change_settings(cfg, ['data_root=another/folder', 'pretrained=other/weights.pth'])
+    assert moved.model.backbone.init_cfg == dict(type='Pretrained', checkpoint='other/weights.pth')
+    for loader in LOADERS:
+        assert moved[loader].dataset.data_root == 'another/folder'
+    for old in (cfg.data_root, cfg.pretrained):
+        assert places(cfg.to_dict(), old) and not places(moved.to_dict(), old)
+    paths = places(moved.to_dict(), '/') - places(moved.to_dict(), 'another/folder') - {'filename'}
+    texts = {str(setting(moved, place)) for place in paths}
+    assert texts == relative | {'other/weights.pth'}
+    return moved

@@ -15,10 +15,11 @@ from torch import nn
 
 from mae_transfer import launch
 from mae_transfer.optim import AutocastOptimWrapper
+from mae_transfer.settings import change_settings
 from mae_transfer.vit.sizes import resolve_size
 from tests.configs import dense
 from tests.configs.coco import CASCADE, COCO, KINDS, MASKRCNN, heads_of
-from tests.configs.dense import load
+from tests.configs.recipes import LOADERS, load
 
 
 @pytest.fixture(scope='module')
@@ -56,35 +57,34 @@ def coco_root(tmp_path_factory):
                 )
             )
         )
-    return f'{root}/'
+    return str(root)
 
 
 def reduced(name: str, root: str, pretrained: str = 'none'):
-    """The config with small sizes, its data in ``root``, ready for a machine without a GPU."""
+    """The config with images of 96 in place of 1024 and narrow heads, its data in ``root``."""
     width = 8
-    cfg = dense.reduce(
-        load(name),
-        root,
-        pretrained,
-        {(1024, 1024): (96, 96)},
-        {
-            'model.data_preprocessor.pad_size_divisor': 96,
-            'model.backbone': dict(window_size=4, global_blocks=(1, 3)),  # of 6 x 6 patches, and of four blocks
-            'model.neck.out_channels': width,
-            'model.rpn_head': dict(in_channels=width, feat_channels=width),
-            'model.roi_head.bbox_roi_extractor.out_channels': width,
-            'model.roi_head.mask_roi_extractor.out_channels': width,
-            'model.roi_head.mask_head': dict(in_channels=width, conv_out_channels=width),
-            'model.train_cfg.rpn_proposal.max_per_img': 20,
-            'model.test_cfg.rpn.max_per_img': 20,
-            'model.test_cfg.rcnn': dict(max_per_img=20, score_thr=0.0),
-        },
-    )  # so that untrained weights find something
-    for head in heads_of(cfg):
-        head.update(in_channels=width, conv_out_channels=width, fc_out_channels=width)
-    stages = cfg.model.train_cfg.rcnn
-    (stages[0] if isinstance(stages, (list, tuple)) else stages).sampler.num = 16
-    return cfg
+    changes = {
+        'image_size': (96, 96),
+        'model.backbone.window_size': 4,  # of 6 x 6 patches
+        'model.backbone.global_blocks': (1, 3),  # of four
+        'model.neck.out_channels': width,
+        'model.rpn_head.in_channels': width,
+        'model.rpn_head.feat_channels': width,
+        'model.roi_head.bbox_roi_extractor.out_channels': width,
+        'model.roi_head.mask_roi_extractor.out_channels': width,
+        'model.roi_head.mask_head.in_channels': width,
+        'model.roi_head.mask_head.conv_out_channels': width,
+        'model.train_cfg.rpn_proposal.max_per_img': 20,
+        'model.test_cfg.rpn.max_per_img': 20,
+        'model.test_cfg.rcnn.max_per_img': 20,
+        'model.test_cfg.rcnn.score_thr': 0.0,  # so that untrained weights find something
+    }
+    is_cascade = name in CASCADE
+    for head in range(3) if is_cascade else ['']:
+        for key in ('in_channels', 'conv_out_channels', 'fc_out_channels'):
+            changes[f'model.roi_head.bbox_head.{head}.{key}'.replace('..', '.')] = width
+    changes[f'model.train_cfg.rcnn{".0" if is_cascade else ""}.sampler.num'] = 16
+    return dense.reduce(name, root, pretrained, changes)
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def config(request, coco_root):
 
 
 @pytest.mark.parametrize('config', COCO, indirect=True)
-def test_trains_and_tests(config):
+def test_a_config_trains_and_tests(config):
     model = dense.train_one_step(config)
     sample, seen = dense.judge_one_image(model, config)
     assert seen == [(96, 96)]  # padded to the square
@@ -110,12 +110,10 @@ def test_trains_and_tests(config):
 def test_precision_is_really_on(config, amp, tmp_path):
     """From the options of tools/train.py to the numbers inside a block, and float32 where boxes meet maps."""
     dtype = dict(bf16=torch.bfloat16, fp16=torch.float16)[amp]
-    config.update(
-        work_dir=str(tmp_path), launcher='none', log_level='WARNING', experiment_name=str(tmp_path).replace('/', '_')
-    )
-    launch.set_amp(config, amp)
-    launch.prepare_training(config, 'none')
-    runner = launch.build_runner(config, complete=False)
+    named = dict(work_dir=str(tmp_path), launcher='none', log_level='WARNING', experiment_name=f'{tmp_path.name}')
+    config = change_settings(config, [*named.items(), *launch.set_amp(config, amp)])
+    launch.prepare_training(config)
+    runner = launch.build_runner(config, require_all_weights=False)
     model, wrapper = runner.model, runner.build_optim_wrapper(runner.optim_wrapper)
     assert type(wrapper) is AutocastOptimWrapper and wrapper.dtype is dtype
     assert wrapper.scaler.is_enabled() == (amp == 'fp16')
@@ -152,7 +150,7 @@ def test_a_crop_without_objects_is_trained_on(config):
     items = [item for item in items if not len(item['data_samples'].gt_instances)][:2]
     assert len(items) == 2
 
-    model = MODELS.build(config.model)
+    model = dense.build_model(config.model)
     data = model.data_preprocessor(pseudo_collate(items), training=True)
     total, logged = model.parse_losses(model(**data, mode='loss'))
     assert total.isfinite() and logged['loss_mask' if 'loss_mask' in logged else 's0.loss_mask'] == 0
@@ -178,8 +176,7 @@ def test_pretrained_weights_arrive(name, coco_root, tmp_path):
     weights = dense.official_file(tmp_path / 'official.pth')
     cfg = reduced(name, coco_root, str(tmp_path / 'official.pth'))
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
-        model = MODELS.build(cfg.model)
-    model.init_weights()
+        model = dense.build_model(cfg.model)
     loaded = model.backbone.state_dict()
     relative = {key for key in loaded if 'rel_pos' in key}
     same = set(loaded) - relative - {'pos_embed'}
@@ -196,8 +193,7 @@ def test_patches_of_14_become_16(name, coco_root, tmp_path):
     weights = dense.official_file(tmp_path / 'official.pth', patch_size=14)
     cfg = reduced(name, coco_root, str(tmp_path / 'official.pth'))
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
-        model = MODELS.build(cfg.model)
-    model.init_weights()
+        model = dense.build_model(cfg.model)
     loaded = model.backbone.state_dict()
     assert torch.equal(loaded['pos_embed'], weights['pos_embed'][:, 1:]) and loaded['pos_embed'].shape[1] == 16 * 16
     resampled = F.interpolate(weights['patch_embed.proj.weight'], size=(16, 16), mode='bicubic', align_corners=False)
@@ -206,11 +202,22 @@ def test_patches_of_14_become_16(name, coco_root, tmp_path):
 
 
 @pytest.mark.parametrize('name', KINDS)
-def test_own_classes_reach_every_head(name):
-    cfg = load(name)
-    cfg.classes = ('cat', 'dog', 'owl')
-    launch.apply_classes(cfg)
-    assert [head.num_classes for head in [*heads_of(cfg), cfg.model.roi_head.mask_head]] == [3] * (
-        len(heads_of(cfg)) + 1
-    )
-    assert cfg.train_dataloader.dataset.metainfo.classes == ('cat', 'dog', 'owl')
+def test_own_classes_reach_every_head_and_data_set(name):
+    cfg = change_settings(load(name), ['classes=cat,dog,owl'])
+    heads = [*heads_of(cfg), cfg.model.roi_head.mask_head]
+    assert [head.num_classes for head in heads] == [3] * len(heads)
+    assert {cfg[loader].dataset.metainfo.classes for loader in LOADERS} == {('cat', 'dog', 'owl')}
+
+
+@pytest.mark.parametrize('name', ['coco_maskrcnn_vitb', 'coco_vitdet_vitb'])
+def test_a_size_that_is_not_square_crops_as_it_says_and_pads_to_a_square(name, coco_root):
+    cfg = change_settings(reduced(name, coco_root), [('image_size', (64, 96))])
+    assert cfg.model.data_preprocessor.pad_size_divisor == 96 and cfg.model.backbone.rel_pos_img_size == (96, 96)
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        batches = [dense.first_batch(cfg) for _ in range(4)]
+        model = dense.build_model(cfg.model)
+        padded = model.data_preprocessor(batches[0], training=True)['inputs']
+    for batch in batches:
+        heights, widths = zip(*(image.shape[1:] for image in batch['inputs']), strict=True)
+        assert max(heights) <= 64 and max(widths) <= 96
+    assert padded.shape[2:] == (96, 96) and model.backbone.rel_pos_grid == (6, 6)

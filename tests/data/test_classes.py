@@ -1,8 +1,8 @@
-"""Label spaces: named in every way, and found in folders."""
+"""Class names, given in every form or found in folders, and the labels of class folders."""
 
 import pytest
 
-from mae_transfer.data.classes import class_folders, folder_labels, renamed, resolve_classes
+from mae_transfer.data.classes import class_folders, folder_labels, given_or_own, resolve_classes
 from mae_transfer.errors import UserError
 from tests.helpers import save_photo
 
@@ -44,32 +44,32 @@ def test_classes_are_named_by_a_file(tmp_path, text, names):
 @pytest.mark.parametrize(
     'classes, words',
     [
-        ('nowhere.txt', "classes='nowhere.txt' is no file: give one with a name a line, 'imagenet'"),
+        ('nowhere.txt', "classes='nowhere.txt' is not a file: give a file with one name per line, 'imagenet'"),
         ([], r'classes=\[\] names no class'),
         (0, 'classes=0 names no class'),
-        (['a', 'b', 'c', 'b'], "classes name 'b' twice"),
+        (['a', 'b', 'c', 'b'], "classes contains the name 'b' twice"),
     ],
 )
-def test_classes_that_name_none_are_refused(classes, words):
+def test_invalid_classes_are_refused(classes, words):
     with pytest.raises(UserError, match=words):
         resolve_classes(classes)
 
 
-def test_a_source_with_classes_of_its_own_can_be_renamed(tmp_path):
-    assert renamed(['0', '1'], None, tmp_path) == ('0', '1')
-    assert renamed(['0', '1'], ('oak', 'ash'), tmp_path) == ('oak', 'ash')
+def test_given_names_replace_a_source_s_own_of_the_same_number(tmp_path):
+    assert given_or_own(None, ['0', '1'], tmp_path) == ('0', '1')
+    assert given_or_own(('oak', 'ash'), ['0', '1'], tmp_path) == ('oak', 'ash')
     with pytest.raises(UserError, match='has 2 classes, but classes has 3'):
-        renamed(['0', '1'], ('oak', 'ash', 'elm'), tmp_path)
+        given_or_own(('oak', 'ash', 'elm'), ['0', '1'], tmp_path)
 
 
-def test_class_folders_are_sorted_and_neither_hidden_nor_files(tmp_path):
+def test_class_folders_are_sorted_without_hidden_ones_and_files(tmp_path):
     for name in ('b', 'a', '10', '9', '.git', 'C'):
         (tmp_path / name).mkdir()
     (tmp_path / 'list.txt').write_text('')
     assert class_folders(tmp_path) == ['10', '9', 'C', 'a', 'b']
 
 
-def test_a_linked_class_folder_is_one(tmp_path):
+def test_a_link_to_a_folder_is_a_class_folder(tmp_path):
     (tmp_path / 'elsewhere').mkdir()
     (tmp_path / 'data').mkdir()
     (tmp_path / 'data' / 'cat').symlink_to(tmp_path / 'elsewhere')
@@ -79,11 +79,9 @@ def test_a_linked_class_folder_is_one(tmp_path):
 def test_images_without_class_folders_are_refused(tmp_path):
     for name in ('a.jpg', 'b.png'):
         save_photo(tmp_path / name)
-    with pytest.raises(
-        UserError, match='no class folder in .*, and 2 images directly in it: expected .*/<class>/<image>'
-    ):
+    with pytest.raises(UserError, match='contains no class folder, but 2 images directly: expected .*/<class>/<image>'):
         class_folders(tmp_path)
-    with pytest.raises(UserError, match='nowhere does not exist: give a folder with a folder for each class'):
+    with pytest.raises(UserError, match='nowhere does not exist: give a folder with one folder per class'):
         class_folders(tmp_path / 'nowhere')
 
 
@@ -97,18 +95,18 @@ def test_images_without_class_folders_are_refused(tmp_path):
         (['n01440764', 'n15075141'], 'imagenet', [('n01440764', 0), ('n15075141', 999)]),
     ],
 )
-def test_folders_have_labels_in_order(tmp_path, folders, classes, labels):
+def test_folders_are_labelled_by_name_or_number_in_label_order(tmp_path, folders, classes, labels):
     assert list(folder_labels(folders, resolve_classes(classes), tmp_path).items()) == labels
 
 
 @pytest.mark.parametrize(
     'folders, classes, words',
     [
-        (['a', 'x', 'y'], ('a', 'b'), "2 of 3 class folders are not among the 2 classes, the first is 'x'"),
-        (['0', '2'], ('a', 'b'), "1 of 2 class folders are not among the 2 classes, the first is '2'"),
-        (['0', 'a'], ('a', 'b'), "1 of 2 class folders are not among the 2 classes, the first is '0'"),
+        (['a', 'x', 'y'], ('a', 'b'), "2 of 3 class folders are not among the 2 classes, e.g. 'x'"),
+        (['0', '2'], ('a', 'b'), "1 of 2 class folders are not among the 2 classes, e.g. '2'"),
+        (['0', 'a'], ('a', 'b'), "1 of 2 class folders are not among the 2 classes, e.g. '0'"),
     ],
 )
-def test_a_folder_that_is_no_class_is_refused(tmp_path, folders, classes, words):
+def test_a_folder_that_is_not_a_class_is_refused(tmp_path, folders, classes, words):
     with pytest.raises(UserError, match=words):
         folder_labels(folders, classes, tmp_path)

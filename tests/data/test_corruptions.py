@@ -1,4 +1,4 @@
-"""ImageNet-C's layout: every image with its corruption and severity."""
+"""ImageNet-C: every image has its corruption and severity."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from tests.helpers import save_photo
 
 
 def corrupted(root: Path, *corruptions: str, classes=('n01440764', 'n15075141')) -> Path:
-    """Of each class one image, of the last one two."""
+    """Write one image of each class, and two of the last class, for each corruption and severity."""
     for seed, corruption in enumerate(corruptions):
         for severity in range(1, 6):
             for name in (
@@ -47,39 +47,39 @@ def test_the_standard_fifteen_are_the_default(tmp_path):
     assert len(photos) == 15 * 5 * 3 and not any('speckle' in group for group in photos.metainfo['groups'])
 
 
-def test_the_images_of_a_folder_may_differ_in_number(tmp_path):
+def test_folders_may_have_different_numbers_of_images(tmp_path):
     (corrupted(tmp_path, 'fog') / 'fog' / '2' / 'n15075141' / 'ILSVRC2012_val_00000001.png').unlink()
     photos = ImageNetC(str(tmp_path), ('fog',), img_size=8)
     assert [photos[index]['group'] for index in (2, 3, 4, 5, 13)] == ['fog/1', 'fog/2', 'fog/2', 'fog/3', 'fog/5']
 
 
-def test_a_batch_has_its_groups(tmp_path):
+def test_a_batch_has_the_groups_of_its_images(tmp_path):
     photos = ImageNetC(str(corrupted(tmp_path, 'fog')), ('fog',), img_size=8)
     batch = list(DataLoader(photos, 4, collate_fn=collate_labelled))[1]
     assert batch['groups'] == ['fog/2', 'fog/2', 'fog/3', 'fog/3'] and batch['labels'].tolist() == [999, 999, 0, 999]
 
 
 @pytest.mark.parametrize('classes, labels, names', [(['b', 'a'], [1, 0, 0], ('b', 'a')), (None, [0, 1, 1], ('a', 'b'))])
-def test_other_classes_can_be_corrupted_too(tmp_path, classes, labels, names):
+def test_other_classes_than_imagenet_s_are_possible(tmp_path, classes, labels, names):
     photos = ImageNetC(str(corrupted(tmp_path, 'fog', classes=('a', 'b'))), ('fog',), classes=classes, img_size=8)
     assert sorted(photos.labels[:3].tolist()) == sorted(labels) and photos.metainfo['classes'] == names
     assert all(names[photos.labels[index]] == photos.name(index).split('/')[2] for index in range(15))
 
 
-def test_without_names_every_folder_has_the_classes_of_the_first(tmp_path):
+def test_without_given_classes_all_folders_must_have_those_of_the_first(tmp_path):
     save_photo(corrupted(tmp_path, 'fog', classes=('b', 'c')) / 'fog' / '3' / 'a' / 'x.png')
-    with pytest.raises(UserError, match="fog/3: 1 of 3 class folders are not among the 2 classes, the first is 'a'"):
+    with pytest.raises(UserError, match="fog/3: 1 of 3 class folders are not among the 2 classes, e.g. 'a'"):
         ImageNetC(str(tmp_path), ('fog',), classes=None)
 
 
-def test_missing_folders_are_named_beside_what_was_found(tmp_path):
+def test_missing_folders_are_reported_with_those_found(tmp_path):
     root = corrupted(tmp_path, 'fog', 'frost')
     with pytest.raises(
-        UserError, match="65 of 75 folders are missing, the first is 'gaussian_noise/1'; found fog, frost; choose fewer"
+        UserError, match="65 of 75 folders are missing, e.g. 'gaussian_noise/1'; found fog, frost; choose fewer"
     ):
         ImageNetC(str(root))
     (root / 'fog' / '3').rename(root / 'fog' / 'three')
-    with pytest.raises(UserError, match="1 of 5 folders are missing, the first is 'fog/3'"):
+    with pytest.raises(UserError, match="1 of 5 folders are missing, e.g. 'fog/3'"):
         ImageNetC(str(root), ('fog',))
     with pytest.raises(UserError, match='nowhere does not exist'):
         ImageNetC(str(root / 'nowhere'))

@@ -1,4 +1,4 @@
-"""Crops of labelled photos: the official pipelines number for number, and what every crop keeps to."""
+"""Crops of labelled photos: the same pixels as the official pipelines, and properties of every crop."""
 
 import math
 import pickle
@@ -12,13 +12,14 @@ from PIL import Image
 from timm.data import create_transform
 from torchvision import transforms
 
+from mae_transfer.data import LabelledPhotos, Photos
 from mae_transfer.data.crops import CentreCrop, FineTuneCrop, ProbeCrop, seeded
 from mae_transfer.errors import UserError
 from mae_transfer.registry import TRANSFORMS
 
 
 def noise(width: int, height: int, seed: int = 0) -> Image.Image:
-    """Blocks of colour, so that every crop and every colour operation can be told from another."""
+    """Random blocks of colour, so that different crops and colour operations give different results."""
     pixels = np.random.default_rng(seed).integers(0, 256, (height // 4 + 1, width // 4 + 1, 3), np.uint8)
     return Image.fromarray(pixels.repeat(4, 0).repeat(4, 1)[:height, :width])
 
@@ -34,7 +35,7 @@ ALL = [FineTuneCrop, ProbeCrop, CentreCrop]
 
 @pytest.mark.parametrize('crop', ALL)
 @pytest.mark.parametrize('img_size, shape', [(32, (32, 32)), ((24, 40), (24, 40)), ([40, 24], (40, 24))])
-def test_a_crop_is_a_uint8_tensor_of_the_asked_size(crop, img_size, shape):
+def test_a_crop_is_a_uint8_tensor_of_the_given_size(crop, img_size, shape):
     image = TRANSFORMS.build(dict(type=crop.__name__, img_size=img_size))(noise(50, 70))
     assert image.shape == (3, *shape) and image.dtype == torch.uint8
 
@@ -65,7 +66,7 @@ MEAN, STD = torch.tensor([0.485, 0.456, 0.406])[:, None, None], torch.tensor([0.
     ],
 )
 @pytest.mark.parametrize('img_size', [48, (32, 48)])
-def test_fine_tuning_crops_are_those_of_timm_s_transform(ours, theirs, img_size):
+def test_fine_tuning_crops_equal_those_of_timm_s_transform(ours, theirs, img_size):
     official = create_transform(
         img_size, **dict(dict(is_training=True, color_jitter=None, interpolation='bicubic', re_prob=0.0), **theirs)
     )
@@ -98,7 +99,7 @@ def test_the_default_augments():
         (dict(auto_augment=None, color_jitter=(0.4, 0.4)), r'color_jitter=\(0.4, 0.4\)'),
         (
             dict(color_jitter=0.4),
-            "color_jitter=0.4 has no effect beside auto_augment='rand-m9-mstd0.5-inc1': set one of them to None",
+            "color_jitter=0.4 has no effect with auto_augment='rand-m9-mstd0.5-inc1': set one of them to None",
         ),
     ],
 )
@@ -120,7 +121,7 @@ shares = strategies.tuples(strategies.floats(0.001, 1), strategies.floats(0.001,
 
 @settings(max_examples=300, deadline=None)
 @given(sides, sides, shares, strategies.integers(0, 2**62))
-def test_a_probing_box_lies_in_the_image_and_has_the_drawn_area_or_a_whole_side(width, height, scale, seed):
+def test_a_probing_box_is_inside_the_image_and_has_the_drawn_area_or_a_whole_side(width, height, scale, seed):
     with seeded(seed):
         top, left, box_height, box_width = ProbeCrop(32, tuple(scale)).box(width, height)
     assert 0 <= top <= height - box_height and 0 <= left <= width - box_width and box_height >= 1 and box_width >= 1
@@ -132,13 +133,13 @@ def test_a_probing_box_lies_in_the_image_and_has_the_drawn_area_or_a_whole_side(
         assert (box_width - 0.5) / (box_height + 0.5) <= 4 / 3 * 1.001 and (box_width + 0.5) / (
             box_height - 0.5
         ) >= 3 / 4 * 0.999
-    # A side is never longer than the greatest area at the greatest ratio makes it.
+    # A side is never longer than with the greatest area and the greatest ratio.
     longest = math.sqrt(scale[1] * area * 4 / 3) + 0.51
     assert box_width <= max(1, longest) and box_height <= max(1, longest)
 
 
 def test_probing_boxes_follow_the_draws_of_area_ratio_top_and_left():
-    """The formulas of util/crop.py, on the same random numbers."""
+    """The formulas of util/crop.py with the same random numbers."""
     for seed in range(50):
         width, height = 90 + seed, 160 - seed
         with seeded(seed):
@@ -155,7 +156,7 @@ def test_probing_boxes_follow_the_draws_of_area_ratio_top_and_left():
             )
 
 
-def test_on_a_long_image_the_short_side_is_clamped_where_torchvision_would_draw_anew():
+def test_on_an_elongated_image_the_short_side_is_clamped():
     boxes = []
     for seed in range(200):
         with seeded(seed):
@@ -167,7 +168,7 @@ def test_on_a_long_image_the_short_side_is_clamped_where_torchvision_would_draw_
 
 
 @pytest.mark.parametrize('scale', [(0.2, 0.2), (0.5, 0.5)])
-def test_a_probing_crop_shows_its_box_flipped_in_half_of_all_cases(scale):
+def test_a_probing_crop_shows_its_box_and_half_of_all_crops_are_flipped(scale):
     transform, flipped = ProbeCrop(32, scale), 0
     for seed in range(40):
         with seeded(seed):
@@ -183,7 +184,7 @@ def test_a_probing_crop_shows_its_box_flipped_in_half_of_all_cases(scale):
     assert 10 < flipped < 30
 
 
-def test_the_whole_image_is_the_probing_crop_of_all_of_it_at_ratio_one(monkeypatch):
+def test_a_probing_crop_of_the_whole_image_is_the_resized_image(monkeypatch):
     monkeypatch.setattr(ProbeCrop, 'box', lambda self, width, height: (0, 0, height, width))
     image, transform = noise(90, 60), ProbeCrop(32)
     bicubic = torch.from_numpy(np.array(image.resize((32, 32), Image.Resampling.BICUBIC))).permute(2, 0, 1)
@@ -193,7 +194,7 @@ def test_the_whole_image_is_the_probing_crop_of_all_of_it_at_ratio_one(monkeypat
 
 # --- evaluation -------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize('img_size, resized', [(224, 256), (64, 73), (96, 109), (32, 36), (448, 448), (225, 225)])
-def test_evaluation_is_the_official_resizing_and_centre_crop(img_size, resized):
+def test_evaluation_uses_the_official_resizing_and_centre_crop(img_size, resized):
     image = noise(500, 300)
     official = transforms.Compose(
         [
@@ -205,7 +206,7 @@ def test_evaluation_is_the_official_resizing_and_centre_crop(img_size, resized):
     assert torch.equal(CentreCrop(img_size)(image), official(image))
 
 
-def test_a_centre_crop_shows_the_asked_share_of_the_shorter_side():
+def test_a_centre_crop_shows_the_given_share_of_the_shorter_side():
     image = CentreCrop(100, crop_pct=0.5)(gradient(400, 200)).float()
     assert image[1, 0].mean().item() == pytest.approx(50 / 200 * 255, abs=2)
     assert image[1, -1].mean().item() == pytest.approx(149 / 200 * 255, abs=2)
@@ -215,12 +216,12 @@ def test_a_centre_crop_shows_the_asked_share_of_the_shorter_side():
 @pytest.mark.parametrize('img_size', [(32, 64), (64, 32)])
 @pytest.mark.parametrize('crop_pct', [None, 1.0])
 @pytest.mark.parametrize('size', [(500, 80), (80, 500), (20, 20)])
-def test_crops_that_are_not_square_lie_within_the_image(img_size, crop_pct, size):
+def test_crops_that_are_not_square_stay_inside_the_image(img_size, crop_pct, size):
     assert CentreCrop(img_size, crop_pct)(Image.new('RGB', size, (255, 255, 255))).min() == 255  # no padding
 
 
 @pytest.mark.parametrize('crop_pct', [0, -1.0, 1.2, 87.5])
-def test_a_share_that_is_none_is_refused(crop_pct):
+def test_an_invalid_share_is_refused(crop_pct):
     with pytest.raises(UserError, match='crop_pct is a share above 0 and at most 1'):
         CentreCrop(224, crop_pct)
 
@@ -232,9 +233,9 @@ def draws() -> tuple:
 
 @settings(deadline=None)
 @given(strategies.integers(0, 2**63 - 1))
-def test_a_seed_decides_every_generator_and_leaves_it_as_it_was(seed):
+def test_a_seed_determines_every_generator_whose_state_is_restored_afterwards(seed):
     random.seed(1), np.random.seed(1), torch.default_generator.manual_seed(1)
-    random.gauss(0, 1), np.random.randn()  # half of a pair of normal numbers waits in the generator
+    random.gauss(0, 1), np.random.randn()  # these generate pairs: the second number stays in the generator's state
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
     with seeded(seed):
         first = draws()
@@ -245,7 +246,7 @@ def test_a_seed_decides_every_generator_and_leaves_it_as_it_was(seed):
         assert draws() == first
 
 
-def test_the_generators_are_given_back_after_an_error_too():
+def test_the_states_are_restored_after_an_error_too():
     states = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()
     with pytest.raises(KeyError), seeded(5):
         draws()
@@ -255,7 +256,31 @@ def test_the_generators_are_given_back_after_an_error_too():
     )
 
 
-def test_the_gpu_s_generator_is_left_alone(monkeypatch):
+def test_the_gpu_s_generator_is_not_seeded(monkeypatch):
     monkeypatch.setattr(torch.cuda, 'manual_seed_all', lambda seed: pytest.fail("the GPU's generator was seeded"))
     with seeded(5):
         draws()
+
+
+@pytest.mark.parametrize(
+    'img_size, shorter', [(64, 73), (96, 109), (160, 182), (224, 256), (384, 384), ((96, 160), 182)]
+)
+def test_every_data_set_evaluates_the_same_centre_crop(img_size, shorter, tmp_path):
+    """As the official evaluation (util/datasets.py): the shorter side is resized to 256 / 224 of the crop up to 224."""
+    for folder in ('train/a', 'val/a'):
+        (tmp_path / folder).mkdir(parents=True)
+        noise(150, 130).save(tmp_path / folder / 'x.png')
+    size = (img_size, img_size) if isinstance(img_size, int) else img_size
+    official = transforms.Compose(
+        [transforms.Resize(shorter, transforms.InterpolationMode.BICUBIC), transforms.CenterCrop(size)]
+    )
+    expected = torch.from_numpy(np.array(official(noise(150, 130)))).permute(2, 0, 1)
+    root = str(tmp_path)
+    for photos in (
+        Photos(root, 'val', img_size),
+        Photos(root, 'train', img_size, augment='none'),
+        LabelledPhotos(root, 'val', img_size=img_size),
+        LabelledPhotos(root, 'train', img_size=img_size, transform=dict(type='CentreCrop')),
+        LabelledPhotos(f'{root}/val', None, img_size=img_size),
+    ):
+        assert torch.equal(photos[0]['inputs'], expected) and torch.equal(photos[0, 9]['inputs'], expected)

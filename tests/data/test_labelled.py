@@ -1,4 +1,4 @@
-"""Labelled photos as items and batches: labels that stay true, seeds that decide everything."""
+"""Labelled photos as items and batches: labels belong to their images, and items follow from their seeds."""
 
 import os
 import random
@@ -14,12 +14,12 @@ from torch.utils.data import DataLoader
 from mae_transfer.data import LabelledPhotos, SeededSampler, collate_labelled
 from mae_transfer.errors import UserError
 from mae_transfer.registry import DATASETS, FUNCTIONS
-from tests.data.test_labels import any_checksum, cifar_folder  # noqa: F401 (a fixture)
+from tests.data.sources import cifar_folder
 from tests.helpers import save_photo
 
 
 def folder(root: Path, *, count: int = 2, size=(20, 16)) -> Path:
-    """train/ and val/ with the classes ant, bee and cat, of ``count`` photos each."""
+    """Write train/ and val/ with the classes ant, bee and cat, ``count`` photos of each."""
     for split in ('train', 'val'):
         for label, name in enumerate(('ant', 'bee', 'cat')):
             for number in range(count):
@@ -29,7 +29,7 @@ def folder(root: Path, *, count: int = 2, size=(20, 16)) -> Path:
 
 # --- items ------------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize('split', ['train', 'val'])
-def test_an_item_is_a_uint8_crop_with_its_label_and_number(tmp_path, split):
+def test_an_item_is_a_uint8_crop_with_its_label_and_index(tmp_path, split):
     photos = DATASETS.build(
         dict(type='LabelledPhotos', data_root=str(folder(tmp_path)), split=split, img_size=(16, 24))
     )
@@ -39,7 +39,7 @@ def test_an_item_is_a_uint8_crop_with_its_label_and_number(tmp_path, split):
     assert len(photos) == 6 and photos.labels.tolist() == [0, 0, 1, 1, 2, 2] and photos.name(3) == 'bee/1.png'
 
 
-def test_the_metrics_are_told_the_classes(tmp_path):
+def test_the_metainfo_has_the_classes_and_the_labels_that_occur(tmp_path):
     save_photo(folder(tmp_path) / 'part' / 'bee' / 'x.png')
     whole = LabelledPhotos(str(tmp_path), 'val', img_size=8)
     assert whole.metainfo == dict(classes=('ant', 'bee', 'cat'), present=(0, 1, 2))
@@ -62,17 +62,17 @@ def test_iteration_ends_after_the_last_image(tmp_path):
         (None, dict(type='mae_transfer.ProbeCrop'), None, (224, 224), 'ProbeCrop'),
     ],
 )
-def test_a_transform_is_built_for_the_size(tmp_path, img_size, transform, split, shape, kind):
+def test_a_transform_is_built_with_the_image_size(tmp_path, img_size, transform, split, shape, kind):
     root = folder(tmp_path) / ('train' if split is None else '')
     config = Config(
         dict(data=dict(type='LabelledPhotos', data_root=str(root), split=split, img_size=img_size, transform=transform))
     )
     photos = DATASETS.build(config.data)
     assert photos[0]['inputs'].shape[1:] == shape and type(photos.transform).__name__ == kind
-    assert transform is None or set(config.data.transform) == set(transform)  # the config is left as it was
+    assert transform is None or set(config.data.transform) == set(transform)  # the config is unchanged
 
 
-def test_a_callable_is_a_transform_as_it_is(tmp_path):
+def test_a_callable_is_used_as_the_transform(tmp_path):
     photos = LabelledPhotos(str(folder(tmp_path)), transform=lambda image: torch.tensor(image.size))
     assert photos[0]['inputs'].tolist() == [20, 16]
 
@@ -117,7 +117,7 @@ def test_cifar_s_images_are_items_like_others(tmp_path):
     assert grey.shape == (1, 32, 32) and item['labels'] < grey[0, 5, 5] < item['labels'] + 100
 
 
-def test_paths_that_are_no_ascii_are_read(tmp_path):
+def test_paths_that_are_not_ascii_are_read(tmp_path):
     save_photo(tmp_path / 'train' / 'Übung 1' / 'é ü.png')
     assert LabelledPhotos(str(tmp_path), img_size=8)[0]['skipped'] == []
 
@@ -137,7 +137,7 @@ HOW = ['truncated', 'text', 'missing']
 
 
 @pytest.mark.parametrize('how', HOW)
-def test_in_training_an_unreadable_image_is_skipped_with_its_label(tmp_path, how):
+def test_in_training_an_unreadable_image_is_replaced_by_the_next_with_its_label(tmp_path, how):
     folder(tmp_path)
     photos = LabelledPhotos(str(tmp_path), img_size=8)
     expected = photos[2, 7]
@@ -147,7 +147,7 @@ def test_in_training_an_unreadable_image_is_skipped_with_its_label(tmp_path, how
     assert torch.equal(item['inputs'], expected['inputs'])
 
 
-def test_skipping_goes_on_from_the_first_after_the_last(tmp_path):
+def test_after_the_last_image_skipping_continues_with_the_first(tmp_path):
     folder(tmp_path)
     for name in '01':
         damage(tmp_path / 'train' / 'cat' / f'{name}.png', 'text')
@@ -166,7 +166,7 @@ def test_in_evaluation_an_unreadable_image_is_an_error(tmp_path, how, words):
         photos[1]
 
 
-def test_skipping_can_be_chosen(tmp_path):
+def test_skipping_can_be_enabled_and_disabled(tmp_path):
     folder(tmp_path)
     for split in ('train', 'val'):
         damage(tmp_path / split / 'ant' / '0.png', 'text')
@@ -175,14 +175,14 @@ def test_skipping_can_be_chosen(tmp_path):
         LabelledPhotos(str(tmp_path), 'train', img_size=8, skip_unreadable=False)[0]
 
 
-def test_nothing_readable_at_all_is_an_error(tmp_path):
+def test_no_readable_image_at_all_is_an_error(tmp_path):
     for path in folder(tmp_path).glob('train/*/*.png'):
         damage(path, 'text')
     with pytest.raises(UserError, match='none of the 6 images in .*train can be read: bee/1.png is the first'):
         LabelledPhotos(str(tmp_path), img_size=8)[3]
 
 
-def test_the_line_of_an_unreadable_image_comes_through_a_worker(tmp_path):
+def test_the_message_about_an_unreadable_image_is_passed_on_from_a_worker(tmp_path):
     damage(folder(tmp_path) / 'val' / 'ant' / '1.png', 'text')
     loader = DataLoader(LabelledPhotos(str(tmp_path), 'val', img_size=8), 3, num_workers=1, collate_fn=collate_labelled)
     with pytest.raises(UserError) as caught:
@@ -196,7 +196,7 @@ def same(one: dict, other: dict) -> bool:
 
 
 @pytest.mark.parametrize('transform', [None, dict(type='ProbeCrop')])
-def test_a_seed_decides_an_item_in_whatever_order(tmp_path, transform):
+def test_a_seed_determines_an_item_regardless_of_the_order(tmp_path, transform):
     photos = LabelledPhotos(str(folder(tmp_path)), img_size=16, transform=transform)
     keys = [(index, seed) for index in range(6) for seed in (3, 2**62 + 5)]
     first = {key: photos[key] for key in keys}
@@ -207,7 +207,7 @@ def test_a_seed_decides_an_item_in_whatever_order(tmp_path, transform):
     assert sum(same(first[index, 3], first[index, 2**62 + 5]) for index in range(6)) < 2
 
 
-def test_items_leave_the_generators_as_they_were(tmp_path):
+def test_items_do_not_change_the_states_of_the_generators(tmp_path):
     photos = LabelledPhotos(str(folder(tmp_path)), img_size=16)
     states = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()
     photos[0, 5]
@@ -229,7 +229,7 @@ def test_without_a_seed_training_draws_from_torch_s_generator(tmp_path):
 
 
 @pytest.mark.parametrize('split', ['val', 'test', None])
-def test_an_evaluation_is_the_same_each_time_even_of_random_crops(tmp_path, split):
+def test_in_evaluation_even_random_crops_are_the_same_each_time(tmp_path, split):
     root = folder(tmp_path)
     (root / 'val').rename(root / 'test') if split == 'test' else None
     root = root / 'train' if split is None else root

@@ -1,4 +1,4 @@
-"""Images with label maps: each mistake is one line that names the file, and what is right is read as it is."""
+"""Images with label maps: each mistake is reported in one line that names the file; correct files are read."""
 
 from pathlib import Path
 
@@ -39,12 +39,12 @@ def labels_of(dataset, index=0):
 
 @pytest.mark.parametrize('save', ['grey', 'palette', '16 bit', 'black and white'])
 @pytest.mark.parametrize('zero_is_none', [True, False])
-def test_labels(save, zero_is_none, scenes):
-    """In any picture of one number for each pixel: a palette's index is the label, whatever its colour."""
+def test_labels_are_read_from_every_image_mode_with_one_number_per_pixel(save, zero_is_none, scenes):
+    """In a palette image the index is the label, regardless of its colour."""
     file = scenes / 'annotations/training/0.png'
-    values = (
-        np.array(Image.open(file)) % 2 if save == 'black and white' or not zero_is_none else np.array(Image.open(file))
-    )
+    values = np.array(Image.open(file))
+    if save == 'black and white' or not zero_is_none:
+        values = values % 2
     picture = Image.fromarray(values.astype(np.uint16 if save == '16 bit' else np.uint8))
     if save == 'palette':
         picture = Image.fromarray(values, 'P')
@@ -57,20 +57,20 @@ def test_labels(save, zero_is_none, scenes):
     assert np.array_equal(found, np.where(values == 0, 255, values - 1) if zero_is_none else values)
 
 
-def test_without_classes_they_are_ade20k_s(scenes):
+def test_without_classes_ade20k_s_are_used(scenes):
     meta = build(scenes, classes=None).metainfo
     assert meta['classes'] == ADE20KDataset.METAINFO['classes'] and meta['palette'] == ADE20KDataset.METAINFO['palette']
     assert meta['reduce_zero_label'] and meta['label_map'] is None
 
 
-@pytest.mark.parametrize('count, ade', [(2, False), (150, True), (200, False)])
-def test_palette(count, ade, scenes):
-    """ADE20K's for as many classes, distinct colours otherwise, the user's where there is one."""
-    classes = tuple(f'class {i}' for i in range(count))
+@pytest.mark.parametrize(
+    'classes', [CLASSES, tuple(f'class {i}' for i in range(150)), ADE20KDataset.METAINFO['classes']]
+)
+def test_the_palette_is_given_or_ade20k_s_for_its_classes_or_distinct_colours(classes, scenes):
     palette = build(scenes, classes).metainfo['palette']
-    assert (palette == ADE20KDataset.METAINFO['palette']) == ade
-    assert len({tuple(colour) for colour in palette}) == len(palette) == count or ade
-    own = [[i, 0, 9] for i in range(count)]
+    assert (palette == ADE20KDataset.METAINFO['palette']) == (classes == ADE20KDataset.METAINFO['classes'])
+    assert len({tuple(colour) for colour in palette}) == len(palette) == len(classes) or classes[0] == 'wall'
+    own = [[i, 0, 9] for i in range(len(classes))]
     assert build(scenes, metainfo=dict(classes=classes, palette=own)).metainfo['palette'] == own
 
 
@@ -102,15 +102,15 @@ def recolour(mode):
 MISTAKES = {
     'value': (
         paint(3),
-        r'label map .*training/0.png has the value 3, but 2 classes are 1..2, 0 and 255 are ignored \(reduce_',
+        r'label map .*training/0.png contains the value 3; expected 1..2 for the classes and 0 or 255 for ignored',
     ),
     'value above 255': (
         paint(257, np.uint16),
-        r'0.png has the value 257, but 2 classes are 1..2',
-    ),  # which 8 bits would take for 1
-    'colours': (recolour('RGB'), r'0.png is a colour picture \(mode RGB\): give one number for each pixel'),
-    'transparency': (recolour('LA'), r'0.png is a colour picture \(mode LA\)'),
-    'size': (paint(1, size=(90, 71)), r'0.png is 71 x 90 pixels, its image 70 x 90: each pixel needs its label'),
+        r'0.png contains the value 257; expected 1..2',
+    ),  # which would be 1 in 8 bits
+    'colours': (recolour('RGB'), r'0.png is a colour image \(mode RGB\): give one number per pixel'),
+    'transparency': (recolour('LA'), r'0.png is a colour image \(mode LA\)'),
+    'size': (paint(1, size=(90, 71)), r'0.png is 71 x 90 pixels, but its image is 70 x 90: give both the same size'),
     'no picture': (
         lambda root: (root / 'annotations/training/0.png').write_bytes(b'nothing'),
         r'0.png cannot be read: cannot identify',
@@ -124,38 +124,41 @@ MISTAKES = {
 
 @pytest.mark.parametrize('name', MISTAKES)
 @pytest.mark.parametrize('late', [False, True], ids=['on start-up', 'when loaded'])
-def test_mistake(name, late, scenes):
+def test_a_mistake_is_reported_in_one_line(name, late, scenes):
     spoil, says = MISTAKES[name]
     dataset = build(scenes, lazy_init=True)
     if late:
         dataset.full_init()
-        dataset._looked_at[:] = False
+        dataset._validated.clear()
     spoil(scenes)
     with pytest.raises(UserError, match=says) as caught:
         dataset[0] if late else dataset.full_init()
     assert '\n' not in str(caught.value) and str(scenes) in str(caught.value)
 
 
-def test_value_without_reduce_zero_label(scenes):
+def test_without_reduce_zero_label_the_classes_begin_at_zero(scenes):
     paint(2)(scenes)
-    with pytest.raises(UserError, match=r'value 2, but 2 classes are 0..1, 255 is ignored \(reduce_zero_label=False\)'):
+    with pytest.raises(
+        UserError, match=r'value 2; expected 0..1 for .* and 255 for ignored pixels \(reduce_zero_label=False\)'
+    ):
         build(scenes, reduce_zero_label=False)
 
 
-def test_each_file_is_looked_at_once(scenes, monkeypatch):
-    """The first time that it is loaded; of many files some before."""
+def test_each_label_map_is_checked_once(scenes, monkeypatch):
+    """When it is first loaded; eight of them on start-up."""
     for i in range(3, 30):
         photo(scenes / f'images/training/{i}.jpg', (20, 20))
         label_map(scenes / f'annotations/training/{i}.png', (20, 20))
-    seen = []
+    checked = []
     monkeypatch.setattr(
-        'mae_transfer.data.labelled_scenes.check_label_map', lambda path, *args, **kwargs: seen.append(Path(path).name)
+        'mae_transfer.data.labelled_scenes.check_label_map',
+        lambda path, *args, **kwargs: checked.append(Path(path).name),
     )
     dataset = build(scenes)
-    assert len(seen) == 8
+    assert len(checked) == 8
     for i in [*range(30), *range(30)]:
         dataset[i]
-    assert len(seen) == len(set(seen)) == 30
+    assert len(checked) == len(set(checked)) == 30
 
 
 @pytest.mark.parametrize(
@@ -164,7 +167,7 @@ def test_each_file_is_looked_at_once(scenes, monkeypatch):
         (
             lambda root: (root / 'annotations/training/1.png').unlink(),
             r"images/training: 1 of 3 images have no label map '\*.png' in .*annotations/training, "
-            'e.g. .*1.jpg: each needs one',
+            'e.g. .*1.jpg: give each image a label map',
         ),
         (
             lambda root: (root / 'images/training/1.jpg').unlink(),
@@ -172,28 +175,28 @@ def test_each_file_is_looked_at_once(scenes, monkeypatch):
         ),
         (
             lambda root: [file.rename(file.with_suffix('.jpeg')) for file in (root / 'images/training').iterdir()],
-            r"images/training names no image '\*.jpg': set data_root, or the data set's img_suffix",
+            r"images/training contains no image '\*.jpg': set data_root, or the data set's img_suffix",
         ),
     ],
 )
-def test_files_without_a_partner(spoil, says, scenes):
+def test_images_and_label_maps_without_a_counterpart_are_refused(spoil, says, scenes):
     spoil(scenes)
     with pytest.raises(UserError, match=says):
         build(scenes)
 
 
-def test_a_list_of_names_may_leave_files_out(scenes):
+def test_a_list_of_names_may_omit_files(scenes):
     (scenes / 'some.txt').write_text('0\n2\n')
     assert [Path(build(scenes, ann_file='some.txt').get_data_info(i)['img_path']).name for i in range(2)] == [
         '0.jpg',
         '2.jpg',
     ]
     (scenes / 'some.txt').write_text('0\n7\n')
-    with pytest.raises(UserError, match=r'some.txt: .*7.jpg does not exist \(2 of 4 looked for'):
+    with pytest.raises(UserError, match=r'some.txt: .*7.jpg does not exist \(2 of 4 checked files are missing\)'):
         build(scenes, ann_file='some.txt')
 
 
-def test_opencv_reads_colours_of_a_palette(scenes):
+def test_palettes_are_refused_if_opencv_decodes_them(scenes):
     recolour('P')(scenes)
     pipeline = [PIPELINE[0], dict(type='mmseg.LoadAnnotations', imdecode_backend='cv2'), PIPELINE[2]]
     with pytest.raises(
@@ -202,8 +205,7 @@ def test_opencv_reads_colours_of_a_palette(scenes):
         build(scenes, pipeline=pipeline)
 
 
-def test_a_turned_photo_is_as_large_as_it_is_shown(tmp_path):
-    """Exif's orientation, which reading applies."""
+def test_the_size_of_an_image_follows_its_exif_orientation(tmp_path):
     photo(tmp_path / 'a.jpg', (30, 20))
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -211,19 +213,19 @@ def test_a_turned_photo_is_as_large_as_it_is_shown(tmp_path):
     label_map(tmp_path / 'a.png', (20, 30))
     check_label_map(str(tmp_path / 'a.png'), str(tmp_path / 'a.jpg'), 2, True)
     label_map(tmp_path / 'a.png', (30, 20))
-    with pytest.raises(UserError, match='is 30 x 20 pixels, its image 20 x 30'):
+    with pytest.raises(UserError, match='is 30 x 20 pixels, but its image is 20 x 30'):
         check_label_map(str(tmp_path / 'a.png'), str(tmp_path / 'a.jpg'), 2, True)
 
 
-def test_too_many_classes(scenes):
+def test_too_many_classes_are_refused(scenes):
     with pytest.raises(
         UserError,
-        match='255 classes are more than a label map of MMSegmentation holds: 254 with reduce_zero_label=True',
+        match='255 classes are too many: a label map of MMSegmentation has room for 254 with reduce_zero_label=True',
     ):
         build(scenes, tuple(map(str, range(255))))
 
 
-@pytest.mark.skipif(not ADE_MINI.is_dir(), reason='no part of ADE20K here')
+@pytest.mark.skipif(not ADE_MINI.is_dir(), reason='ADE20K images are not available')
 def test_real_ade20k_passes():
     dataset = build(ADE_MINI, classes=None)
     assert all(dataset[i] is not None for i in range(len(dataset))) and len(dataset) == 10

@@ -1,21 +1,19 @@
-"""Photos from every kind of source: which, in what form, and what becomes of those that cannot be read."""
+"""Photos from every kind of source: which ones, which are held out, and how unreadable ones are skipped."""
 
 import os
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch.utils.data import DataLoader
 
-from mae_transfer.data import Photos, SeededSampler, collate_photos
+from mae_transfer.data import Photos
 from mae_transfer.errors import UserError
 from tests.helpers import photo_folder, save_photo
 
 
 # --- sources ----------------------------------------------------------------------------------------------------------
-def both_parts(source: Path, **settings) -> list[str]:
+def train_and_val(source: Path, **settings) -> list[str]:
     return sorted(Photos(str(source), 'train', **settings).names + Photos(str(source), 'val', **settings).names)
 
 
@@ -24,21 +22,22 @@ def test_a_folder_tree_is_searched_at_any_depth(tmp_path):
     for name in names:
         save_photo(tmp_path / name)
     (tmp_path / 'one' / 'notes.txt').write_text('no photo')
-    assert both_parts(tmp_path) == sorted(names)
+    assert train_and_val(tmp_path) == sorted(names)
 
 
 def test_linked_folders_are_searched(tmp_path):
     photo_folder(tmp_path / 'elsewhere', 2)
     (tmp_path / 'photos').mkdir()
     os.symlink(tmp_path / 'elsewhere', tmp_path / 'photos' / 'linked')
-    assert both_parts(tmp_path / 'photos') == ['linked/photo0.png', 'linked/photo1.png']
+    assert train_and_val(tmp_path / 'photos') == ['linked/photo0.png', 'linked/photo1.png']
 
 
-def test_imagenet_s_layout_has_its_own_parts(tmp_path):
+def test_in_imagenet_s_layout_the_folders_are_the_splits(tmp_path):
     for name in ('train/n01/a.jpg', 'train/n02/b.jpg', 'val/n01/c.jpg'):
         save_photo(tmp_path / name)
     train, val = Photos(str(tmp_path), 'train'), Photos(str(tmp_path), 'val')
-    assert train.names == ['n01/a.jpg', 'n02/b.jpg'] and val.names == ['n01/c.jpg']
+    assert [train.name(index) for index in range(2)] == train.names == ['n01/a.jpg', 'n02/b.jpg']
+    assert [val.name(index) for index in range(len(val))] == ['n01/c.jpg']
     assert val.root == tmp_path / 'val'
     assert val[0]['inputs'].shape == (3, 224, 224)
 
@@ -58,7 +57,7 @@ def test_imagenet_s_layout_has_its_own_parts(tmp_path):
 )
 def test_a_line_of_a_list_file_begins_with_a_path(tmp_path, line, name):
     (tmp_path / 'list.txt').write_text(f'other.jpg 0\n\n{line}\n')
-    assert set(both_parts(tmp_path / 'list.txt')) == {'other.jpg', name}
+    assert set(train_and_val(tmp_path / 'list.txt')) == {'other.jpg', name}
 
 
 def test_paths_of_a_list_file_are_relative_to_it(tmp_path):
@@ -72,14 +71,14 @@ def test_paths_of_a_list_file_are_relative_to_it(tmp_path):
 @pytest.mark.parametrize(
     'count, share, held', [(2, 0.02, 1), (10, 0.02, 1), (100, 0.02, 2), (100, 0.3, 30), (5, 0.9, 4)]
 )
-def test_train_and_val_share_the_photos_out(tmp_path, count, share, held):
+def test_train_and_val_divide_the_photos(tmp_path, count, share, held):
     (tmp_path / 'list.txt').write_text(''.join(f'{i}.jpg\n' for i in range(count)))
     train = Photos(str(tmp_path / 'list.txt'), 'train', hold_out=share).names
     val = Photos(str(tmp_path / 'list.txt'), 'val', hold_out=share).names
     assert len(val) == held and not set(train) & set(val) and len(train) + len(val) == count
 
 
-def test_what_is_held_out_is_chosen_by_the_path_and_not_by_its_place(tmp_path):
+def test_held_out_photos_are_chosen_by_path_and_not_by_position(tmp_path):
     names = [f'{i:03d}.jpg' for i in range(100)]
     (tmp_path / 'list.txt').write_text('\n'.join(names))
     (tmp_path / 'reversed.txt').write_text('\n'.join(reversed(names)))
@@ -94,11 +93,19 @@ def test_a_larger_share_holds_out_the_same_photos_and_more(tmp_path):
     assert few < many
 
 
-def test_all_can_be_held_out(tmp_path):
+def test_all_photos_can_be_held_out(tmp_path):
     assert len(Photos(str(photo_folder(tmp_path, 3)), 'val', hold_out=1)) == 3
 
 
-# --- what cannot be read ----------------------------------------------------------------------------------------------
+def test_with_hold_out_zero_all_photos_are_for_training_and_validation_is_refused(tmp_path):
+    for name in 'abc':
+        Image.new('RGB', (16, 16)).save(tmp_path / f'{name}.png')
+    assert len(Photos(str(tmp_path), 'train', 8, hold_out=0.0)) == 3
+    with pytest.raises(UserError, match='hold_out=0 leaves no photo'):
+        Photos(str(tmp_path), 'val', 8, hold_out=0.0)
+
+
+# --- unreadable photos ------------------------------------------------------------------------------------------------
 def damage(path: Path, how: str) -> None:
     save_photo(path)
     raw = path.read_bytes()
@@ -115,7 +122,7 @@ def damage(path: Path, how: str) -> None:
 
 @pytest.mark.parametrize('suffix', ['.jpg', '.png'])
 @pytest.mark.parametrize('how', ['truncated', 'empty', 'text', 'missing'])
-def test_an_unreadable_photo_is_skipped_for_the_next_and_named(tmp_path, how, suffix):
+def test_an_unreadable_photo_is_replaced_by_the_next_and_named(tmp_path, how, suffix):
     photo_folder(tmp_path, 3)
     damage(tmp_path / f'a{suffix}', how)
     photos = Photos(str(tmp_path), 'val', img_size=8, hold_out=1)
@@ -124,22 +131,23 @@ def test_an_unreadable_photo_is_skipped_for_the_next_and_named(tmp_path, how, su
     assert torch.equal(item['inputs'], photos[photos.names.index('photo0.png'), 5]['inputs'])
 
 
-def test_skipping_goes_on_from_the_first_after_the_last(tmp_path):
+def test_after_the_last_photo_skipping_continues_with_the_first(tmp_path):
     photo_folder(tmp_path, 2)
     damage(tmp_path / 'y.png', 'text')
     damage(tmp_path / 'z.png', 'text')
     assert Photos(str(tmp_path), 'val', img_size=8, hold_out=1)[2]['skipped'] == ['y.png', 'z.png']
 
 
-def test_a_readable_photo_skips_nothing(tmp_path):
+def test_nothing_is_skipped_before_a_readable_photo(tmp_path):
     assert Photos(str(photo_folder(tmp_path, 2)), img_size=8)[0]['skipped'] == []
 
 
-def test_nothing_readable_at_all_is_an_error(tmp_path):
+def test_no_readable_photo_at_all_is_an_error(tmp_path):
     for name in 'abc':
         damage(tmp_path / f'{name}.png', 'text')
-    with pytest.raises(UserError, match='none of the 2 photos in .* can be read'):
-        Photos(str(tmp_path), 'train')[0]
+    photos = Photos(str(tmp_path), 'train')
+    with pytest.raises(UserError, match=f'none of the 2 images in .* can be read: {photos.name(1)} is the first$'):
+        photos[1]
 
 
 def empty(folder):
@@ -173,7 +181,7 @@ def empty_train(folder):
         (empty, 'no image in .*: looked for .jpg'),
         (only_text, 'no image in'),
         (empty_train, 'no image in .*train'),
-        (empty_list, 'names no photo: one path a line'),
+        (empty_list, 'names no photo: give one path per line'),
         (one_photo, '1 photo cannot be split into train and val'),
     ],
 )
@@ -186,195 +194,3 @@ def test_a_source_without_photos_is_refused_in_one_line(tmp_path, source, words)
 def test_an_unknown_split_is_refused(tmp_path):
     with pytest.raises(UserError, match="'train' or 'val'; found 'test'"):
         Photos(str(photo_folder(tmp_path, 2)), 'test')
-
-
-# --- items ------------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize('split', ['train', 'val'])
-def test_an_item_is_a_uint8_crop_with_its_seed(tmp_path, split):
-    item = Photos(str(photo_folder(tmp_path, 4)), split, img_size=(16, 24), hold_out=0.5)[1, 77]
-    assert item['inputs'].shape == (3, 16, 24) and item['inputs'].dtype == torch.uint8
-    assert item['seeds'] == 77
-
-
-COLOUR, GREY = (200, 30, 90), (88, 88, 88)  # the grey is the colour's luma
-
-
-@pytest.mark.parametrize(
-    'mode, suffix, seen',
-    [
-        ('RGB', '.png', COLOUR),
-        ('L', '.png', GREY),
-        ('P', '.png', COLOUR),
-        ('RGBA', '.png', COLOUR),
-        ('CMYK', '.jpg', COLOUR),
-        ('1', '.png', (255, 255, 255)),
-        ('LA', '.png', GREY),
-    ],
-)
-def test_every_colour_mode_becomes_rgb(tmp_path, mode, suffix, seen):
-    image = Image.new('RGB', (20, 20), COLOUR)
-    image = image.quantize() if mode == 'P' else Image.new('1', (20, 20), 1) if mode == '1' else image.convert(mode)
-    for name in ('a', 'b'):
-        image.save(tmp_path / (name + suffix))
-    assert Image.open(tmp_path / f'a{suffix}').mode == mode
-    item = Photos(str(tmp_path), img_size=8)[0]['inputs']
-    assert item.shape == (3, 8, 8)
-    assert (item.int() - torch.tensor(seen)[:, None, None]).abs().max() <= 3  # JPEG rounds
-
-
-def test_mode_l_has_one_channel(tmp_path):
-    item = Photos(str(photo_folder(tmp_path, 2)), img_size=8, mode='L')[0]
-    assert item['inputs'].shape == (1, 8, 8) and item['inputs'].dtype == torch.uint8
-
-
-def gradient(path: Path, size: tuple[int, int]) -> None:
-    """Red grows with x, green with y, from 0 to 255."""
-    x, y = np.meshgrid(np.linspace(0, 255, size[0]), np.linspace(0, 255, size[1]))
-    Image.fromarray(np.stack([x, y, np.zeros_like(x)], axis=-1).round().astype(np.uint8)).save(path)
-
-
-def test_a_val_crop_is_the_centre_at_seven_eighths(tmp_path):
-    for name in ('a.png', 'b.png'):
-        gradient(tmp_path / name, (512, 256))
-    image = Photos(str(tmp_path), 'val', img_size=224)[0]['inputs'].float()
-    # The shorter side of 256 keeps its size; of it rows 16..240, of the longer columns 144..368.
-    assert image[1, 0].mean().item() == pytest.approx(16, abs=1) and image[1, -1].mean().item() == pytest.approx(
-        239, abs=1
-    )
-    assert image[0, :, 0].mean().item() == pytest.approx(144 / 512 * 255, abs=1)
-
-
-@pytest.mark.parametrize('scale', [(0.2, 0.2), (0.5, 0.5), (1.0, 1.0)])
-def test_a_training_crop_shows_the_asked_share_of_the_photo(tmp_path, scale):
-    for name in ('a.png', 'b.png'):
-        gradient(tmp_path / name, (256, 256))
-    photos, shares, flipped = Photos(str(tmp_path), img_size=32, scale=scale), [], 0
-    for seed in range(40):
-        image = photos[0, seed]['inputs'].float()
-        width = image[0, :, -1].mean() - image[0, :, 0].mean()
-        height = image[1, -1].mean() - image[1, 0].mean()
-        shares.append((width * height).abs().item() / (255 * 31 / 32) ** 2)
-        flipped += int(width < 0)
-        assert height > 0
-    assert np.median(shares) == pytest.approx(scale[0], rel=0.12)
-    assert 8 < flipped < 32
-
-
-# --- how training varies a photo (Table 1e) ---------------------------------------------------------------------------
-def test_no_augmentation_shows_the_centre_unflipped(tmp_path):
-    source = str(photo_folder(tmp_path, 2))
-    train, val = (Photos(source, split, img_size=16, augment='none', hold_out=0.5) for split in ('train', 'val'))
-    train.names = val.names
-    for seed in range(8):
-        assert torch.equal(train[0, seed]['inputs'], val[0]['inputs'])
-
-
-@pytest.mark.parametrize('img_size', [224, (224, 112)])
-def test_crops_of_fixed_size_move_and_flip_and_keep_their_scale(tmp_path, img_size):
-    for name in ('a.png', 'b.png'):
-        gradient(tmp_path / name, (256, 256))
-    photos, lefts, tops = Photos(str(tmp_path), img_size=img_size, augment='fixed_size'), set(), set()
-    height, width = np.broadcast_to(img_size, 2)
-    for seed in range(30):
-        image = photos[0, seed]['inputs'].float()
-        left, right = image[0, :, 0].mean().item(), image[0, :, -1].mean().item()
-        assert abs(right - left) == pytest.approx(width - 1, abs=1)  # a pixel more is one level more of red
-        assert (image[1, -1] - image[1, 0]).mean().item() == pytest.approx(height - 1, abs=1)
-        lefts.add((round(min(left, right)), left > right))
-        tops.add(round(image[1, 0].mean().item()))
-    assert {flipped for _, flipped in lefts} == {True, False}
-    assert len(lefts) > 8 and len(tops) > 8
-
-
-@pytest.mark.parametrize('augment', ['fixed_size', 'random_size'])
-def test_colour_jitter_changes_colours_and_nothing_else(tmp_path, augment):
-    for name in ('a.png', 'b.png'):
-        Image.new('RGB', (40, 40), COLOUR).save(tmp_path / name)
-    plain, jittered = (
-        Photos(str(tmp_path), img_size=8, augment=augment, color_jitter=jitter)
-        for jitter in (None, (0.4, 0.4, 0.2, 0.1))
-    )
-    colours = set()
-    for seed in range(8):
-        image = jittered[0, seed]['inputs']
-        assert (image.flatten(1) == image[:, :1, 0]).all()  # of one colour still
-        colours.add(tuple(image[:, 0, 0].tolist()))
-        assert (plain[0, seed]['inputs'][:, 0, 0].int() - torch.tensor(COLOUR)).abs().max() <= 1
-    assert len(colours) == 8
-
-
-def test_colour_jitter_leaves_the_place_of_a_crop(tmp_path):
-    for name in ('a.png', 'b.png'):
-        gradient(tmp_path / name, (64, 64))
-    plain, jittered = (
-        Photos(str(tmp_path), img_size=16, color_jitter=jitter) for jitter in (None, (0.0, 0.0, 0.0, 0.0))
-    )
-    for seed in range(4):
-        assert torch.equal(plain[0, seed]['inputs'], jittered[0, seed]['inputs'])
-
-
-@pytest.mark.parametrize(
-    'settings, words',
-    [
-        (dict(augment='crop'), "'random_size', 'fixed_size' or 'none'; found 'crop'"),
-        (dict(color_jitter=(0.4, 0.4)), r'four strengths.*found \(0.4, 0.4\)'),
-        (dict(augment='none', color_jitter=(0.4, 0.4, 0.2, 0.1)), "beside random crops.*augment='none'"),
-    ],
-)
-def test_an_augmentation_that_is_not_one_is_refused_in_one_line(tmp_path, settings, words):
-    with pytest.raises(UserError, match=words) as caught:
-        Photos(str(photo_folder(tmp_path, 2)), **settings)
-    assert '\n' not in str(caught.value)
-
-
-def test_training_crops_differ_and_val_crops_do_not(tmp_path):
-    source = str(photo_folder(tmp_path, 4))
-    train, val = Photos(source, 'train', img_size=16), Photos(source, 'val', img_size=16)
-    assert not torch.equal(train[0]['inputs'], train[0]['inputs'])
-    assert train[0]['seeds'] != train[0]['seeds']
-    assert torch.equal(val[0]['inputs'], val[0]['inputs'])
-    assert val[0]['seeds'] == 0
-
-
-def test_a_seed_decides_the_crop_and_leaves_the_generators_alone(tmp_path, monkeypatch):
-    photos = Photos(str(photo_folder(tmp_path, 4)), img_size=16)
-    monkeypatch.setattr(torch.cuda, 'manual_seed_all', lambda seed: pytest.fail("the GPU's generator was seeded"))
-    torch.random.default_generator.manual_seed(0)
-    state = torch.random.get_rng_state()
-    first = photos[0, 5]['inputs']
-    assert torch.equal(torch.random.get_rng_state(), state)
-    torch.rand(3)
-    assert torch.equal(photos[0, 5]['inputs'], first)
-    assert not torch.equal(photos[0, 6]['inputs'], first)
-
-
-@pytest.mark.filterwarnings('ignore:This DataLoader will create')  # more workers than free cores
-def test_workers_do_not_change_the_batches(tmp_path):
-    def batches(workers):
-        photos = Photos(str(photo_folder(tmp_path, 9)), img_size=16)
-        sampler = SeededSampler(photos, seed=3)
-        return list(DataLoader(photos, 4, sampler=sampler, num_workers=workers, collate_fn=collate_photos))
-
-    alone, shared = batches(0), batches(2)
-    assert len(alone) == 2
-    for one, other in zip(alone, shared, strict=True):
-        assert torch.equal(one['inputs'], other['inputs']) and torch.equal(one['seeds'], other['seeds'])
-
-
-def test_items_are_collated_to_a_batch():
-    items = [
-        dict(inputs=torch.full((3, 2, 2), i, dtype=torch.uint8), seeds=2**62 + i, skipped=['x.jpg'] * i)
-        for i in range(3)
-    ]
-    batch = collate_photos(items)
-    assert batch['inputs'].shape == (3, 3, 2, 2) and batch['inputs'].dtype == torch.uint8
-    assert batch['seeds'].dtype == torch.int64 and batch['seeds'].tolist() == [2**62, 2**62 + 1, 2**62 + 2]
-    assert batch['skipped'] == ['x.jpg'] * 3
-
-
-def test_nothing_held_out_trains_on_all_and_has_nothing_to_validate(tmp_path):
-    for name in 'abc':
-        Image.new('RGB', (16, 16)).save(tmp_path / f'{name}.png')
-    assert len(Photos(str(tmp_path), 'train', 8, hold_out=0.0)) == 3
-    with pytest.raises(UserError, match='hold_out=0 leaves no photo'):
-        Photos(str(tmp_path), 'val', 8, hold_out=0.0)

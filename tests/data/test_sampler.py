@@ -1,4 +1,4 @@
-"""The order of an epoch and the seeds of its samples."""
+"""The order of an epoch's samples, and their seeds."""
 
 import pytest
 
@@ -23,18 +23,18 @@ def test_an_epoch_shows_every_sample_once():
     assert len(sampler()) == 20
 
 
-def test_the_order_is_shuffled_unless_it_is_not_to_be():
+def test_the_order_is_shuffled_unless_disabled():
     assert [index for index, _ in sampler()] != list(range(20))
     assert [index for index, _ in sampler(shuffle=False)] == list(range(20))
 
 
 @pytest.mark.parametrize('world', [2, 4])
-def test_the_processes_together_see_what_one_would_see(world):
+def test_several_processes_together_get_the_same_samples_as_one(world):
     ranks = [list(sampler(rank=rank, world=world)) for rank in range(world)]
     assert [sample for together in zip(*ranks, strict=True) for sample in together] == list(sampler())
 
 
-def test_a_rest_is_filled_up_so_that_processes_see_as_many():
+def test_samples_are_repeated_so_that_all_processes_get_the_same_number():
     ranks = [list(sampler(21, rank, 2)) for rank in range(2)]
     assert len(ranks[0]) == len(ranks[1]) == 11
     assert {index for rank in ranks for index, _ in rank} == set(range(21))
@@ -55,7 +55,7 @@ def test_another_run_has_other_seeds():
     assert not set(dict(sampler(seed=3)).values()) & set(dict(sampler(seed=4)).values())
 
 
-def test_the_seed_follows_from_run_epoch_and_index_alone():
+def test_the_seed_depends_only_on_run_epoch_and_index():
     assert dict(sampler(20, epoch=2))[7] == dict(sampler(50, epoch=2))[7] == sample_seed(3, 2, 7)
 
 
@@ -66,5 +66,5 @@ def test_seeds_are_distinct_and_fit_int64():
     assert max(seeds) > 2**62
 
 
-def test_the_places_of_a_key_differ():
+def test_the_order_of_the_integers_of_a_key_matters():
     assert len({sample_seed(0, 1, 2), sample_seed(0, 2, 1), sample_seed(1, 0, 2), sample_seed(2, 1, 0)}) == 4

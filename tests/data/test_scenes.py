@@ -1,4 +1,4 @@
-"""The demo scenes: the same anywhere, and every reading of a scene agrees with every other."""
+"""The demo scenes: the same on any machine, and the annotations of a scene agree with each other."""
 
 import contextlib
 import io
@@ -11,18 +11,12 @@ from hypothesis import strategies as st
 from PIL import Image
 from pycocotools.coco import COCO
 
-from mae_transfer.data.scenes import (
-    SEMANTIC_CLASSES,
-    SEMANTIC_PALETTE,
-    STUFF_CLASSES,
-    THING_CLASSES,
-    coco_polygons,
-    main,
-    paint_scene,
-    write_scenes,
-)
+from mae_transfer.data.scene_ground import STUFF_CLASSES
+from mae_transfer.data.scene_objects import THING_CLASSES
+from mae_transfer.data.scene_painting import SEMANTIC_CLASSES, SEMANTIC_PALETTE, paint_scene
+from mae_transfer.data.scenes import coco_polygons, main, write_scenes
 
-# pycocotools 2.0 under numpy 2; nothing of ours.
+# Of pycocotools 2.0 with NumPy 2.
 pytestmark = pytest.mark.filterwarnings('ignore:__array__ implementation:DeprecationWarning')
 
 SMALL = dict(photos=3, train=5, val=2, size=48, seed=7)
@@ -49,13 +43,13 @@ def written(tmp_path_factory):
 
 
 @pytest.mark.parametrize('size', [32, 48, 96])
-def test_readings_of_a_scene_agree(size):
+def test_the_annotations_of_a_scene_agree(size):
     for scene in scenes(size, 25):
         assert scene.image.shape == (size, size, 3) and scene.image.dtype == np.uint8
         assert scene.semantic.shape == (size, size) and scene.semantic.dtype == np.uint8
         assert scene.masks.shape == (len(scene.labels), size, size) and scene.masks.dtype == bool
         assert 1 <= len(scene.labels) <= 5
-        assert scene.masks.sum(0).max() == 1, 'two objects own one pixel'
+        assert scene.masks.sum(0).max() == 1, 'a pixel belongs to two objects'
         assert scene.masks.sum((1, 2)).min() >= 30
         for label, mask in zip(scene.labels, scene.masks):
             assert (scene.semantic[mask] == len(STUFF_CLASSES) + 1 + label).all()
@@ -102,14 +96,14 @@ def test_workers_do_not_change_a_byte(written, tmp_path):
     assert contents(tmp_path / 'two') == contents(written)
 
 
-def test_more_photos_leave_the_others_as_they_are(written, tmp_path):
+def test_more_photos_do_not_change_the_others(written, tmp_path):
     write_scenes(tmp_path, **dict(SMALL, photos=4), workers=1)
     more, fewer = contents(tmp_path), contents(written)
     assert set(more) - set(fewer) == {'photos/00000003.jpg'}
     assert all(more[name] == fewer[name] for name in fewer if name != 'scenes.json')
 
 
-def test_layouts(written):
+def test_files_have_the_layouts_of_coco_and_ade20k(written):
     names = set(contents(written))
     assert sum(name.startswith('photos/') for name in names) == SMALL['photos']
     for coco, ade, count in (('train', 'training', SMALL['train']), ('val', 'validation', SMALL['val'])):
@@ -126,7 +120,7 @@ def test_layouts(written):
 
 
 @pytest.mark.parametrize('split, split_id', [('train', 1), ('val', 2)])
-def test_coco_file_says_what_was_painted(written, split, split_id):
+def test_the_coco_file_describes_the_painted_scenes(written, split, split_id):
     path = written / 'coco/annotations' / f'instances_{split}2017.json'
     assert set(json.loads(path.read_text())) == {'info', 'licenses', 'images', 'annotations', 'categories'}
     coco = load(path)
@@ -185,17 +179,17 @@ def test_command_line_writes_once_then_refuses_other_settings(tmp_path, capsys):
     assert '2 photos' in capsys.readouterr().out
     before = contents(out)
     assert main(command) == 0
-    assert 'already there' in capsys.readouterr().out
+    assert 'already written' in capsys.readouterr().out
     assert main([*command, '--photos', '1']) == 2
     error = capsys.readouterr().err
-    assert error.count('\n') == 1 and 'photos 2 there, 1 asked' in error and '--force' in error
+    assert error.count('\n') == 1 and 'photos: found 2, requested 1' in error and '--force' in error
     assert contents(out) == before
     (out / 'photos' / 'mine.jpg').write_bytes(b'kept')
     assert main([*command, '--photos', '1', '--force']) == 0
     assert sorted(path.name for path in (out / 'photos').iterdir()) == ['00000000.jpg', 'mine.jpg']
 
 
-def test_a_run_cut_short_starts_over(tmp_path):
+def test_after_an_interrupted_run_the_next_starts_over(tmp_path):
     arguments = dict(photos=2, train=1, val=1, size=32, workers=1)
     write_scenes(tmp_path, **arguments)
     whole = contents(tmp_path)
@@ -210,7 +204,7 @@ def test_a_run_cut_short_starts_over(tmp_path):
     'arguments, message',
     [(['--size', '16'], 'at least 32'), (['--photos', '-1'], 'photos is -1'), (['--workers', '0'], 'workers is 0')],
 )
-def test_bad_settings_are_one_line(tmp_path, capsys, arguments, message):
+def test_invalid_settings_are_refused_in_one_line(tmp_path, capsys, arguments, message):
     assert main([str(tmp_path / 'out'), *arguments]) == 2
     error = capsys.readouterr().err
     assert message in error and error.count('\n') == 1
@@ -218,7 +212,7 @@ def test_bad_settings_are_one_line(tmp_path, capsys, arguments, message):
 
 
 @pytest.mark.parametrize('force', [[], ['--force']])
-def test_foreign_data_is_never_touched(tmp_path, capsys, force):
+def test_data_that_the_tool_did_not_write_is_never_changed(tmp_path, capsys, force):
     (tmp_path / 'coco').mkdir()
     (tmp_path / 'coco/real.txt').write_text('real')
     assert main([str(tmp_path), *force]) == 2

@@ -13,8 +13,10 @@ DIM = 32
 
 
 def segmentor(test_cfg: dict | None = None, classes: int = 5, **vit) -> torch.nn.Module:
-    """ViT of four blocks with a class token and relative positions that are not zero, pyramid, UperNet; random, in eval
-    mode."""
+    """A random segmentor in eval mode: a ViT of four blocks, a pyramid and UperNet.
+
+    The ViT has a class token and relative positions that are not zero.
+    """
     torch.manual_seed(0)
     head = dict(num_classes=classes, norm_cfg=dict(type='BN'), align_corners=False, channels=16)
     with DefaultScope.overwrite_default_scope('mmseg'):
@@ -48,15 +50,14 @@ def segmentor(test_cfg: dict | None = None, classes: int = 5, **vit) -> torch.nn
 
 
 def photo(height: int, width: int, seed: int = 0) -> Tensor:
-    """(3, height, width), uint8: smooth, so that its scales resemble each other."""
+    """An image (3, height, width), uint8; smooth, so that it looks similar at all scales."""
     noise = torch.rand(1, 3, 3, 4, generator=torch.Generator().manual_seed(seed))
-    return (torch.nn.functional.interpolate(noise, (height, width), mode='bicubic')[0].clamp(0, 1) * 255).to(
-        torch.uint8
-    )
+    image = torch.nn.functional.interpolate(noise, (height, width), mode='bicubic')[0]
+    return (image.clamp(0, 1) * 255).to(torch.uint8)
 
 
 def batch(*images: Tensor, ori_shape: tuple[int, int] | None = None, flip: bool = False) -> dict:
-    """What the data loader gives for images, of which ``ori_shape`` is the size that predictions are wanted at."""
+    """The batch of the data loader for these images; predictions are resized to ``ori_shape``."""
     samples = []
     for image in images:
         size = tuple(image.shape[1:])

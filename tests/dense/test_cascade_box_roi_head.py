@@ -1,4 +1,4 @@
-"""The cascade of box heads with one mask head: what it does otherwise than MMDetection's."""
+"""The cascade of box heads with one mask head: how it differs from MMDetection's."""
 
 import numpy as np
 import pytest
@@ -8,14 +8,15 @@ from mmengine.registry import MODELS, DefaultScope
 from mmengine.structures import InstanceData
 
 from mae_transfer.errors import UserError
-from tests.configs import dense
+from mae_transfer.settings import read_config
+from tests.configs.recipes import CONFIGS, load
 
 WIDTH, CLASSES = 8, 3
 
 
 def build(**changes):
-    """The RoI head of the config, narrow."""
-    cfg = dense.load('coco_vitdet_cascade_vitb').model
+    """The RoI head of the config, with fewer channels."""
+    cfg = read_config(CONFIGS / 'coco_vitdet_cascade_vitb.py').model
     settings = cfg.roi_head
     for head in settings.bbox_head:
         head.update(in_channels=WIDTH, conv_out_channels=WIDTH, fc_out_channels=WIDTH, num_classes=CLASSES)
@@ -26,7 +27,7 @@ def build(**changes):
     with DefaultScope.overwrite_default_scope('mmdet'):
         head = MODELS.build(settings)
     head.init_weights()
-    for box_head in head.bbox_head:  # scores and boxes that are not all the same
+    for box_head in head.bbox_head:  # so that scores and boxes differ
         torch.nn.init.normal_(box_head.fc_cls.weight)
         torch.nn.init.normal_(box_head.fc_reg.weight, std=0.3)
     return head
@@ -55,7 +56,7 @@ def test_there_is_one_mask_head_and_three_box_heads():
 
 
 @pytest.mark.parametrize('stage', [0, 2])
-def test_the_pyramid_gets_a_third_of_the_gradient_and_the_head_all_of_it(stage):
+def test_the_pyramid_gets_a_third_of_the_gradient_and_the_head_gets_all_of_it(stage):
     head, maps = build(), pyramid(requires_grad=True)
     extractor, box_head = head.bbox_roi_extractor[stage], head.bbox_head[stage]
     scores = head._bbox_forward(stage, maps, ROIS)['cls_score']
@@ -70,8 +71,7 @@ def test_the_pyramid_gets_a_third_of_the_gradient_and_the_head_all_of_it(stage):
 
 
 def test_probabilities_are_averaged_and_boxes_are_the_last_stage_s():
-    """Against the stages by hand: probabilities of each, boxes refined one after the other and cut at the image's
-    border."""
+    """Compared with the stages one by one: boxes are refined from stage to stage and clipped to the image."""
     head, maps = build().eval(), pyramid()
     with torch.no_grad():
         rois, scores, boxes = head._refine_roi(maps, ROIS, META, (len(ROIS),))
@@ -84,15 +84,14 @@ def test_probabilities_are_averaged_and_boxes_are_the_last_stage_s():
             probabilities.append(torch.softmax(logits, 1))
             regions = head.bbox_head[stage].bbox_coder.decode(regions, deltas, max_shape=(96, 96))
     mean = torch.stack(probabilities).mean(0)
-    assert (
-        mean - torch.stack([p.log() for p in probabilities]).mean(0).softmax(1)
-    ).abs().max() > 1e-3  # logits would show
+    from_logits = torch.stack([p.log() for p in probabilities]).mean(0).softmax(1)
+    assert (mean - from_logits).abs().max() > 1e-3  # averaging the logits would give another result
     torch.testing.assert_close(scores[0].softmax(1), mean, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(rois[0][:, 1:], last_regions, rtol=1e-5, atol=1e-4)
     torch.testing.assert_close(boxes[0], deltas, rtol=1e-4, atol=1e-4)
 
 
-def test_images_without_proposals_stand_beside_others():
+def test_a_batch_may_contain_images_without_proposals():
     head, maps = build().eval(), tuple(torch.cat([level] * 3) for level in pyramid())
     proposals = [InstanceData(bboxes=boxes) for boxes in (ROIS[:0, 1:], ROIS[:, 1:], ROIS[:0, 1:])]
     with torch.no_grad():
@@ -103,7 +102,7 @@ def test_images_without_proposals_stand_beside_others():
 
 
 def losses(head, proposals, truth):
-    """Losses of the RoI head on one image, and how many regions each stage was trained on."""
+    """The losses of the RoI head on one image, and the number of regions of each stage."""
     from mmdet.structures import DetDataSample
     from mmdet.structures.mask import BitmapMasks
 
@@ -123,7 +122,7 @@ def losses(head, proposals, truth):
     return result, counts
 
 
-def test_every_region_of_the_first_stage_goes_on_the_truth_included():
+def test_all_regions_of_the_first_stage_are_kept_including_the_ground_truth():
     truth = torch.tensor([[10.0, 10, 50, 60], [40, 30, 90, 90]])
     result, counts = losses(build(), ROIS[:, 1:].clone(), truth)
     assert counts == [len(ROIS) + len(truth)] * 3
@@ -139,7 +138,7 @@ def test_boxes_are_float32_under_autocast():
     assert result['cls_score'].dtype == result['bbox_pred'].dtype == torch.float32
 
 
-def test_more_mask_heads_are_refused():
-    mask_head = dense.load('coco_vitdet_cascade_vitb').model.roi_head.mask_head
+def test_several_mask_heads_are_refused():
+    mask_head = load('coco_vitdet_cascade_vitb').model.roi_head.mask_head
     with pytest.raises(UserError, match="one mask_head .* type='CascadeRoIHead'"):
         MODELS.get('mae_transfer.CascadeBoxRoIHead').init_mask_head(None, {}, [mask_head] * 3)

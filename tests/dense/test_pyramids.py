@@ -1,4 +1,4 @@
-"""Both pyramids: maps, strides, gradients, and what they refuse."""
+"""Both pyramids: maps, strides, gradients, and the inputs they refuse."""
 
 import pytest
 import torch
@@ -45,14 +45,14 @@ def test_shapes_and_gradients(kind, number, channels, levels, grid):
         sizes.append(tuple(-(-side // 2) for side in sizes[3]))
     assert [tuple(out.shape) for out in outs] == [(2, channels or DIM, *size) for size in sizes]
 
-    # Random weights on the outputs: the sum of a normalised map has no gradient.
+    # The outputs are weighted at random, because the sum of a normalised map has no gradient.
     sum((out * torch.randn_like(out)).sum() for out in outs).backward()
     assert all(tap.grad is not None and tap.grad.abs().sum() > 0 for tap in maps)
     assert all(p.grad is not None and p.grad.isfinite().all() for p in pyramid.parameters())
 
 
 @pytest.mark.parametrize('halve, channels', [(False, (DIM, DIM, DIM, DIM)), (True, (DIM // 4, DIM // 2, DIM, DIM))])
-def test_scale_modules(halve, channels):
+def test_scale_modules_have_the_layers_and_channels_of_the_recipes(halve, channels):
     built = [scale_module(scale, DIM, nn.BatchNorm2d, halve) for scale in SCALES]
     assert [width for _, width in built] == list(channels)
     assert [type(layer).__name__ for layer in built[0][0]] == [
@@ -73,8 +73,8 @@ def test_scale_modules(halve, channels):
         ('SimpleFeaturePyramid', 1, dict(num_outs=4)),
     ],
 )
-def test_levels_keep_their_place(kind, number, kwargs):
-    """A change in one corner of the ViT's map moves the same corner of every level, whatever its stride."""
+def test_levels_are_aligned_with_the_vit_s_map(kind, number, kwargs):
+    """A change in one corner of the ViT's map changes the same corner of every level most."""
     pyramid = build(kind, **kwargs).eval()
     for row, column in [(0, 0), (0, -1), (-1, 0), (-1, -1)]:
         maps = taps(number, (9, 11), batch=1)
@@ -83,11 +83,11 @@ def test_levels_keep_their_place(kind, number, kwargs):
         for old, new in zip(pyramid(maps), pyramid(tuple(tap + bump for tap in maps))):
             change = (new - old).abs().sum(1)[0]
             peak = divmod(int(change.argmax()), change.shape[1])
-            for place, side, end in zip(peak, change.shape, (row, column)):
-                assert (place >= 2 * side // 3) if end else (place < side / 3)
+            for position, side, end in zip(peak, change.shape, (row, column)):
+                assert (position >= 2 * side // 3) if end else (position < side / 3)
 
 
-def test_the_earliest_tap_is_the_finest_map():
+def test_the_map_of_the_earliest_block_becomes_the_finest():
     pyramid = build('ViTFPN', out_channels=None)
     maps = taps(4, (4, 4))
     for level, out in enumerate(pyramid(maps)):
@@ -96,7 +96,7 @@ def test_the_earliest_tap_is_the_finest_map():
     assert torch.equal(pyramid(maps)[2], maps[2])
 
 
-def test_norms():
+def test_norms_are_those_of_the_recipes():
     layer_norms = [m for m in build('SimpleFeaturePyramid').modules() if isinstance(m, nn.LayerNorm)]
     assert len(layer_norms) == 1 + 2 * 4 and all(m.eps == 1e-6 for m in layer_norms)
     convolutions = [m for m in build('SimpleFeaturePyramid').modules() if type(m) is nn.Conv2d]
@@ -123,7 +123,7 @@ def test_maps_for_detection_are_float32_under_autocast(kind, number):
         (SimpleFeaturePyramid, 1, 4, 'SimpleFeaturePyramid reads 1 map; found 4'),
     ],
 )
-def test_refused(kind, number, wrong, message):
+def test_wrong_maps_and_settings_are_refused(kind, number, wrong, message):
     pyramid = kind(DIM)
     with pytest.raises(UserError, match=message) as caught:
         pyramid(taps(wrong, (2, 2)))

@@ -1,4 +1,4 @@
-"""The segmentor at any size, slid over the image or given it whole; the precision of its losses."""
+"""The segmentor on images of any size, in sliding windows or as a whole; the precision of its losses."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ SLIDE = dict(mode='slide', crop_size=(64, 64), stride=(43, 43))
 
 
 def predict(model, image, **kwargs):
-    """Logits (classes, H, W) and the sizes of what the ViT saw."""
+    """The logits (classes, H, W), and the sizes of the ViT's inputs."""
     seen = []
     handle = model.backbone.register_forward_pre_hook(lambda module, args: seen.append(tuple(args[0].shape[2:])))
     with torch.no_grad():
@@ -24,7 +24,7 @@ def predict(model, image, **kwargs):
 
 @pytest.mark.parametrize('size', [(64, 64), (30, 151), (17, 19), (100, 65), (1, 40), (129, 64)])
 @pytest.mark.parametrize('test_cfg', [SLIDE, dict(mode='whole')])
-def test_images_of_any_size(test_cfg, size):
+def test_images_of_any_size_are_padded_to_the_stride(test_cfg, size):
     logits, seen = predict(segmentor(test_cfg), photo(*size))
     assert logits.shape == (5, *size) and logits.isfinite().all()
     up = [-(-side // 32) * 32 for side in size]
@@ -50,8 +50,8 @@ def test_one_window_is_the_whole_image(size, stride):
     assert torch.equal(slid, whole) and slid.std() > 0.01
 
 
-def test_windows_show_the_image_alone_and_overlaps_are_averaged():
-    """70 x 100 at windows of 64 every 43: rows from 0 and 6, columns from 0 and 36; none is padded."""
+def test_windows_contain_no_padding_and_overlaps_are_averaged():
+    """70 x 100 with windows of 64 and stride 43: they begin at rows 0 and 6 and columns 0 and 36."""
     model, image = segmentor(SLIDE), photo(70, 100)
     normalised = (image.float() - 128) / 64
     total, count, windows = torch.zeros(5, 70, 100), torch.zeros(70, 100), []
@@ -67,7 +67,7 @@ def test_windows_show_the_image_alone_and_overlaps_are_averaged():
     torch.testing.assert_close(logits, total / count, rtol=0, atol=1e-5)
 
 
-def test_where_nothing_is_padded_it_is_mmsegmentation_s():
+def test_without_padding_the_result_is_mmsegmentation_s():
     image, model = photo(96, 64), segmentor()
     ours, _ = predict(model, image)
     model.__class__ = EncoderDecoder
@@ -75,8 +75,8 @@ def test_where_nothing_is_padded_it_is_mmsegmentation_s():
     torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
 
 
-def test_padding_stretches_nothing():
-    """A pixel's logit stays at its place: those of an image of 50 x 41 are those of the same image, padded before."""
+def test_padding_does_not_stretch_the_prediction():
+    """The logits of an image of 50 x 41 are those of the same image padded beforehand."""
     model, image = segmentor(), photo(50, 41)
     padded = torch.full((3, 64, 64), 128, dtype=torch.uint8)  # zero after normalisation
     padded[:, :50, :41] = image

@@ -1,4 +1,4 @@
-"""Average precision by either library: the same numbers, of the right classes."""
+"""Average precision by either library: the same numbers, for the right classes."""
 
 import json
 import sys
@@ -40,9 +40,12 @@ def rle(mask):
 
 
 @pytest.fixture(scope='module')
-def made_up(tmp_path_factory):
-    """(ground truth file, predictions): crowds, images without objects, without predictions, tied scores, three sizes
-    of objects, a class without objects, masks as polygons and RLE, more predictions than are counted."""
+def synthetic(tmp_path_factory):
+    """(ground truth file, predictions) with all special cases.
+
+    Crowds, images without objects or without predictions, tied scores, three sizes of objects, a class without objects,
+    masks as polygons and as RLE, more predictions than are counted.
+    """
     rng = np.random.default_rng(3)
     images, annotations, predictions = [], [], []
     for i in range(14):
@@ -66,7 +69,7 @@ def made_up(tmp_path_factory):
                 scores.append(round(float(rng.random()), 1))  # ties
                 labels.append(label if rng.random() < 0.8 else int(rng.integers(4)))
                 masks.append(disc(left, top, width, height))
-        if i in (5, 3):  # none, and many on an empty image
+        if i in (5, 3):  # no predictions, and many for an image without objects
             count = 0 if i == 5 else 130
             boxes, scores, labels = (
                 (rng.random((count, 2)) * 120).repeat(2, 1).tolist(),
@@ -98,14 +101,14 @@ def samples(predictions):
         )
 
 
-def judge(metric, predictions, classes=NAMES):
+def evaluate(metric, predictions, classes=NAMES):
     metric.dataset_meta = dict(classes=classes)
     metric.process({}, list(samples(predictions)))
     return metric.evaluate(len(predictions))
 
 
 def watch(monkeypatch):
-    """Has each evaluation leave whether it is the fast one, and its arrays, in the list that is returned."""
+    """A list to which each evaluation appends whether it is the fast one, and its arrays."""
     seen = []
     original = pycocotools.cocoeval.COCOeval.summarize
 
@@ -133,16 +136,15 @@ def watch(monkeypatch):
         dict(metric_items=['mAP', 'AR@1000']),
     ],
 )
-def test_both_libraries_give_the_same_numbers(settings, made_up, monkeypatch):
-    """All twelve statistics, and precision and recall of each class, size, threshold and number of predictions, to
-    1e-12."""
-    file, predictions = made_up
+def test_both_libraries_give_the_same_numbers(settings, synthetic, monkeypatch):
+    """All twelve statistics, and precision and recall by class, size, threshold and number of predictions, to 1e-12."""
+    file, predictions = synthetic
     seen = watch(monkeypatch)
     kinds = dict(metric=['bbox', 'segm'], classwise='iou_thrs' not in settings)
-    fast = judge(CocoAP(file, **kinds, **settings), predictions)
+    fast = evaluate(CocoAP(file, **kinds, **settings), predictions)
     monkeypatch.setitem(sys.modules, 'faster_coco_eval', None)
-    slow = judge(CocoAP(file, **kinds, **settings), predictions)
-    theirs = judge(CocoMetric(file, **kinds, **settings), predictions)
+    slow = evaluate(CocoAP(file, **kinds, **settings), predictions)
+    theirs = evaluate(CocoMetric(file, **kinds, **settings), predictions)
     assert [fast for fast, *_ in seen] == [True] * 2 + [False] * 4
     for (_, *of_fast), (_, *of_slow) in zip(seen[:2], seen[2:4]):
         for one, other in zip(of_fast, of_slow):
@@ -156,17 +158,19 @@ def test_both_libraries_give_the_same_numbers(settings, made_up, monkeypatch):
 
 
 @pytest.mark.parametrize('fast_or_not', [True, False], indirect=True)
-def test_which_library_computes_is_logged(fast_or_not, made_up, monkeypatch):
-    said = []
-    monkeypatch.setattr('mae_transfer.evaluation.coco_ap.print_log', lambda text, **settings: said.append(text))
-    judge(CocoAP(made_up[0]), made_up[1])
-    assert said == [f'average precision by {"faster-coco-eval" if fast_or_not else "pycocotools"}']
+def test_the_library_in_use_is_logged(fast_or_not, synthetic, monkeypatch):
+    logged = []
+    monkeypatch.setattr('mae_transfer.evaluation.coco_ap.print_log', lambda text, **settings: logged.append(text))
+    evaluate(CocoAP(synthetic[0]), synthetic[1])
+    assert logged == [f'average precision by {"faster-coco-eval" if fast_or_not else "pycocotools"}']
 
 
 @pytest.fixture
 def own(tmp_path):
-    """(file, perfect predictions for the dogs alone, label 0 of ('dog', 'traffic light')); the file lists its
-    categories unsorted."""
+    """(file, perfect predictions for the dogs only, label 0 of ('dog', 'traffic light')).
+
+    The file's categories are not sorted.
+    """
     write_coco(tmp_path)
     content = coco_content(2)
     dogs = {a['image_id']: a['bbox'] for a in content['annotations'] if a['category_id'] == 3}
@@ -176,13 +180,13 @@ def own(tmp_path):
 
 @pytest.mark.parametrize('fast_or_not', [True, False], indirect=True)
 @pytest.mark.parametrize('classes, label', [(('dog', 'traffic light'), 0), (('traffic light', 'dog'), 1)])
-def test_a_label_is_the_class_of_its_name(fast_or_not, classes, label, own):
-    """In whatever order file and config have the classes; MMDetection's metric takes the file's order."""
+def test_labels_are_matched_with_categories_by_name(fast_or_not, classes, label, own):
+    """Regardless of the order of the classes in file and config; MMDetection's metric uses the file's order."""
     file, perfect = own
     predictions = [(image, boxes, scores, [label], masks) for image, boxes, scores, _, masks in perfect]
     metric = CocoAP(file, classwise=True)
-    judge(metric, predictions, classes)
-    found = judge(metric, predictions, classes)  # as after a second epoch
+    evaluate(metric, predictions, classes)
+    found = evaluate(metric, predictions, classes)  # as in a second epoch
     assert (found['coco/dog_precision'], found['coco/traffic light_precision'], found['coco/bbox_mAP']) == (1, 0, 0.5)
 
 
@@ -190,21 +194,21 @@ def test_a_label_is_the_class_of_its_name(fast_or_not, classes, label, own):
 def test_nothing_detected_is_an_ap_of_zero(fast_or_not, own):
     file, perfect = own
     none = [(image, [], [], [], []) for image, *_ in perfect]
-    found = judge(CocoAP(file, metric=['bbox', 'segm']), none, ('dog', 'traffic light'))
+    found = evaluate(CocoAP(file, metric=['bbox', 'segm']), none, ('dog', 'traffic light'))
     assert [found[f'coco/{kind}_mAP{size}'] for kind in ('bbox', 'segm') for size in ('', '_s', '_l')] == [0, 0, -1] * 2
 
 
-def test_annotations_of_other_images(own):
+def test_annotations_of_other_images_or_classes_are_refused(own):
     file, perfect = own
     with pytest.raises(
-        UserError, match="lists no image of id 99, which the data set has: set the evaluator's ann_file"
+        UserError, match="lists no image with id 99, but the data set has: set the evaluator's ann_file"
     ):
-        judge(CocoAP(file), [(99, *perfect[0][1:])], ('dog',))
+        evaluate(CocoAP(file), [(99, *perfect[0][1:])], ('dog',))
     with pytest.raises(UserError, match="has no category 'horse'"):
-        judge(CocoAP(file), perfect, ('horse',))
+        evaluate(CocoAP(file), perfect, ('horse',))
 
 
-def test_masks_cannot_be_judged_without_any(tmp_path):
+def test_masks_cannot_be_evaluated_without_segmentations(tmp_path):
     content = coco_content()
     for entry in content['annotations']:
         del entry['segmentation']
@@ -212,6 +216,6 @@ def test_masks_cannot_be_judged_without_any(tmp_path):
     file.write_text(json.dumps(content))
     CocoAP(str(file), metric='bbox')
     with pytest.raises(
-        UserError, match='7 of 7 annotations have no segmentation, which learning or judging masks needs'
+        UserError, match='7 of 7 annotations have no segmentation, which training and evaluating masks requires'
     ):
         CocoAP(str(file), metric=['bbox', 'segm'])

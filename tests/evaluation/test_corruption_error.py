@@ -1,4 +1,4 @@
-"""The mean corruption error on made-up judgements."""
+"""The mean corruption error on synthetic results."""
 
 import logging
 
@@ -18,7 +18,7 @@ def metric() -> CorruptionError:
 
 
 def feed(made, group: str, right: int, wrong: int) -> None:
-    """A batch of one group, of which so many are recognised."""
+    """Process a batch of one group, with ``right`` correct and ``wrong`` incorrect predictions."""
     scores = torch.tensor([[1.0, 0, 0]] * right + [[0, 1.0, 0]] * wrong)
     first = len(made.results)
     made.process(
@@ -45,13 +45,13 @@ def warned(monkeypatch):
 
 
 def results(errors) -> list[tuple]:
-    """One made-up image a group, right by a share: so that errors can be AlexNet's to the last digit."""
+    """One synthetic image per group, correct by a fraction, so that errors can be exactly AlexNet's."""
     groups = [(group, 1 - error) for group, error in errors.items()]
     return [(index, group, right) for index, (group, right) in enumerate(groups)]
 
 
-def test_alexnet_has_a_hundred(warned):
-    # Severities differ, their mean is AlexNet's.
+def test_alexnet_has_an_mce_of_100(warned):
+    # The severities' errors differ; their mean is AlexNet's.
     shift = {1: -0.1, 2: -0.05, 3: 0, 4: 0.05, 5: 0.1}
     found = metric().compute_metrics(
         results(
@@ -69,7 +69,7 @@ def test_alexnet_has_a_hundred(warned):
     assert len(found) == 17
 
 
-def test_every_corruption_weighs_its_error_over_alexnets():
+def test_the_error_of_every_corruption_is_divided_by_alexnet_s():
     errors = {(corruption, severity): 0.1 for corruption in ALEXNET for severity in range(1, 6)}
     one = errors | {('fog', 5): 0.6}
     found, plain = (metric().compute_metrics(results(each))['mce'] for each in (one, errors))
@@ -77,8 +77,8 @@ def test_every_corruption_weighs_its_error_over_alexnets():
     assert found - plain == pytest.approx(100 / 15 * 0.1 / 0.819324)
 
 
-def test_the_baseline_is_alexnets_published_table():
-    # In whole per cent, as papers print it beside other models.
+def test_the_baseline_is_alexnet_s_published_table():
+    # In whole per cent, as papers print it next to other models.
     published = dict(
         gaussian_noise=89,
         shot_noise=89,
@@ -111,7 +111,7 @@ def test_errors_are_those_of_the_images(warned):
     }
 
 
-def test_severities_weigh_the_same_however_many_images_they_have(warned):
+def test_severities_have_the_same_weight_regardless_of_their_number_of_images(warned):
     made = metric()
     feed(made, 'snow/1', 6, 0)
     feed(made, 'snow/2', 0, 2)
@@ -119,28 +119,28 @@ def test_severities_weigh_the_same_however_many_images_they_have(warned):
     assert found == {'imagenet_c/error_snow': 50, 'imagenet_c/top1': 75}
 
 
-def test_what_is_missing_is_named_and_the_rest_has_another_name(warned):
+def test_missing_groups_are_named_and_the_mean_over_the_rest_has_another_name(warned):
     errors = {(corruption, severity): 0.5 for corruption in ALEXNET for severity in range(1, 6)}
     for severity in range(1, 6):
         del errors['frost', severity]
     del errors['pixelate', 2], errors['pixelate', 5]
     found = metric().compute_metrics(results(errors))
     assert warned == [
-        'no mCE, as ImageNet-C is not whole: frost is missing, pixelate is missing at severity 2, 5; '
-        'mce_of_13 is over the 13 whole corruptions'
+        'no mCE, because ImageNet-C is incomplete: frost is missing, pixelate is missing at severity 2, 5; '
+        'mce_of_13 is over the 13 complete corruptions'
     ]
-    whole = [error for corruption, error in ALEXNET.items() if corruption not in ('frost', 'pixelate')]
-    assert found['mce_of_13'] == pytest.approx(100 / 13 * sum(0.5 / error for error in whole))
+    complete = [error for corruption, error in ALEXNET.items() if corruption not in ('frost', 'pixelate')]
+    assert found['mce_of_13'] == pytest.approx(100 / 13 * sum(0.5 / error for error in complete))
     assert 'mce' not in found and 'error_frost' not in found and found['error_pixelate'] == 50
 
 
-def test_no_whole_corruption_gives_no_mean(warned):
+def test_without_a_complete_corruption_there_is_no_mean(warned):
     found = metric().compute_metrics(results({('fog', 1): 0.5}))
-    assert set(found) == {'error_fog', 'top1'} and warned[0].endswith('; no corruption is whole')
+    assert set(found) == {'error_fog', 'top1'} and warned[0].endswith('; no corruption is complete')
     assert 'fog is missing at severity 2, 3, 4, 5' in warned[0]
 
 
-def test_the_extra_corruptions_are_no_part_of_the_mean(warned):
+def test_the_extra_corruptions_are_not_part_of_the_mean(warned):
     errors = {(corruption, severity): 0.5 for corruption in (*ALEXNET, 'spatter') for severity in range(1, 6)}
     found = metric().compute_metrics(results(errors | {('spatter', 1): 1.0}))
     plain = metric().compute_metrics(results({key: error for key, error in errors.items() if key[0] != 'spatter'}))
@@ -155,7 +155,7 @@ def test_images_that_fill_up_the_last_batch_do_not_count(warned):
 
 
 @pytest.mark.parametrize('group', ['fog', 'fog/6', 'fog/0', '3', '/3', 'fog/x', 'fog/', 'fog/12'])
-def test_a_group_that_is_no_corruption_is_refused_at_once(group):
+def test_a_group_that_is_not_a_corruption_is_refused_at_once(group):
     with pytest.raises(UserError, match=f"found '{group}'$"):
         feed(metric(), group, 1, 0)
 
@@ -167,7 +167,7 @@ def test_images_without_groups_are_refused():
         )
 
 
-def test_scores_are_judged_as_for_accuracy():
+def test_scores_are_checked_as_for_accuracy():
     with pytest.raises(UserError, match='not finite'):
         metric().process(
             dict(labels=torch.zeros(1, dtype=torch.int64), indices=torch.zeros(1), groups=['fog/1']),
@@ -175,6 +175,6 @@ def test_scores_are_judged_as_for_accuracy():
         )
 
 
-def test_not_one_image_is_an_error():
-    with pytest.raises(UserError, match='not one image'):
+def test_an_evaluation_without_images_is_an_error():
+    with pytest.raises(UserError, match='no image was evaluated'):
         metric().evaluate(0)

@@ -5,11 +5,11 @@ import torch
 
 from mae_transfer.data import Photos, collate_photos
 from mae_transfer.evaluation import ReconstructionLoss
-from mae_transfer.runner import LoudRunner
+from mae_transfer.runner import StrictRunner
 from tests.helpers import photo_folder, pretraining
 
 
-def test_it_is_the_mean_over_images_of_all_batches():
+def test_the_loss_is_the_mean_over_the_images_of_all_batches():
     metric = ReconstructionLoss()
     metric.process({}, [dict(loss=1.0), dict(loss=2.0)])
     metric.process({}, [dict(loss=6.0)])
@@ -22,9 +22,9 @@ def test_images_that_fill_up_the_last_batch_do_not_count():
     assert metric.evaluate(2) == {'reconstruction/masked_loss': pytest.approx(1.5)}
 
 
-def test_a_run_reports_the_models_loss_under_each_photo_s_own_mask(tmp_path):
+def test_a_run_reports_the_model_s_loss_with_each_photo_s_own_mask(tmp_path):
     photos = photo_folder(tmp_path / 'photos', 6)
-    runner = LoudRunner.from_cfg(pretraining(photos, tmp_path / 'run'))
+    runner = StrictRunner.from_cfg(pretraining(photos, tmp_path / 'run'))
     found = runner.val()['reconstruction/masked_loss']
     assert runner.val()['reconstruction/masked_loss'] == found  # the same masks each time
 

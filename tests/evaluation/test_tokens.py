@@ -1,4 +1,4 @@
-"""How good a tokenizer is."""
+"""Quality of a tokenizer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from mae_transfer.evaluation import TokenizerQuality
 
 
-def judged(samples: list[dict]) -> dict:
+def evaluate(samples: list[dict]) -> dict:
     metric = TokenizerQuality()
     for sample in samples:  # batches of one
         metric.process({}, [sample])
@@ -16,7 +16,7 @@ def judged(samples: list[dict]) -> dict:
 
 
 def test_errors_are_averaged_and_tokens_counted_over_all_images():
-    found = judged(
+    found = evaluate(
         [
             dict(error=0.01, tokens=torch.tensor([[3, 3], [3, 7]])),
             dict(error=0.03, tokens=torch.tensor([[3, 7], [7, 7]])),
@@ -30,7 +30,7 @@ def test_errors_are_averaged_and_tokens_counted_over_all_images():
 @pytest.mark.parametrize(
     'tokens, used, perplexity', [([5] * 8, 1, 1.0), (range(8), 8, 8.0), ([0] * 6 + [1, 2], 3, 2.1)]
 )
-def test_a_collapsed_codebook_shows(tokens, used, perplexity):
-    found = judged([dict(error=0.0, tokens=torch.tensor(list(tokens)).view(2, 4))])
+def test_a_collapsed_codebook_has_a_low_perplexity(tokens, used, perplexity):
+    found = evaluate([dict(error=0.0, tokens=torch.tensor(list(tokens)).view(2, 4))])
     assert found['tokenizer/tokens_used'] == used
     assert found['tokenizer/perplexity'] == pytest.approx(perplexity, rel=0.02)

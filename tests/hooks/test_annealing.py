@@ -1,4 +1,4 @@
-"""The temperature and the weight of the KL term of a discrete VAE in training."""
+"""Temperature and KL weight of a discrete VAE during training."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from mae_transfer.hooks import AnnealingHook
 
 
 def set_by(hook: AnnealingHook, iteration: int, of: int = 100):
+    """A model with the values that the hook sets before an iteration."""
     runner = Mock(model=Mock(spec=['temperature', 'kl_share']), iter=iteration, max_iters=of)
     hook.before_train_iter(runner, 0)
     return runner.model
@@ -21,18 +22,18 @@ def test_the_temperature_falls_by_half_a_cosine_and_stays(iteration, temperature
     assert set_by(AnnealingHook(share=0.5), iteration).temperature == pytest.approx(temperature)
 
 
-def test_it_falls_slowly_at_first_and_at_last():
+def test_the_temperature_falls_slowly_at_the_beginning_and_at_the_end():
     values = [set_by(AnnealingHook(share=1.0), i).temperature for i in range(100)]
     steps = [early - late for early, late in zip(values, values[1:])]
     assert min(steps) > 0 and max(steps) == pytest.approx(max(steps[45:55])) and steps[0] < 0.1 * max(steps) > steps[-1]
 
 
 @pytest.mark.parametrize('iteration, share', [(0, 0.0), (5, 0.25), (20, 1.0), (99, 1.0)])
-def test_the_kl_term_is_raised_in_a_line(iteration, share):
+def test_the_kl_weight_rises_linearly(iteration, share):
     assert set_by(AnnealingHook(kl_share=0.2), iteration).kl_share == pytest.approx(share)
 
 
-def test_the_kl_term_can_have_its_full_weight_at_once():
+def test_the_kl_term_can_have_its_full_weight_from_the_beginning():
     assert set_by(AnnealingHook(kl_share=0), 0).kl_share == 1
 
 

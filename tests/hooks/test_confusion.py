@@ -1,4 +1,4 @@
-"""The confusion's picture and table, after a test."""
+"""The confusion matrix after a test, as a picture and a table."""
 
 import csv
 from pathlib import Path
@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from mae_transfer.hooks import ConfusionHook, confusion
 from mae_transfer.registry import DATASETS, FUNCTIONS, MODELS
-from mae_transfer.runner import LoudRunner
+from mae_transfer.runner import StrictRunner
 from mae_transfer.visualization.confusion import confusion_picture
 
 LABELS, PREDICTED = [1, 1, 1, 3, 3], [1, 3, 3, 3, 1]
@@ -21,7 +21,7 @@ CLASSES = ('ant', 'bee', 'cat', 'dog, wet')
 
 
 class Numbers(Dataset):
-    """Images that are only their numbers."""
+    """A data set whose items are their indices."""
 
     metainfo = dict(classes=CLASSES, present=(1, 3))
 
@@ -37,7 +37,7 @@ def collate_numbers(indices):
 
 
 class Oracle(BaseModel):
-    """Predicts what it is to predict."""
+    """Predicts the labels in ``PREDICTED``."""
 
     def forward(self, inputs, labels, indices, mode):
         return [dict(scores=torch.eye(4)[PREDICTED[i]]) for i in indices.tolist()]
@@ -45,7 +45,7 @@ class Oracle(BaseModel):
 
 @pytest.fixture
 def registered():
-    """The test's own parts, known to configs while it runs."""
+    """The classes above, registered while a test runs."""
     parts = [(DATASETS, Numbers), (MODELS, Oracle), (FUNCTIONS, collate_numbers)]
     for registry, part in parts:
         registry.register_module(module=part, force=True)
@@ -79,8 +79,8 @@ def config(work_dir: Path, **changes) -> Config:
     )
 
 
-def test_a_test_leaves_a_picture_and_a_table_of_the_present_classes(tmp_path, registered):
-    runner = LoudRunner.from_cfg(config(tmp_path))
+def test_a_picture_and_a_table_of_the_present_classes_are_written(tmp_path, registered):
+    runner = StrictRunner.from_cfg(config(tmp_path))
     assert runner.test()['accuracy/mean_class'] == pytest.approx(100 * (1 / 3 + 1 / 2) / 2)
     folder = Path(runner.log_dir)
     with open(folder / 'confusion.csv', newline='') as file:
@@ -90,13 +90,11 @@ def test_a_test_leaves_a_picture_and_a_table_of_the_present_classes(tmp_path, re
     [shown] = folder.glob('vis_data/vis_image/confusion*.png')
     assert np.array_equal(np.asarray(Image.open(shown)), expected)
     [log] = folder.glob('*.log')
-    assert f'what was taken for what: {folder}/confusion.png and confusion.csv' in log.read_text()
+    assert f'confusion matrix: {folder}/confusion.png and confusion.csv' in log.read_text()
 
 
-class Test:
-    """A runner that has tested with these metrics."""
-
-    __test__ = False
+class FakeRunner:
+    """A runner after a test, whose loop has these attributes."""
 
     def __init__(self, folder, **parts):
         self.log_dir, self.test_loop = folder, type('Loop', (), parts)()
@@ -106,11 +104,11 @@ class Test:
     'parts', [{}, dict(evaluator=type('Evaluator', (), dict(metrics=[object()]))())], ids=['knn', 'other']
 )
 def test_nothing_is_written_without_accuracy(tmp_path, parts):
-    ConfusionHook().after_test_epoch(Test(tmp_path, **parts), {})
+    ConfusionHook().after_test_epoch(FakeRunner(tmp_path, **parts), {})
     assert not list(tmp_path.iterdir())
 
 
 def test_only_the_main_process_writes(tmp_path, monkeypatch):
     monkeypatch.setattr('mmengine.dist.utils.is_main_process', lambda *_: False)
     monkeypatch.setattr(confusion, 'confusion_picture', lambda *_: pytest.fail('drawn'))
-    ConfusionHook().after_test_epoch(None, {})  # would fail on a runner that is none
+    ConfusionHook().after_test_epoch(None, {})  # would fail if it used the runner

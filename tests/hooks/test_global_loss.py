@@ -1,4 +1,4 @@
-"""The loss of the whole batch in the log. Two real processes: tests/tools/test_dist_train.py."""
+"""The loss of the whole batch in the log. A test with two processes: tests/tools/test_dist_train.py."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from mae_transfer.hooks import GlobalLossHook, global_loss
 
 @pytest.fixture
 def two_processes(monkeypatch):
-    """The other process always has twice this one's values."""
+    """A second process whose values are always twice those of this one."""
 
     def all_reduce(values, op):
         assert op == 'mean'
@@ -34,14 +34,14 @@ def test_half_precision_is_averaged_in_float32(two_processes):
     assert outputs['loss'].item() == pytest.approx(90000)
 
 
-def test_one_process_keeps_its_own():
+def test_a_single_process_changes_nothing():
     loss = torch.tensor(2.0)
     outputs = dict(loss=loss)
     GlobalLossHook().after_train_iter(None, 0, outputs=outputs)
     assert outputs['loss'] is loss
 
 
-def test_it_comes_before_the_hook_that_logs():
+def test_it_runs_before_the_hook_that_logs():
     from mmengine.hooks import RuntimeInfoHook
     from mmengine.runner.priority import get_priority
 

@@ -1,4 +1,4 @@
-"""The metrics of a test are written once, however many processes there are."""
+"""The metrics of a test are written once, regardless of the number of processes."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -31,5 +31,5 @@ def test_the_main_process_alone_writes_the_metrics(rank, written, tmp_path):
 @pytest.mark.parametrize(
     'name', ['in1k_finetune_vitb', 'mae_pretrain_vitl', 'coco_maskrcnn_vitb', 'ade20k_upernet_vitl']
 )
-def test_every_family_of_configs_logs_by_it(name):
+def test_every_family_of_configs_uses_it(name):
     assert HOOKS.get(Config.fromfile(CONFIGS / f'{name}.py').default_hooks.logger.type) is MainProcessLoggerHook

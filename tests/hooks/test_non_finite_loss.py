@@ -1,16 +1,16 @@
-"""A loss that is not finite ends the run before it reaches a checkpoint."""
+"""A loss that is not finite ends the run before a checkpoint is saved."""
 
 import pytest
 import torch
 from mmengine.hooks import Hook
 
 from mae_transfer.errors import UserError
-from mae_transfer.runner import LoudRunner
+from mae_transfer.runner import StrictRunner
 from tests.helpers import photo_folder, pretraining
 
 
 class Poison(Hook):
-    """Put a value among the weights before an iteration, counted from 1."""
+    """Set a bias of the model to a value before an iteration, counted from 1."""
 
     def __init__(self, iteration: int, value: float = float('nan')):
         self.iteration, self.value = iteration, value
@@ -25,8 +25,9 @@ def photos(tmp_path_factory):
     return photo_folder(tmp_path_factory.mktemp('photos'))
 
 
-def run(photos, work_dir, poison=None, interval=50, **changes) -> LoudRunner:
-    runner = LoudRunner.from_cfg(
+def run(photos, work_dir, poison=None, interval=50, **changes) -> StrictRunner:
+    """Train with the hook; the runner has ``error`` if it stopped the run."""
+    runner = StrictRunner.from_cfg(
         pretraining(photos, work_dir, dict(type='NonFiniteLossHook', interval=interval), **changes)
     )
     if poison:
@@ -55,7 +56,7 @@ def test_no_checkpoint_is_written_after_the_failure(photos, tmp_path, value):
 )
 def test_no_checkpoint_by_iterations_is_written_after_the_failure(photos, tmp_path, poisoned, expected):
     cfg = pretraining(photo_folder(tmp_path / 'photos', 10), tmp_path)
-    cfg.train_dataloader.batch_size = 1  # five iterations: MMEngine sleeps two seconds where the photos start anew
+    cfg.train_dataloader.batch_size = 1  # five iterations: at a new epoch MMEngine sleeps two seconds
     runner = run(
         tmp_path / 'photos',
         tmp_path,
@@ -69,7 +70,7 @@ def test_no_checkpoint_by_iterations_is_written_after_the_failure(photos, tmp_pa
 
 
 @pytest.mark.parametrize('interval, last', [(1, 1), (3, 3), (50, 4)])
-def test_the_device_is_asked_every_interval_and_at_the_end_of_an_epoch(photos, tmp_path, interval, last):
+def test_the_result_is_read_every_interval_and_at_the_end_of_an_epoch(photos, tmp_path, interval, last):
     cfg = pretraining(photos, tmp_path)
     cfg.train_dataloader.batch_size = 1  # four iterations an epoch
     runner = run(photos, tmp_path, Poison(1), interval, train_dataloader=cfg.train_dataloader)
@@ -77,7 +78,7 @@ def test_the_device_is_asked_every_interval_and_at_the_end_of_an_epoch(photos, t
     assert runner.iter + (last < 4) == last  # the loop counts an iteration after its hooks
 
 
-def test_a_finite_run_ends_by_itself(photos, tmp_path):
+def test_a_run_with_finite_losses_is_not_stopped(photos, tmp_path):
     runner = run(photos, tmp_path, interval=1)
     assert not hasattr(runner, 'error') and runner.iter == 6
     assert saved(tmp_path) == ['epoch_1.pth', 'epoch_2.pth', 'epoch_3.pth']

@@ -1,4 +1,4 @@
-"""Pictures of held-out photos while an MAE learns."""
+"""Pictures of held-out photos during the training of an MAE."""
 
 from unittest import mock
 
@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from mae_transfer.registry import MODELS
-from mae_transfer.runner import LoudRunner
+from mae_transfer.runner import StrictRunner
 from tests.helpers import photo_folder, pretraining
 
 SIDE, MARGIN = 16, 2
@@ -19,8 +19,8 @@ def photos(tmp_path_factory):
     return photo_folder(tmp_path_factory.mktemp('photos'))
 
 
-def train(photos, work_dir, *hooks, **changes) -> LoudRunner:
-    runner = LoudRunner.from_cfg(pretraining(photos, work_dir, *hooks, **changes))
+def train(photos, work_dir, *hooks, **changes) -> StrictRunner:
+    runner = StrictRunner.from_cfg(pretraining(photos, work_dir, *hooks, **changes))
     runner.train()
     return runner
 
@@ -55,7 +55,7 @@ def test_photos_and_masks_stay_the_same_while_the_model_learns(run):
     assert np.array_equal(np.delete(early, middle, axis=1), np.delete(late, middle, axis=1))
 
 
-def test_iterations_can_be_counted_instead(photos, tmp_path):
+def test_the_interval_can_count_iterations(photos, tmp_path):
     cfg = pretraining(photos, tmp_path)
     cfg.train_dataloader.batch_size = 1
     train(
@@ -71,7 +71,7 @@ def test_iterations_can_be_counted_instead(photos, tmp_path):
         'iter_4.png',
         'last.png',
     ]
-    assert Image.open(tmp_path / 'reconstructions' / 'last.png').height == 4 * (SIDE + MARGIN) - MARGIN  # all there are
+    assert Image.open(tmp_path / 'reconstructions' / 'last.png').height == 4 * (SIDE + MARGIN) - MARGIN  # four photos
 
 
 def test_the_training_is_not_disturbed(run, photos, tmp_path):
@@ -80,7 +80,7 @@ def test_the_training_is_not_disturbed(run, photos, tmp_path):
         assert torch.equal(run[1].model.state_dict()[name], value), name
 
 
-def test_the_model_is_put_back_into_its_mode(run):
+def test_the_model_returns_to_its_mode(run):
     for training in (True, False):
         run[1].model.train(training)
         [own] = [hook for hook in run[1].hooks if type(hook).__name__ == 'ReconstructionHook']
@@ -88,17 +88,17 @@ def test_the_model_is_put_back_into_its_mode(run):
         assert run[1].model.training == training == run[1].model.vit.blocks[0].training
 
 
-def test_a_target_without_pictures_is_said_so_once_and_none_is_drawn(photos, tmp_path):
+def test_a_target_without_pixels_is_reported_once_and_nothing_is_drawn(photos, tmp_path):
     cfg = pretraining(photos, tmp_path)
     encoder = dict(type='DALLEEncoder', hidden=8, group_blocks=1, vocab_size=20)
     torch.save(MODELS.build(encoder).state_dict(), tmp_path / 'encoder.pth')
     model = dict(
         cfg.model, target=dict(type='TokenTarget', tokenizer=dict(encoder, checkpoint=str(tmp_path / 'encoder.pth')))
     )
-    runner = LoudRunner.from_cfg(pretraining(photos, tmp_path / 'run', hook(photos, interval=1), model=model))
+    runner = StrictRunner.from_cfg(pretraining(photos, tmp_path / 'run', hook(photos, interval=1), model=model))
     with mock.patch.object(runner.logger, 'info', wraps=runner.logger.info) as info:
         runner.train()
     assert [call.args[0] for call in info.call_args_list if 'no reconstructions' in call.args[0]] == [
-        'no reconstructions are drawn: what TokenTarget predicts has no picture'
+        'no reconstructions are drawn: predictions of TokenTarget cannot be turned into pixels'
     ]
     assert not (tmp_path / 'run' / 'reconstructions').exists()

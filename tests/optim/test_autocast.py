@@ -17,7 +17,7 @@ def wrap(model: nn.Module, dtype: str = 'bfloat16', lr: float = 0.1, **settings)
 
 
 @pytest.mark.parametrize('dtype', ['bfloat16', 'float16', 'float32'])
-def test_layers_run_in_the_chosen_type_and_parameters_stay_float32(dtype):
+def test_layers_run_in_the_chosen_dtype_and_parameters_stay_float32(dtype):
     model, seen = small_vit(), []
     model.blocks[0].attn.qkv.register_forward_hook(lambda _, __, output: seen.append(output.dtype))
     wrapper = wrap(model, dtype)
@@ -43,7 +43,7 @@ def test_bfloat16_is_the_default():
     assert wrapper.dtype is torch.bfloat16
 
 
-def test_an_unknown_type_is_refused():
+def test_an_unknown_dtype_is_refused():
     with pytest.raises(UserError, match="bfloat16, float16, float32; found 'bf16'"):
         wrap(nn.Linear(2, 2), 'bf16')
 
@@ -69,7 +69,7 @@ def test_float32_is_plain_training():
 
 
 @pytest.mark.parametrize('dtype, tolerance', [('float32', 1e-6), ('bfloat16', 2e-2), ('float16', 3e-3)])
-def test_accumulated_halves_make_the_step_of_the_whole(dtype, tolerance):
+def test_accumulating_two_halves_of_a_batch_gives_the_step_of_the_whole(dtype, tolerance):
     images = torch.randn(8, 4)
     halves, whole = linear(), linear()
     before = halves.weight.clone()
@@ -84,7 +84,7 @@ def test_accumulated_halves_make_the_step_of_the_whole(dtype, tolerance):
 
 
 @pytest.mark.parametrize('dtype', ['bfloat16', 'float16'])
-def test_gradients_are_not_exchanged_before_the_last_of_an_accumulation(dtype):
+def test_gradients_are_exchanged_only_in_the_last_pass_of_an_accumulation(dtype):
     class Parallel(nn.Module):
         def __init__(self):
             super().__init__()
@@ -116,7 +116,7 @@ def test_clipping_acts_on_the_unscaled_gradient(dtype):
     assert moved == pytest.approx(0.01, rel=1e-3)
 
 
-def test_a_float16_step_that_overflows_is_left_out_and_halves_the_scale():
+def test_a_float16_step_that_overflows_is_skipped_and_halves_the_scale():
     model = linear()
     wrapper, before = wrap(model, 'float16'), model.weight.clone()
     scale = wrapper.scaler.get_scale()
@@ -127,7 +127,7 @@ def test_a_float16_step_that_overflows_is_left_out_and_halves_the_scale():
     assert not torch.equal(model.weight, before) and model.weight.isfinite().all()
 
 
-def test_the_loss_scale_survives_a_checkpoint(tmp_path):
+def test_the_loss_scale_is_saved_and_restored(tmp_path):
     model = linear()
     wrapper = wrap(model, 'float16')
     step(model, wrapper, torch.randn(8, 4), factor=1e38)
@@ -139,7 +139,7 @@ def test_the_loss_scale_survives_a_checkpoint(tmp_path):
 
 
 @pytest.mark.parametrize('saved, resumed', [('bfloat16', 'float16'), ('float16', 'bfloat16'), ('float16', 'float32')])
-def test_a_run_can_go_on_in_another_precision(saved, resumed):
+def test_a_run_can_be_resumed_in_another_precision(saved, resumed):
     source, target = wrap(linear(), saved), linear()
     wrapper = wrap(target, resumed)
     wrapper.load_state_dict(source.state_dict())
@@ -147,7 +147,7 @@ def test_a_run_can_go_on_in_another_precision(saved, resumed):
     assert target.weight.isfinite().all()
 
 
-def test_the_state_of_a_plain_wrapper_is_taken():
+def test_the_state_of_a_plain_wrapper_is_accepted():
     model = linear()
     state = dict(torch.optim.SGD(model.parameters(), lr=0.7).state_dict())
     wrapper = wrap(model, 'float16')

@@ -1,4 +1,4 @@
-"""LARS, as the linear probe's config makes it, against the official steps."""
+"""Steps of LARS with the settings of the linear probe's config, against those of the official code."""
 
 import pytest
 from mmengine.config import Config
@@ -9,8 +9,8 @@ from tests.official import GOLDEN, value
 from tests.tools.commands import REPOSITORY
 
 
-class Lone(nn.Module):
-    """The golden file's parameters."""
+class GoldenModel(nn.Module):
+    """The parameters in the golden file."""
 
     def __init__(self):
         super().__init__()
@@ -26,7 +26,7 @@ def test_steps_equal_the_official_ones(golden):
     cfg.dtype, cfg.optimizer.type, cfg.type = 'float32', 'mae_transfer.Lars', 'mae_transfer.AutocastOptimWrapper'
     paramwise = cfg.pop('paramwise_cfg')
     cfg.pop('constructor')
-    model = Lone()
+    model = GoldenModel()
     wrapper = LayerDecayOptimWrapperConstructor(cfg, paramwise)(model)
     for step in range(golden['steps']):
         model.weight.grad = value(f'lars.weight.grad{step}', (8, 4))

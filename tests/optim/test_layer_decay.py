@@ -1,4 +1,4 @@
-"""The optimiser's groups against the official code's, parameter by parameter, wherever the ViT stands."""
+"""Parameter groups against those of the official code, for a ViT at any place in a model."""
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ ARCHS = {'vit_base_patch16': 'base', 'vit_large_patch16': 'large', 'vit_huge_pat
 
 
 class Classifier(ViT):
-    """The names of an official fine-tuning: the ViT's own, fc_norm and head beside them."""
+    """The names of an official fine-tuning: the ViT's own, fc_norm and head."""
 
     def __init__(self, **settings):
         super().__init__(learn_positions=True, final_norm=False, **settings)
@@ -36,7 +36,7 @@ class Detector(nn.Module):
 
 
 class Wrapper(nn.Module):
-    """A wrapper that MMEngine does not know."""
+    """A wrapper that is unknown to MMEngine."""
 
     def __init__(self, module: nn.Module):
         super().__init__()
@@ -53,7 +53,7 @@ def build(model: nn.Module, lr: float = 1e-3, weight_decay: float = 0.05, **para
 
 
 def settings(model: nn.Module, wrapper) -> dict[str, dict]:
-    """Name to group of every trainable parameter, each of which must be in one group."""
+    """Map the name of each trainable parameter to its group; each must be in exactly one."""
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     listed = [
         (names[id(parameter)], group) for group in wrapper.optimizer.param_groups for parameter in group['params']
@@ -84,13 +84,13 @@ def test_equals_the_official_scale_and_weight_decay(golden, wrap, prefix):
         assert set(found) == set(golden['params'])
     for key, (scale, weight_decay) in golden['params'].items():
         group = found[prefix + key]
-        # The file keeps ten decimals.
+        # The file has ten decimals.
         assert group['lr_scale'] == pytest.approx(scale, rel=1e-6, abs=6e-11), key
         assert group['lr'] == pytest.approx(2e-3 * scale, rel=1e-6, abs=2e-13), key
         assert group['weight_decay'] == weight_decay, key
 
 
-def test_a_known_wrapper_is_looked_through(tmp_path):
+def test_wrappers_of_mmengine_do_not_change_the_names(tmp_path):
     torch.distributed.init_process_group('gloo', init_method=f'file://{tmp_path}/rendezvous', rank=0, world_size=1)
     try:
         detector = Detector(small_vit(class_token=False))
@@ -100,7 +100,7 @@ def test_a_known_wrapper_is_looked_through(tmp_path):
         torch.distributed.destroy_process_group()
 
 
-def test_heads_and_final_norm_have_the_full_rate():
+def test_heads_and_final_norm_have_the_full_learning_rate():
     model = Detector(small_vit())
     found = settings(model, build(model, layer_decay=0.5))
     for name in ('neck.weight', 'roi_head.norm.weight', 'roi_head.cls_token.weight', 'backbone.norm.weight'):
@@ -116,40 +116,43 @@ def test_norms_biases_and_embeddings_are_not_decayed_but_weights_are():
 
 
 @pytest.mark.parametrize(
-    'undecayed, spared',
+    'kind, is_exempt',
     [
-        ('vectors', lambda name: name.endswith('bias') or 'norm' in name),
+        ('1d', lambda name: name.endswith('bias') or 'norm' in name),
         ('norms', lambda name: 'norm' in name),
-        ('nothing', lambda name: False),
+        ('none', lambda name: False),
     ],
 )
-def test_what_is_not_decayed_beside_the_named(undecayed, spared):
-    """Norms are known by what they are: LayerNorm over channels and GroupNorm are some, a matrix called norm is
-    none."""
+def test_kinds_of_parameters_without_weight_decay(kind, is_exempt):
+    """Norms are recognized by class: LayerNorm over channels and GroupNorm are norms, a convolution called norm is
+    not."""
     model = Detector(small_vit(learn_positions=True))
     model.norms = nn.ModuleList(
         [LayerNorm2d(4), nn.GroupNorm(2, 4), nn.BatchNorm2d(4), nn.SyncBatchNorm(4), nn.InstanceNorm2d(4, affine=True)]
     )
     model.norms_only_by_name = nn.Conv2d(4, 4, 1)
-    found = settings(model, build(model, weight_decay=0.1, undecayed=undecayed, no_decay=('pos_embed',)))
+    found = settings(model, build(model, weight_decay=0.1, no_decay_kind=kind, no_decay_names=('pos_embed',)))
     for name, group in found.items():
-        exempt = name == 'backbone.pos_embed' or (
-            spared(name) if 'only_by_name' not in name else undecayed == 'vectors' and name.endswith('bias')
-        )
+        if name == 'backbone.pos_embed':
+            exempt = True
+        elif 'only_by_name' in name:
+            exempt = kind == '1d' and name.endswith('bias')
+        else:
+            exempt = is_exempt(name)
         assert group['weight_decay'] == (0 if exempt else 0.1), name
     assert found['backbone.cls_token']['weight_decay'] == 0.1
 
 
 def test_an_unknown_kind_is_refused():
-    with pytest.raises(UserError, match="paramwise_cfg.undecayed is one of vectors, norms, nothing; found 'biases'"):
-        build(small_vit(), undecayed='biases')
+    with pytest.raises(UserError, match="paramwise_cfg.no_decay_kind is one of 1d, norms, none; found 'biases'"):
+        build(small_vit(), no_decay_kind='biases')
 
 
 def test_pretraining_decays_class_and_mask_token():
     from tests.pretrain.test_mae import small_mae
 
     model = small_mae()
-    found = settings(model, build(model, no_decay=()))
+    found = settings(model, build(model, no_decay_names=()))
     assert found['vit.cls_token']['weight_decay'] == found['decoder.mask_token']['weight_decay'] == 0.05
     assert found['decoder.norm.weight']['weight_decay'] == found['vit.patch_embed.proj.bias']['weight_decay'] == 0
     assert {group['lr_scale'] for group in found.values()} == {1}
@@ -182,32 +185,32 @@ def test_two_vits_of_different_depth_each_count_from_their_own_end():
         assert found[name]['lr_scale'] == scale, name
 
 
-def test_groups_are_labelled():
+def test_groups_list_names_and_scale_of_their_parameters():
     model = small_vit()
     for group in build(model, layer_decay=0.5).optimizer.param_groups:
         assert len(group['param_names']) == len(group['params'])
         for name, parameter in zip(group['param_names'], group['params']):
             assert model.get_parameter(name) is parameter
-        assert len({layer_scale(name, 4, 0.5) for name in group['param_names']} | {group['lr_scale']}) == 1
+        assert {layer_scale(name, 4, 0.5) for name in group['param_names']} == {group['lr_scale']}
 
 
 def test_without_layer_decay_there_are_two_groups():
     assert len(build(small_vit(), layer_decay=1.0).optimizer.param_groups) == 2
 
 
-def test_vectors_have_their_own_settings_of_the_optimiser():
+def test_parameters_of_one_dimension_can_have_their_own_optimiser_settings():
     model = small_vit(learn_positions=True)
     cfg = dict(
         type='mae_transfer.AutocastOptimWrapper',
         dtype='float32',
         optimizer=dict(type='mae_transfer.Lars', lr=1.0, always_adapt=True),
     )
-    found = settings(model, LayerDecayOptimWrapperConstructor(cfg, dict(vectors=dict(always_adapt=False)))(model))
+    found = settings(model, LayerDecayOptimWrapperConstructor(cfg, dict(optimizer_1d=dict(always_adapt=False)))(model))
     for name, group in found.items():
         assert group['always_adapt'] == (model.get_parameter(name).ndim > 1), name
 
 
-def test_the_optimiser_s_other_settings_reach_it():
+def test_other_settings_are_passed_to_the_optimiser():
     cfg = ConfigDict(
         type='mae_transfer.AutocastOptimWrapper',
         dtype='float32',
@@ -224,7 +227,7 @@ def test_the_optimiser_s_other_settings_reach_it():
     assert before['optimizer']['lr'] == 1.0
 
 
-def test_a_model_without_vit_cannot_have_layer_decay():
+def test_layer_decay_needs_a_vit():
     with pytest.raises(UserError, match='layer_decay=0.5 needs a mae_transfer.ViT in the model; found Linear'):
         build(nn.Linear(2, 2), layer_decay=0.5)
     model = nn.Linear(2, 2)

@@ -1,4 +1,4 @@
-"""DALL-E's encoder: its published names and shapes, its arithmetic, its files."""
+"""The encoder of DALL-E: published names, shapes and arithmetic; the files that it is loaded from."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def test_names_and_shapes_are_the_published_ones():
     assert len(found) == 74 and sum(value.numel() for value in found.values()) == 53_786_240
 
 
-def test_it_costs_what_the_paper_says():
-    """ "40% FLOPs of ViT-L" (MAE section 4.1): at 112 pixels, where its 14 x 14 tokens are one for each patch."""
+def test_its_flops_are_those_of_the_paper():
+    """MAE section 4.1: "40% FLOPs of ViT-L". At 112 pixels it has 14 x 14 tokens, one for each patch of the ViT."""
     with torch.device('meta'):
         encoder, vit = DALLEEncoder(), MODELS.build(dict(type='ViT', arch='large')).to('meta')
         counts = []
@@ -61,7 +61,7 @@ def test_it_costs_what_the_paper_says():
 
 
 @pytest.mark.parametrize('size', [(16, 16), (8, 40), (112, 56)])
-def test_a_token_for_each_eight_pixels(size):
+def test_a_token_stands_for_eight_by_eight_pixels(size):
     encoder = DALLEEncoder(**SMALL)
     images = torch.rand(2, 3, *size)
     logits = encoder.logits(images)
@@ -70,7 +70,7 @@ def test_a_token_for_each_eight_pixels(size):
 
 
 def test_the_arithmetic_is_the_published_one():
-    """Once more, from the parameters alone."""
+    """Compared with a second implementation that uses the parameters alone."""
     encoder = DALLEEncoder(hidden=8, group_blocks=2, vocab_size=20).double()
     p = {name.removeprefix('blocks.'): value for name, value in encoder.state_dict().items()}
     for name in p:
@@ -107,21 +107,21 @@ def test_weights_come_from_files_of_tensors(tmp_path):
     [
         (
             lambda state: state.pop('blocks.output.conv.w'),
-            '1 of 42 tensors are not in it, e.g. blocks.output.conv.w, 0 have no place',
+            '1 of its 42 tensors are missing, e.g. blocks.output.conv.w, 0 in the file are unknown: ',
         ),
         (
             lambda state: state.update(more=torch.zeros(1)),
-            '0 of 42 tensors are not in it, 1 have no place here, e.g. more',
+            '0 of its 42 tensors are missing, 1 in the file are unknown, e.g. more: ',
         ),
         (
             lambda state: state.update({'blocks.input.w': torch.zeros(16, 3, 7, 7)}),
-            r'blocks.input.w is \(16, 3, 7, 7\) there and \(8, 3, 7, 7\) here',
+            r'blocks.input.w is \(16, 3, 7, 7\) in the file and \(8, 3, 7, 7\) in the model',
         ),
         (lambda state: state['blocks.input.b'].fill_(torch.nan), "'blocks.input.b' holds values that are not finite"),
     ],
     ids=['missing', 'unknown', 'reshaped', 'not finite'],
 )
-def test_what_does_not_fit_is_refused_in_one_line(tmp_path, change, words):
+def test_weights_that_do_not_fit_are_refused_in_one_line(tmp_path, change, words):
     state = DALLEEncoder(**SMALL).state_dict()
     change(state)
     torch.save(state, tmp_path / 'encoder.pth')
@@ -130,7 +130,7 @@ def test_what_does_not_fit_is_refused_in_one_line(tmp_path, change, words):
     assert '\n' not in str(caught.value)
 
 
-def test_its_tokens_have_no_picture():
+def test_its_tokens_cannot_be_turned_into_pixels():
     encoder = DALLEEncoder(**SMALL)
     assert not encoder.invertible
     with pytest.raises(UserError, match='cannot be turned into pixels'):
@@ -138,13 +138,13 @@ def test_its_tokens_have_no_picture():
 
 
 class Ran(Exception):
-    """The pickle ran what it holds."""
+    """Raised if a pickle runs code."""
 
 
 @pytest.fixture
 def pickled_class(monkeypatch):
-    """A module whose class says that it is ``dall_e.encoder.Encoder``, as the published file's; it cannot be built
-    again."""
+    """A module class that is called ``dall_e.encoder.Encoder``, as in the published file, and that refuses to be
+    unpickled."""
     package, module = types.ModuleType('dall_e'), types.ModuleType('dall_e.encoder')
 
     def refuse(self, *args):
@@ -157,7 +157,7 @@ def pickled_class(monkeypatch):
 
 
 def as_published(encoder: DALLEEncoder, kind: type) -> nn.Module:
-    """The same parameters within a pickled tree of modules, with activations among them."""
+    """The same parameters in a tree of modules, with activations, as in the published pickle."""
 
     def tree(module: nn.Module) -> nn.Module:
         children = [(name, tree(child)) for name, child in module.named_children()]
@@ -185,7 +185,7 @@ def test_the_published_pickle_is_read_as_data(tmp_path, pickled_class):
         read_checkpoint(tmp_path / 'encoder.pkl')
 
 
-def test_a_pickle_of_anything_else_is_refused(tmp_path, pickled_class):
+def test_a_pickle_with_any_other_class_is_refused(tmp_path, pickled_class):
     whole = as_published(DALLEEncoder(**SMALL), pickled_class)
     whole.extra = nn.GELU()
     torch.save(whole, tmp_path / 'encoder.pkl')

@@ -1,4 +1,4 @@
-"""The decoder: mask tokens at their places, predictions in the mask's order."""
+"""The decoder: mask tokens at their positions, predictions in the order of the mask."""
 
 import math
 
@@ -20,30 +20,30 @@ def random_mask(batch: int = 2, grid: tuple[int, int] = (4, 4)):
     return RandomMasking(0.75)(grid, torch.rand(batch, grid[0] * grid[1]))
 
 
-def by_the_papers_words(decoder: MAEDecoder, tokens, mask):
-    """Mask tokens appended, all put back to image order, positions added, blocks, norm, prediction, class token
-    dropped."""
+def as_the_paper_describes(decoder: MAEDecoder, tokens, mask):
+    """The official order of steps: append mask tokens, sort patches into image order, add positions, apply blocks, norm
+    and prediction, drop the class token."""
     x = decoder.embed(tokens)
-    hidden = decoder.mask_token.expand(len(x), mask.masked.shape[1], -1)
+    mask_tokens = decoder.mask_token.expand(len(x), mask.masked.shape[1], -1)
     restore = torch.cat([mask.keep, mask.masked], dim=1).argsort(dim=1)
-    patches = torch.cat([x[:, 1:], hidden], dim=1).gather(1, restore[..., None].expand(-1, -1, x.shape[-1]))
+    patches = torch.cat([x[:, 1:], mask_tokens], dim=1).gather(1, restore[..., None].expand(-1, -1, x.shape[-1]))
     x = torch.cat([x[:, :1], patches], dim=1) + decoder.pos_embed
     for block in decoder.blocks:
         x = block(x)
     return decoder.pred(decoder.norm(x))[:, 1:]
 
 
-def test_predictions_everywhere_are_those_of_the_shuffled_back_sequence():
+def test_predictions_everywhere_equal_those_of_a_sequence_in_image_order():
     decoder, mask, tokens = enlarge(small_decoder()), random_mask(), torch.randn(2, 5, 12)
     found = decoder(tokens, mask, (4, 4), everywhere=True)
     assert found.shape == (2, 16, 6)
-    assert_close(found, by_the_papers_words(decoder, tokens, mask), rtol=1e-4, atol=1e-5)
+    assert_close(found, as_the_paper_describes(decoder, tokens, mask), rtol=1e-4, atol=1e-5)
 
 
-def test_predictions_of_masked_patches_are_in_the_masks_order():
+def test_predictions_of_masked_patches_are_in_the_order_of_the_mask():
     decoder, mask, tokens = enlarge(small_decoder()), random_mask(), torch.randn(2, 5, 12)
     found = decoder(tokens, mask, (4, 4))
-    expected = by_the_papers_words(decoder, tokens, mask).gather(1, mask.masked[..., None].expand(-1, -1, 6))
+    expected = as_the_paper_describes(decoder, tokens, mask).gather(1, mask.masked[..., None].expand(-1, -1, 6))
     assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -55,16 +55,16 @@ def test_the_order_of_kept_patches_does_not_matter():
     assert_close(decoder(tokens, mask, (4, 4)), decoder(shuffled, other, (4, 4)), rtol=1e-4, atol=1e-5)
 
 
-def test_masked_patches_differ_by_their_place_alone():
+def test_only_its_position_distinguishes_a_masked_patch():
     decoder, mask, tokens = enlarge(small_decoder()), random_mask(1), torch.randn(1, 5, 12)
-    with_places = decoder(tokens, mask, (4, 4))
-    assert (with_places[0, 0] - with_places[0, 1]).abs().max() > 0.01
+    with_positions = decoder(tokens, mask, (4, 4))
+    assert (with_positions[0, 0] - with_positions[0, 1]).abs().max() > 0.01
     nn.init.zeros_(decoder.pos_embed)
     without = decoder(tokens, mask, (4, 4))
     assert_close(without, without[:, :1].expand_as(without))
 
 
-def test_another_grid_gets_a_resized_table():
+def test_another_grid_gets_resized_positions():
     decoder, mask = small_decoder(), random_mask(2, (3, 6))
     assert decoder(torch.randn(2, 1 + mask.keep.shape[1], 12), mask, (3, 6)).shape == (2, 14, 6)
 
@@ -82,12 +82,12 @@ def test_every_other_parameter_gets_a_gradient():
         assert name == 'pos_embed' or parameter.grad.abs().sum() > 0, name
 
 
-def test_norms_have_an_epsilon_of_a_millionth():
+def test_the_epsilon_of_norms_is_1e_6():
     norms = [module for module in small_decoder().modules() if isinstance(module, nn.LayerNorm)]
     assert len(norms) == 5 and all(norm.eps == 1e-6 for norm in norms)
 
 
-def test_weights_start_like_mae_s():
+def test_weights_are_initialised_as_in_mae():
     torch.manual_seed(0)
     decoder = MAEDecoder(in_dim=64, grid=(2, 2), out_dim=48, embed_dim=256, depth=1, num_heads=4)
     for linear in (decoder.embed, decoder.pred, decoder.blocks[0].attn.qkv):

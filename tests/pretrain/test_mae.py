@@ -1,4 +1,4 @@
-"""The MAE against the official code's numbers, and its invariants."""
+"""The MAE compared with numbers of the official code, and its invariants."""
 
 from __future__ import annotations
 
@@ -84,11 +84,11 @@ def test_masked_prediction_is_the_masked_part_of_the_whole_prediction():
     torch.testing.assert_close(prediction, picked)
 
 
-def test_hidden_pixels_cannot_reach_the_encoder():
+def test_masked_pixels_cannot_reach_the_encoder():
     model, images = small_mae(), torch.randn(2, 3, 32, 32)
     mask = model.mask(images)
-    hidden = mask.as_image_order().reshape(2, 1, 4, 4).repeat_interleave(8, 2).repeat_interleave(8, 3)
-    changed = images + hidden * torch.randn_like(images)
+    is_masked = mask.as_image_order().reshape(2, 1, 4, 4).repeat_interleave(8, 2).repeat_interleave(8, 3)
+    changed = images + is_masked * torch.randn_like(images)
     torch.testing.assert_close(model.predict(images, mask), model.predict(changed, mask), rtol=0, atol=0)
 
 
@@ -122,28 +122,27 @@ def test_the_loss_of_a_batch_is_the_mean_of_its_images():
 
 
 @pytest.mark.parametrize('target', ['PixelTarget', 'NormalizedPixelTarget'])
-def test_reconstruction_keeps_what_was_seen(target):
+def test_reconstruction_does_not_change_the_kept_patches(target):
     model, images = small_mae(target=dict(type=target)), torch.randn(2, 3, 32, 32)
     mask = model.mask(images)
-    hidden = mask.as_image_order().reshape(2, 1, 4, 4).repeat_interleave(8, 2).repeat_interleave(8, 3).bool()
+    is_masked = mask.as_image_order().reshape(2, 1, 4, 4).repeat_interleave(8, 2).repeat_interleave(8, 3).bool()
     picture = model.reconstruct(images, mask)
     assert picture.shape == images.shape
-    torch.testing.assert_close(picture.masked_select(~hidden), images.masked_select(~hidden))
-    assert not torch.allclose(picture.masked_select(hidden), images.masked_select(hidden))
+    torch.testing.assert_close(picture.masked_select(~is_masked), images.masked_select(~is_masked))
+    assert not torch.allclose(picture.masked_select(is_masked), images.masked_select(is_masked))
 
 
-# --- what the paper varies --------------------------------------------------------------------------------------------
+# --- the paper's variants ---------------------------------------------------------------------------------------------
 VARIANTS = [dict(masking=dict(type=kind, ratio=0.5)) for kind in ('BlockMasking', 'GridMasking')] + [
     dict(encoder_mask_tokens=True),
     dict(loss_on='all'),
     dict(encoder_mask_tokens=True, loss_on='all'),
 ]
-WORDS = [' '.join(map(str, variant)) + str(i) for i, variant in enumerate(VARIANTS)]
 
 
-@pytest.mark.parametrize('variant', VARIANTS, ids=WORDS)
+@pytest.mark.parametrize('variant', VARIANTS, ids=str)
 @pytest.mark.parametrize('img_size', [(32, 32), (16, 48)])
-def test_every_variant_learns_with_all_its_parameters(variant, img_size):
+def test_every_parameter_of_every_variant_gets_a_gradient(variant, img_size):
     model = small_mae(**variant, vit=dict(img_size=img_size))
     images, seeds = torch.randn(2, 3, *img_size), torch.arange(2)
     model(images, seeds)['loss'].backward()
@@ -152,8 +151,8 @@ def test_every_variant_learns_with_all_its_parameters(variant, img_size):
     assert model.reconstruct(images, model.mask(images, seeds)).shape == images.shape
 
 
-def test_mask_tokens_in_the_encoder_stand_where_patches_are_hidden():
-    """As the paper says it: all patches embedded, the masked ones replaced, positions added, everything encoded."""
+def test_mask_tokens_in_the_encoder_replace_the_masked_patches():
+    """As in the paper: all patches are embedded, the masked ones replaced, positions added, everything encoded."""
     torch.manual_seed(0)
     model = small_mae(encoder_mask_tokens=True)
     with torch.no_grad():
@@ -162,8 +161,8 @@ def test_mask_tokens_in_the_encoder_stand_where_patches_are_hidden():
     images, seeds = torch.randn(2, 3, 32, 32), torch.arange(2)
     mask = model.mask(images, seeds)
     vit, decoder = model.vit, model.decoder
-    hidden = mask.as_image_order()[..., None]
-    x = vit.patch_embed(images) * (1 - hidden) + model.mask_token * hidden + vit.pos_embed[:, 1:]
+    is_masked = mask.as_image_order()[..., None]
+    x = vit.patch_embed(images) * (1 - is_masked) + model.mask_token * is_masked + vit.pos_embed[:, 1:]
     x = torch.cat([(vit.cls_token + vit.pos_embed[:, :1]).expand(2, -1, -1), x], dim=1)
     for block in vit.blocks:
         x = block(x)
@@ -176,15 +175,15 @@ def test_mask_tokens_in_the_encoder_stand_where_patches_are_hidden():
     torch.testing.assert_close(model.predict(images, mask), masked, rtol=1e-4, atol=1e-5)
 
 
-def test_hidden_pixels_cannot_reach_an_encoder_with_mask_tokens():
+def test_masked_pixels_cannot_reach_an_encoder_with_mask_tokens():
     model, images = small_mae(encoder_mask_tokens=True), torch.randn(2, 3, 32, 32)
     mask = model.mask(images)
-    hidden = mask.as_image_order().reshape(2, 1, 4, 4).repeat_interleave(8, 2).repeat_interleave(8, 3)
-    changed = images + hidden * torch.randn_like(images)
+    is_masked = mask.as_image_order().reshape(2, 1, 4, 4).repeat_interleave(8, 2).repeat_interleave(8, 3)
+    changed = images + is_masked * torch.randn_like(images)
     torch.testing.assert_close(model.predict(images, mask), model.predict(changed, mask), rtol=0, atol=0)
 
 
-def test_mask_tokens_start_like_the_decoder_s_and_are_there_once():
+def test_the_encoder_has_the_mask_token_instead_of_the_decoder():
     torch.manual_seed(0)
     model = small_mae(encoder_mask_tokens=True, vit=dict(arch=dict(embed_dim=256, depth=1, num_heads=2)))
     assert model.decoder.mask_token is None and model.mask_token.shape == (1, 1, 256)
@@ -193,7 +192,7 @@ def test_mask_tokens_start_like_the_decoder_s_and_are_there_once():
 
 
 @pytest.mark.parametrize('target', ['PixelTarget', 'NormalizedPixelTarget'])
-def test_a_loss_on_all_patches_is_that_of_kept_and_masked_ones(target):
+def test_a_loss_on_all_patches_includes_the_kept_ones(target):
     model = small_mae(target=dict(type=target), loss_on='all')
     images, seeds = torch.randn(2, 3, 32, 32), torch.arange(2)
     mask = model.mask(images, seeds)
@@ -205,11 +204,11 @@ def test_a_loss_on_all_patches_is_that_of_kept_and_masked_ones(target):
     )
 
 
-def test_evaluation_judges_masked_patches_whatever_the_loss_counts():
+def test_evaluation_uses_the_masked_patches_regardless_of_loss_on():
     model, images, seeds = small_mae(loss_on='all'), torch.randn(2, 3, 32, 32), torch.arange(2)
-    judged = model(images, seeds, mode='predict')
+    evaluated = model(images, seeds, mode='predict')
     model.loss_on = 'masked'
-    assert model(images, seeds, mode='predict') == judged
+    assert model(images, seeds, mode='predict') == evaluated
 
 
 def test_the_vit_of_an_mae_with_mask_tokens_loads_like_any_other(tmp_path):

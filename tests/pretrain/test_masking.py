@@ -1,4 +1,4 @@
-"""Which patches are hidden, and the noise that decides it."""
+"""Which patches are masked, and the noise that decides it."""
 
 import pytest
 import torch
@@ -11,7 +11,8 @@ from tests.official import GOLDEN, noise
 
 MASKINGS = (RandomMasking, BlockMasking, GridMasking)
 
-TRAPS = [
+#: grid, ratio, number of kept patches: cases in which float rounding matters
+ROUNDING = [
     ((10, 10), 0.8, 19),
     ((10, 10), 0.9, 9),
     ((20, 20), 0.8, 79),
@@ -27,12 +28,12 @@ def draw(masking, grid, batch: int = 1, seed: int = 0) -> Mask:
 
 
 def pictures(masking, grid, batch: int = 1, seed: int = 0) -> torch.Tensor:
-    """(batch, rows, columns) bool: what is hidden."""
+    """(batch, rows, columns) bool: which patches are masked."""
     return draw(masking, grid, batch, seed).as_image_order().reshape(batch, *grid).bool()
 
 
 @pytest.mark.parametrize('kind', MASKINGS)
-@pytest.mark.parametrize('grid, ratio, kept', TRAPS)
+@pytest.mark.parametrize('grid, ratio, kept', ROUNDING)
 def test_the_number_kept_follows_the_official_rounding(kind, grid, ratio, kept):
     assert kind(ratio).num_kept(grid) == kept
     mask = draw(kind(ratio), grid)
@@ -48,7 +49,9 @@ def test_the_number_kept_follows_the_official_rounding(kind, grid, ratio, kept):
     batch=st.integers(1, 3),
     seed=st.integers(0, 2**60),
 )
-def test_every_image_keeps_the_truncated_share_and_each_patch_is_in_one_part(kind, rows, columns, ratio, batch, seed):
+def test_every_image_keeps_the_truncated_share_and_each_patch_is_kept_or_masked(
+    kind, rows, columns, ratio, batch, seed
+):
     total = rows * columns
     kept = int(total * (1 - ratio))
     masking = kind(ratio)
@@ -77,7 +80,7 @@ def test_a_ratio_outside_zero_and_one_is_refused(kind, ratio):
         kind(ratio)
 
 
-# --- at random --------------------------------------------------------------------------------------------------------
+# --- random masking ---------------------------------------------------------------------------------------------------
 def test_the_patches_of_lowest_noise_are_kept():
     mask = RandomMasking(0.5)((2, 2), torch.tensor([[0.9, 0.1, 0.8, 0.2], [0.3, 0.4, 0.1, 0.2]]))
     assert mask.keep.tolist() == [[1, 3], [2, 3]]
@@ -91,7 +94,7 @@ def test_given_noise_gives_the_official_mask(case):
     assert mask.as_image_order()[0].int().tolist() == case['masked_first_image']
 
 
-def test_equal_noise_is_decided_by_the_place():
+def test_of_equal_noise_the_first_patches_are_kept():
     mask = RandomMasking(0.75)((20, 20), torch.zeros(1, 400))
     assert torch.equal(mask.keep[0], torch.arange(100))
 
@@ -102,25 +105,35 @@ def test_image_order_is_zero_for_kept_and_one_for_masked():
     assert mask.as_image_order().dtype == torch.float32
 
 
-# --- blocks -----------------------------------------------------------------------------------------------------------
-def jagged(hidden: torch.Tensor) -> torch.Tensor:
-    """How many neighbours in a row or column are of two kinds: (batch,)."""
-    return (hidden[:, 1:] != hidden[:, :-1]).sum((1, 2)) + (hidden[:, :, 1:] != hidden[:, :, :-1]).sum((1, 2))
+def test_a_picture_of_the_mask_shows_each_patch_in_its_size_and_position():
+    mask = Mask(torch.tensor([[0, 4], [5, 1]]), torch.tensor([[1, 2, 3, 5], [0, 2, 3, 4]]))
+    picture = mask.as_picture((2, 3), 2)
+    assert picture.shape == (2, 1, 4, 6) and picture.dtype == torch.float32
+    assert picture[0, 0].tolist() == [[0, 0, 1, 1, 1, 1]] * 2 + [[1, 1, 0, 0, 1, 1]] * 2
+    assert picture[1, 0].tolist() == [[1, 1, 0, 0, 1, 1]] * 2 + [[1, 1, 1, 1, 0, 0]] * 2
+
+
+# --- block masking ----------------------------------------------------------------------------------------------------
+def boundary_length(masked: torch.Tensor) -> torch.Tensor:
+    """(batch,): number of pairs of neighbours of which one is masked and the other kept."""
+    return (masked[:, 1:] != masked[:, :-1]).sum((1, 2)) + (masked[:, :, 1:] != masked[:, :, :-1]).sum((1, 2))
 
 
 @pytest.mark.parametrize('ratio', [0.3, 0.5, 0.75])
-def test_blocks_hang_together(ratio):
-    """Hidden and visible meet along few edges; in random masks along many."""
-    blocks, random = (jagged(pictures(kind(ratio), (14, 14), 200)).double() for kind in (BlockMasking, RandomMasking))
+def test_blocks_are_contiguous(ratio):
+    """Masked and kept patches meet along few edges; in random masks along many."""
+    blocks, random = (
+        boundary_length(pictures(kind(ratio), (14, 14), 200)).double() for kind in (BlockMasking, RandomMasking)
+    )
     assert blocks.max() < random.min() and blocks.mean() < 0.5 * random.mean()
 
 
-def is_rectangle(hidden: torch.Tensor) -> bool:
-    return bool(hidden.any(1).sum() * hidden.any(0).sum() == hidden.sum())
+def is_rectangle(masked: torch.Tensor) -> bool:
+    return bool(masked.any(1).sum() * masked.any(0).sum() == masked.sum())
 
 
-def test_as_many_patches_as_the_least_area_are_one_block():
-    """16 patches, the first rectangle's whole area, where its rounded sides make 16 and not 15 or 18."""
+def test_the_mask_is_often_one_block_if_the_least_area_is_all_that_is_masked():
+    """The first rectangle has 16 patches, unless its rounded sides give 15 or 18."""
     share = sum(map(is_rectangle, pictures(BlockMasking(16 / 196, least_area=16), (14, 14), 200))) / 200
     assert share > 0.1
     assert not any(map(is_rectangle, pictures(RandomMasking(16 / 196), (14, 14), 200)))
@@ -128,7 +141,7 @@ def test_as_many_patches_as_the_least_area_are_one_block():
 
 def test_a_larger_least_area_makes_fewer_blocks():
     small, large = (
-        jagged(pictures(BlockMasking(0.5, least_area=area), (14, 14), 300)).double().mean() for area in (1, 60)
+        boundary_length(pictures(BlockMasking(0.5, least_area=area), (14, 14), 300)).double().mean() for area in (1, 60)
     )
     assert large < 0.8 * small
 
@@ -137,45 +150,45 @@ def test_a_larger_least_area_makes_fewer_blocks():
     'area, aspect, expected',
     [(16, 1.0, {(4, 4)}), (12, 0.6, {(3, 4), (4, 3)}), (12, 0.3, {(3, 4), (4, 3), (2, 6), (6, 2)})],
 )
-def test_the_aspect_bounds_the_shape_of_blocks(area, aspect, expected):
+def test_the_aspect_limits_the_shape_of_blocks(area, aspect, expected):
     masking = BlockMasking(1 - (196.5 - area) / 196, least_area=area, aspect=aspect)
     shapes = {
-        (hidden.any(1).sum().item(), hidden.any(0).sum().item())
-        for hidden in pictures(masking, (14, 14), 300)
-        if is_rectangle(hidden)
+        (masked.any(1).sum().item(), masked.any(0).sum().item())
+        for masked in pictures(masking, (14, 14), 300)
+        if is_rectangle(masked)
     }
     assert shapes == expected
 
 
-def test_every_patch_is_hidden_by_some_block_and_shown_beside_another():
+def test_every_patch_is_masked_in_some_images_and_kept_in_others():
     frequency = pictures(BlockMasking(0.5), (14, 14), 2000).float().mean(0)
     assert 0.05 < frequency.min() and frequency.max() < 0.85
-    # No side is preferred: a mask and its mirror image are equally likely, but for the cut of the last rectangle.
+    # No side is preferred: a mask and its mirror image are equally likely, except for the cut of the last rectangle.
     assert (frequency - frequency.flip(1)).abs().max() < 5.5 * (2 * 0.25 / 2000) ** 0.5
 
 
 @pytest.mark.parametrize('settings', [dict(least_area=0), dict(aspect=0), dict(aspect=1.5)])
-def test_blocks_without_an_area_or_a_shape_are_refused(settings):
+def test_an_impossible_area_or_aspect_is_refused(settings):
     with pytest.raises(UserError, match='at least 1 patch and an aspect above 0'):
         BlockMasking(0.5, **settings)
 
 
-# --- grids ------------------------------------------------------------------------------------------------------------
+# --- grid masking -----------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize('grid', [(14, 14), (16, 16), (8, 12), (2, 2), (4, 30)])
-def test_three_quarters_hidden_leave_one_of_every_four(grid):
-    hidden = pictures(GridMasking(0.75), grid)[0]
-    assert not hidden[::2, ::2].any() and hidden.sum() == 0.75 * hidden.numel()
+def test_at_three_quarters_one_of_every_four_patches_is_kept(grid):
+    masked = pictures(GridMasking(0.75), grid)[0]
+    assert not masked[::2, ::2].any() and masked.sum() == 0.75 * masked.numel()
 
 
-def test_half_hidden_is_a_chessboard():
-    hidden = pictures(GridMasking(0.5), (6, 10))[0]
-    assert (hidden[1:] != hidden[:-1]).all() and (hidden[:, 1:] != hidden[:, :-1]).all()
+def test_at_one_half_the_grid_is_a_chessboard():
+    masked = pictures(GridMasking(0.5), (6, 10))[0]
+    assert (masked[1:] != masked[:-1]).all() and (masked[:, 1:] != masked[:, :-1]).all()
 
 
 @settings(deadline=None, max_examples=50, derandomize=True)
 @given(power=st.integers(1, 4), ratio=st.floats(0.05, 0.95))
-def test_every_part_of_a_grid_is_masked_alike(power, ratio):
-    """Of a square of a power of two, each quarter keeps the same number, but for one patch."""
+def test_every_part_of_a_grid_is_masked_equally(power, ratio):
+    """In a square whose side is a power of two, the quarters keep the same number of patches, give or take one."""
     side = 2**power
     if not 0 < int(side * side * (1 - ratio)) < side * side:
         return
@@ -199,7 +212,7 @@ def test_noise_is_uniform():
     assert values.var().item() == pytest.approx(1 / 12, abs=4 * 0.0745 / 196000**0.5)
     counts = values.mul(64).long().bincount(minlength=64).double()
     chi_square = ((counts - 196000 / 64).square() / (196000 / 64)).sum().item()
-    assert 24 < chi_square < 115  # 63 degrees of freedom: outside of it once in a hundred thousand
+    assert 24 < chi_square < 115  # 63 degrees of freedom: outside this range once in a hundred thousand
 
 
 def test_neighbouring_patches_and_neighbouring_seeds_are_uncorrelated():
@@ -216,12 +229,12 @@ def test_noise_does_not_depend_on_the_batch():
         assert torch.equal(seeded_noise(seed[None], 50)[0], together[row])
 
 
-def test_a_longer_noise_begins_with_the_shorter():
+def test_longer_noise_begins_with_the_shorter():
     seeds = torch.tensor([5, 6])
     assert torch.equal(seeded_noise(seeds, 100)[:, :30], seeded_noise(seeds, 30))
 
 
-def test_the_same_seed_gives_the_same_noise_whatever_the_global_generator():
+def test_the_same_seed_gives_the_same_noise_regardless_of_the_global_generator():
     torch.manual_seed(0)
     first = seeded_noise(torch.tensor([7]), 100)
     state = torch.random.get_rng_state()
@@ -233,19 +246,19 @@ def test_the_same_seed_gives_the_same_noise_whatever_the_global_generator():
 
 @pytest.mark.parametrize('step', [1, 2**31, 2**32, 2**33, 2**61])
 @pytest.mark.parametrize('seed', [0, 1, 123456789, 2**60])
-def test_seeds_that_differ_give_other_noise(seed, step):
+def test_different_seeds_give_different_noise(seed, step):
     one, other = seeded_noise(torch.tensor([seed, seed + step]), 196)
     assert (one == other).float().mean() < 0.03
     assert abs(torch.corrcoef(torch.stack([one, other]))[0, 1].item()) < 0.35
 
 
-def test_ten_thousand_seeds_give_ten_thousand_noises():
+def test_ten_thousand_seeds_give_ten_thousand_different_noises():
     first = seeded_noise(torch.arange(10000), 3)
     assert len(first.unique(dim=0)) == 10000
 
 
-def test_noise_is_the_documented_function_of_seed_and_place():
-    """Worked out in Python's own integers: pins the function, so that checkpoints stay comparable between versions."""
+def test_noise_is_the_documented_function_of_seed_and_position():
+    """Computed with Python's integers; the function must not change, so that runs of all versions are comparable."""
 
     def mix(x):
         for _ in range(2):
@@ -254,7 +267,9 @@ def test_noise_is_the_documented_function_of_seed_and_place():
 
     for seed in (0, 1, 2**40 + 5, 2**63 - 1):
         key = mix(mix(seed % 2**32) ^ (seed >> 32))
-        expected = [(mix((mix(key ^ mix(place + 0x1234567)) + place) % 2**32) >> 8) / 2**24 for place in range(20)]
+        expected = [
+            (mix((mix(key ^ mix(position + 0x1234567)) + position) % 2**32) >> 8) / 2**24 for position in range(20)
+        ]
         assert seeded_noise(torch.tensor([seed]), 20)[0].tolist() == expected
 
 

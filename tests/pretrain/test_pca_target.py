@@ -1,6 +1,8 @@
-"""PCA coefficients as a target: the basis against a singular value decomposition of all patches."""
+"""PCA coefficients as a target; the basis is compared with a singular value decomposition of all patches."""
 
 from __future__ import annotations
+
+from unittest import mock
 
 import pytest
 import torch
@@ -9,8 +11,8 @@ from torch.testing import assert_close
 from mae_transfer.errors import UserError
 from mae_transfer.pretrain import MAE, PCATarget
 from mae_transfer.registry import MODELS
-from mae_transfer.runner import load_whole_model
 from mae_transfer.vit.patches import flatten_patches, join_patches, take_patches
+from mae_transfer.whole_model import load_whole_model
 from tests.helpers import pretraining
 
 PATCH = 4
@@ -28,15 +30,16 @@ def photos(count: int = 40, size: tuple[int, int] = (16, 12)) -> torch.Tensor:
 
 
 def fitted(images: torch.Tensor, components: int, batches: list[int] | None = None) -> tuple[PCATarget, float]:
+    """A target fitted to the images, and the share of the variance that it explains."""
     target = PCATarget(components)
     target.dim(PATCH, images.shape[1])
-    total = sum(target.statistics(part, PATCH) for part in images.split(batches or len(images)))
+    total = sum(target.statistics(part) for part in images.split(batches or len(images)))
     return target, target.fit(total)
 
 
 @pytest.fixture(scope='module')
 def decomposed() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Mean, components (rows, by falling variance) and variances of all patches of :func:`photos`, all at once."""
+    """Mean, components (rows, by decreasing variance) and variances of all patches of :func:`photos`, all at once."""
     patches = flatten_patches(take_patches(photos(), PATCH)).flatten(0, 1).double()
     mean = patches.mean(dim=0)
     _, values, components = torch.linalg.svd(patches - mean, full_matrices=False)
@@ -50,12 +53,12 @@ def test_the_basis_is_that_of_the_decomposition_of_all_patches(decomposed, compo
     basis = target.basis.double()
     assert_close(target.mean.double(), mean, rtol=0, atol=1e-6)
     assert_close(basis.T @ basis, torch.eye(components, dtype=torch.float64), rtol=0, atol=1e-5)
-    # Each component is one of the decomposition's, but for its sign.
+    # Each component is one of the decomposition, up to its sign.
     assert_close((basis.T @ rows[:components].T).abs(), torch.eye(components, dtype=torch.float64), rtol=0, atol=1e-4)
     assert share == pytest.approx((variances[:components].sum() / variances.sum()).item(), rel=1e-9)
 
 
-def test_coefficients_have_the_components_variances_they_are_not_whitened(decomposed):
+def test_coefficients_have_the_variances_of_the_components_and_are_not_whitened(decomposed):
     target, _ = fitted(photos(), 7)
     found = target(photos(), PATCH).flatten(0, 1).double()
     assert_close(found.mean(dim=0), torch.zeros(7, dtype=torch.float64), rtol=0, atol=1e-5)
@@ -66,12 +69,49 @@ def test_coefficients_have_the_components_variances_they_are_not_whitened(decomp
 @pytest.mark.parametrize(
     'batches', [[1] * 40, [7, 33], [13, 13, 13, 1]], ids=['one by one', 'two processes', 'in four batches']
 )
-def test_however_the_photos_are_split_the_basis_is_the_same(batches):
+def test_the_basis_does_not_depend_on_how_the_photos_are_split(batches):
     whole, share = fitted(photos(), 9)
     parts, share_of_parts = fitted(photos(), 9, batches)
     assert_close(parts.basis, whole.basis, rtol=0, atol=1e-6)
     assert_close(parts.mean, whole.mean, rtol=0, atol=1e-6)
     assert share == pytest.approx(share_of_parts, rel=1e-12)
+
+
+@pytest.mark.parametrize('sizes', [[40], [13, 13, 13, 1]])
+def test_preparing_fits_to_all_batches_and_needs_no_more_images(sizes):
+    expected, share = fitted(photos(), 9)
+    target = PCATarget(9, max_images=40)
+    target.dim(PATCH, 3)
+    assert target.images_needed == 40
+    with mock.patch('mae_transfer.pretrain.pca_target.print_log') as log:
+        target.prepare(iter(photos().split(sizes)))
+    assert target.ready and target.images_needed == 0
+    assert_close(target.basis, expected.basis, rtol=0, atol=1e-6)
+    assert log.call_args.args == (
+        f'PCATarget: fitted to 480 patches; 9 of 48 components explain {100 * share:.2f} % of the variance',
+    )
+
+
+def one_of_two(rank: int, folder, share: int) -> None:
+    """A process of two, whose images are the first ``share`` or the rest; it saves its basis."""
+    torch.set_num_threads(1)  # threads do not survive a fork
+    torch.distributed.init_process_group('gloo', init_method=f'file://{folder}/rendezvous', rank=rank, world_size=2)
+    target = PCATarget(9)
+    target.dim(PATCH, 3)
+    own = photos()[:share] if rank == 0 else photos()[share:]
+    target.prepare(iter(own.split(7)) if len(own) else iter(()))
+    torch.save(dict(basis=target.basis, mean=target.mean), folder / f'{rank}.pt')
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize('share', [17, 40], ids=['both have images', 'one has none'])
+def test_two_processes_end_with_the_basis_of_all_images(tmp_path, share):
+    expected, _ = fitted(photos(), 9)
+    torch.multiprocessing.start_processes(one_of_two, (tmp_path, share), nprocs=2, start_method='fork')
+    first, second = (torch.load(tmp_path / f'{rank}.pt', weights_only=True) for rank in range(2))
+    assert_close(first['basis'], expected.basis, rtol=0, atol=1e-6)
+    assert_close(first['mean'], expected.mean, rtol=0, atol=1e-6)
+    assert torch.equal(first['basis'], second['basis']) and torch.equal(first['mean'], second['mean'])
 
 
 def test_the_largest_entry_of_each_component_is_positive():
@@ -89,7 +129,7 @@ def test_with_all_components_nothing_is_lost(channels):
     )
 
 
-def test_with_some_components_what_is_lost_is_the_rest_of_the_variance(decomposed):
+def test_with_some_components_the_rest_of_the_variance_is_lost(decomposed):
     images = photos()
     target, _ = fitted(images, 7)
     lost = target.to_pixels(target(images, PATCH), images, PATCH) - take_patches(images, PATCH)
@@ -123,8 +163,8 @@ def test_target_loss_and_pixels_are_float32_under_autocast():
     'settings, words',
     [
         (dict(components=49), 'components 49 is more than the 48 values of a patch of 4 x 4 x 3: choose 48 or fewer'),
-        (dict(components=0), 'components and max_images of 1 or more; found 0'),
-        (dict(max_images=0), 'components and max_images of 1 or more; found .* 0'),
+        (dict(components=0), 'components and PCATarget.max_images must be 1 or more; found 0 and'),
+        (dict(max_images=0), 'components and PCATarget.max_images must be 1 or more; found 96 and 0'),
     ],
 )
 def test_impossible_settings_are_refused(settings, words):
@@ -132,7 +172,7 @@ def test_impossible_settings_are_refused(settings, words):
         PCATarget(**settings).dim(PATCH, 3)
 
 
-def test_a_basis_is_demanded_before_anything_is_predicted():
+def test_a_target_without_a_basis_refuses_to_be_used():
     target = PCATarget(7)
     target.dim(PATCH, 3)
     for use in (lambda: target(photos(), PATCH), lambda: target.to_pixels(torch.zeros(1, 12, 7), photos(1), PATCH)):
@@ -143,27 +183,27 @@ def test_a_basis_is_demanded_before_anything_is_predicted():
 @pytest.mark.parametrize(
     'images, words',
     [
-        (photos(1, (4, 8)), 'needs more patches than it has components; found 2'),
+        (photos(1, (4, 8)), 'needs more patches than its 7 components; found 2: give more images'),
         (torch.full((9, 3, 16, 12), 0.5), 'found no variance in 108 patches'),
     ],
     ids=['few', 'flat'],
 )
-def test_too_little_to_fit_to_is_refused(images, words):
+def test_images_that_give_no_basis_are_refused(images, words):
     with pytest.raises(UserError, match=words):
         fitted(images, 7)
 
 
-def test_a_checkpoint_has_the_basis(tmp_path):
+def test_a_checkpoint_contains_the_basis(tmp_path):
     cfg = pretraining(tmp_path, tmp_path)
     settings = dict(cfg.model, target=dict(type='PCATarget', components=7))
     model, other = (MODELS.build(dict(settings)) for _ in range(2))
     assert isinstance(model, MAE) and model.decoder.pred.out_features == 7
-    model.target.fit(model.target.statistics(photos(size=(16, 16)), PATCH))
+    model.target.prepare([photos(size=(16, 16))])
     torch.save(dict(state_dict=model.state_dict()), tmp_path / 'model.pth')
     load_whole_model(other, str(tmp_path / 'model.pth'))
     images = photos(3, (16, 16))
-    assert other.target.fitted and torch.equal(other.target(images, PATCH), model.target(images, PATCH))
+    assert other.target.ready and torch.equal(other.target(images, PATCH), model.target(images, PATCH))
     unfitted = MODELS.build(dict(settings))
     torch.save(dict(state_dict=unfitted.state_dict()), tmp_path / 'unfitted.pth')
     load_whole_model(other, str(tmp_path / 'unfitted.pth'))
-    assert not other.target.fitted
+    assert not other.target.ready

@@ -1,4 +1,4 @@
-"""uint8 photos to normalised tensors, and back."""
+"""uint8 photos are normalised, and normalised images are turned back into uint8."""
 
 import pytest
 import torch
@@ -24,41 +24,54 @@ def test_images_are_normalised_by_imagenets_mean_and_deviation():
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_its_result_is_what_the_model_takes():
+def test_it_returns_the_arguments_of_the_model():
     found = PhotoPreprocessor()(batch())
     assert set(found) == {'inputs', 'seeds'}
     assert found['seeds'].tolist() == [1, 2]
 
 
-def test_the_batch_itself_is_left_as_it_was():
+def test_the_batch_itself_is_not_changed():
     data = batch()
     before = data['inputs'].clone()
     PhotoPreprocessor()(data)
     assert torch.equal(data['inputs'], before) and 'skipped' in data
 
 
-def test_images_without_seeds_pass():
+def test_images_without_seeds_are_accepted():
     assert set(PhotoPreprocessor()(dict(inputs=batch()['inputs']))) == {'inputs'}
+
+
+def preprocessor_of(channels: int) -> PhotoPreprocessor:
+    mean, std = (100.0, 50.0, 20.0, 3.0, 7.0), (50.0, 60.0, 70.0, 80.0, 90.0)
+    return PhotoPreprocessor(mean=mean[:channels], std=std[:channels])
 
 
 @pytest.mark.parametrize('channels', [1, 3, 5])
 def test_uint8_survives_the_round_trip(channels):
-    preprocessor = PhotoPreprocessor(
-        mean=(100.0, 50.0, 20.0, 3.0, 7.0)[:channels], std=(50.0, 60.0, 70.0, 80.0, 90.0)[:channels]
-    )
-    data = batch(channels)
+    preprocessor, data = preprocessor_of(channels), batch(channels)
     assert torch.equal(preprocessor.to_uint8(preprocessor(data)['inputs']), data['inputs'])
 
 
-def test_what_lies_outside_is_clamped():
-    found = PhotoPreprocessor().to_uint8(torch.tensor([-9.0, 9.0]).reshape(2, 1, 1, 1).expand(-1, 3, 2, 2))
+@pytest.mark.parametrize('channels', [1, 3, 5])
+def test_unit_range_is_a_255th_of_the_bytes_and_leads_back_to_the_normalised_images(channels):
+    preprocessor, data = preprocessor_of(channels), batch(channels)
+    normalised = preprocessor(data)['inputs']
+    unit = preprocessor.to_unit(normalised)
+    torch.testing.assert_close(unit, data['inputs'] / 255, rtol=0, atol=1e-6)
+    torch.testing.assert_close(preprocessor.from_unit(unit), normalised, rtol=1e-5, atol=1e-5)
+
+
+def test_values_outside_the_range_of_colours_are_clamped():
+    outside = torch.tensor([-9.0, 9.0]).reshape(2, 1, 1, 1).expand(-1, 3, 2, 2)
+    found, unit = PhotoPreprocessor().to_uint8(outside), PhotoPreprocessor().to_unit(outside)
     assert (found[0] == 0).all() and (found[1] == 255).all()
+    assert (unit[0] == 0).all() and (unit[1] == 1).all()
 
 
-def test_its_buffers_are_no_part_of_a_checkpoint():
+def test_a_checkpoint_does_not_contain_its_buffers():
     assert not PhotoPreprocessor().state_dict()
 
 
-def test_channels_without_a_mean_of_their_own_are_refused():
-    with pytest.raises(UserError, match='images of 1 channels meet 3 means'):
+def test_a_number_of_channels_other_than_that_of_the_means_is_refused():
+    with pytest.raises(UserError, match='data_preprocessor.mean has 3 values for images of 1 channels'):
         PhotoPreprocessor()(dict(inputs=torch.zeros(2, 1, 4, 4, dtype=torch.uint8)))

@@ -1,4 +1,4 @@
-"""What is predicted, and its loss."""
+"""Pixel targets and their loss."""
 
 import pytest
 import torch
@@ -38,7 +38,7 @@ def test_each_patch_is_normalised_by_its_own_mean_and_unbiased_variance():
     )
 
 
-def test_a_millionth_stands_within_the_root():
+def test_1e_6_is_added_to_the_variance():
     image = torch.zeros(1, 1, 2, 2)
     image[0, 0, 0, 0] = 2e-3  # mean 5e-4, unbiased variance 1e-6
     found = NormalizedPixelTarget()(image, 2)

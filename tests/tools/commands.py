@@ -1,4 +1,4 @@
-"""The tools on tiny photos: called in this process, or run as a user runs them."""
+"""Calls of the tools on tiny photos, in this process or as processes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.helpers import forget_instances
 
 REPOSITORY = Path(mae_transfer.__file__).parents[1]
 CONFIG = REPOSITORY / 'configs' / 'mae_pretrain_vitl.py'
-ARCH = "{'embed_dim':32,'depth':2,'num_heads':2}"
+ARCH = '32x2x2'
 
 
 class Ended(NamedTuple):
@@ -46,53 +46,48 @@ def write_photos(folder: Path, count: int, seed: int = 0) -> Path:
 
 
 def imagenet_layout(folder: Path) -> Path:
-    """24 photos to train on; 7 to validate on, which no even number of processes divides."""
+    """Write 24 photos to train on, and 7 to validate on, which no even number of processes divides."""
     write_photos(folder / 'train', 24)
     write_photos(folder / 'val', 7, seed=1)
     return folder
 
 
 def small(data_root: Path, batch: int = 8, epochs: int = 1, **changes) -> list[str]:
-    """Options that make a pre-training config's run small: three steps of eight images an epoch, ``batch`` at once a
-    process.
+    """Options that make a pre-training config's run small: three steps of eight images an epoch.
 
-    Changes name settings with ``__`` in place of the dots.
+    Args:
+        batch: images at once in a process.
+        changes: name settings with ``__`` in place of the dots.
     """
     settings = dict(
         data_root=data_root,
         total_batch_size=8,
         base_lr=0.1,
+        image_size=32,
+        max_epochs=epochs,
+        warmup=0.5,
         model__vit__arch=ARCH,
-        model__vit__img_size=32,
         model__vit__patch_size=8,
         model__decoder__embed_dim=16,
         model__decoder__depth=1,
         model__decoder__num_heads=2,
         train_dataloader__batch_size=batch,
-        train_dataloader__dataset__img_size=32,
-        val_dataloader__dataset__img_size=32,
-        test_dataloader__dataset__img_size=32,
         val_dataloader__batch_size=4,
         test_dataloader__batch_size=4,
-        train_cfg__max_epochs=epochs,
-        param_scheduler__0__warmup=0.5,
-        param_scheduler__0__end=epochs,
-        default_hooks__checkpoint__interval=1,
         default_hooks__logger__interval=1,
+        **{f'{loader}_dataloader__num_workers': 0 for loader in ('train', 'val', 'test')},
     )
-    for loader in ('train', 'val', 'test'):
-        settings.update({f'{loader}_dataloader__num_workers': 0, f'{loader}_dataloader__persistent_workers': False})
-    return ['--cfg-options', *(f'{name.replace("__", ".")}={value}' for name, value in {**settings, **changes}.items())]
+    settings.update(changes)
+    return ['--cfg-options', *(f'{name.replace("__", ".")}={value}' for name, value in settings.items())]
 
 
 def call(tool: str, *arguments) -> Ended:
-    """What ``tools/TOOL.py ARGUMENTS`` does, in this process: spares the seconds that importing takes."""
+    """Run ``tools/TOOL.py ARGUMENTS`` in this process, which saves the seconds that importing takes."""
     spec = importlib.util.spec_from_file_location(f'tool_{tool}', REPOSITORY / 'tools' / f'{tool}.py')
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     forget_instances()  # a tool's process has none yet
-    # What takes half of a small run's time and changes nothing but looks: the list of versions, the laying out of the
-    # config.
+    # Half of a small run's time goes into collecting versions and formatting the config: leave that out.
     out, err, code = io.StringIO(), io.StringIO(), 0
     with (
         mock.patch.object(sys, 'argv', [f'{tool}.py', *map(str, arguments)]),
@@ -112,7 +107,7 @@ def call(tool: str, *arguments) -> Ended:
 
 
 def run(script: str, *arguments) -> Ended:
-    """``tools/SCRIPT ARGUMENTS`` as a process."""
+    """Run ``tools/SCRIPT ARGUMENTS`` as a process."""
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
         port = free.getsockname()[1]
@@ -128,7 +123,7 @@ def run(script: str, *arguments) -> Ended:
 
 
 def train(*arguments) -> Ended:
-    """A training run that must succeed."""
+    """Call tools/train.py, which must succeed."""
     ended = call('train', *arguments)
     assert ended.code == 0, ended.err
     return ended
@@ -140,18 +135,18 @@ def checkpoint(work_dir: Path) -> dict:
 
 
 def losses(work_dir: Path) -> list[float]:
-    """The logged loss of each iteration of a run, in full precision: the log smooths and rounds what it prints."""
+    """The loss of each iteration of a run, in full precision; the printed log has smoothed and rounded losses."""
     return checkpoint(work_dir)['message_hub']['log_scalars']['train/loss'].data[0].tolist()
 
 
 def largest_difference(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
-    """Between two state dicts of the same names."""
+    """The largest difference between the values of two state dicts with the same names."""
     assert set(one) == set(other)
     return max((one[name] - other[name]).abs().max().item() for name in one)
 
 
 def error_line(ended: Ended) -> str:
-    """The one line by which a tool refused its input; fails if it did otherwise."""
+    """The one line with which a tool refused its input; fails if the tool ended in another way."""
     assert ended.code == 2, ended.err or 'no error'
     lines = [line for line in ended.err.splitlines() if line.startswith('error: ')]
     assert len(lines) == 1 and 'Traceback' not in ended.err + ended.out, ended.err

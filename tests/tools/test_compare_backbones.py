@@ -1,42 +1,19 @@
-"""tools/compare_backbones.py: what it measures, and what it refuses to."""
+"""tools/compare_backbones.py: what it measures, and which options it refuses."""
 
 from __future__ import annotations
 
-import importlib
 import json
-import sys
-from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 
-from tests.tools.commands import REPOSITORY, call, error_line, run
+from mae_transfer.benchmarks import peers
+from mae_transfer.benchmarks.processes import memory_status, run_in_new_process
+from tests.benchmarks.test_backbones import Memory, change_case
+from tests.tools.commands import call, error_line, run
 
 ONE_STEP = ('--arch', 'tiny', '--sizes', 64, '--rounds', 1, '--warm-up', 0, '--threads', 1)
-
-
-@pytest.fixture(autouse=True)
-def tools_folder(monkeypatch):
-    """In front of the search path, as it is for a script that lies there."""
-    monkeypatch.syspath_prepend(str(REPOSITORY / 'tools'))
-
-
-@pytest.fixture
-def tool():
-    return importlib.import_module('compare_backbones')
-
-
-def change(monkeypatch, peer, **changes):
-    """Replace fields of a peer's case by what functions make of the present ones."""
-    cases = importlib.import_module('peers').CASES
-    make = cases[peer]
-
-    def changed(*sizes):
-        case = make(*sizes)
-        return case._replace(**{name: function(getattr(case, name)) for name, function in changes.items()})
-
-    monkeypatch.setitem(cases, peer, changed)
 
 
 def rows_of(ended):
@@ -45,18 +22,23 @@ def rows_of(ended):
 
 
 @pytest.mark.parametrize(
-    'options, peers', [((), ['vitdet', 'mmseg']), (('--attention', '--dtype', 'bfloat16'), ['global', 'windows'])]
+    'options, compared',
+    [
+        ((), ['vitdet', 'mmseg']),
+        pytest.param(('--attention', '--dtype', 'bfloat16'), ['global', 'windows'], marks=pytest.mark.slow),
+    ],
 )
-def test_every_row_is_measured(options, peers, tmp_path):
-    arguments = (*ONE_STEP, *options, '--json', tmp_path / 'table.json')
-    # A process in which a GPU has computed gradients cannot be forked; one that does nothing else than this can.
+def test_every_row_is_measured(options, compared, tmp_path):
+    arguments = (*ONE_STEP, *options, '--json', tmp_path / 'new' / 'table.json')
+    # A process in which a GPU has computed gradients, as in other tests, cannot be forked: start a new one.
     ended = (
         run('compare_backbones.py', *arguments) if torch.cuda.is_available() else call('compare_backbones', *arguments)
     )
     rows = rows_of(ended)
-    assert [row[:3] for row in rows] == [[peer, '64', mode] for peer in peers for mode in ('train', 'test')]
-    assert ended.out.count(' at 64: maps differ by ') == len(peers)
-    for row, kept in zip(rows, json.loads((tmp_path / 'table.json').read_text())['rows']):
+    assert [row[:3] for row in rows] == [[peer, '64', mode] for peer in compared for mode in ('train', 'test')]
+    assert ended.out.count(' at 64: maps differ by ') == len(compared)
+    for row, kept in zip(rows, json.loads((tmp_path / 'new' / 'table.json').read_text())['rows']):
+        assert [kept['peer'], str(kept['size']), kept['mode']] == row[:3]
         assert len(row) == 9 and all(float(cell) >= 0 for cell in row[3:] if cell)
         for side, column in (('ours', 3), ('theirs', 4)):
             assert kept[side]['s'] > 0 and kept[side]['weights_GB'] > 0 and row[column] == f'{kept[side]["s"]:.3f}'
@@ -64,113 +46,34 @@ def test_every_row_is_measured(options, peers, tmp_path):
         assert float(row[5]) == pytest.approx(kept['ours']['s'] / kept['theirs']['s'], abs=0.006)
 
 
-def harm_weight(weights):
-    with torch.no_grad():
-        next(value for name, value in weights.items() if 'rel' in name and '3' in name)[0] += 0.5
-
-
-def harm_gradient(weights):
-    next(value for name, value in weights.items() if 'rel' in name and '3' in name).register_hook(
-        lambda slope: 1.01 * slope
-    )
-
-
-def stop_training(weights):
-    weights.popitem()[1].requires_grad_(False)
-
-
-@pytest.mark.parametrize('peer', ['vitdet', 'mmseg'])
-@pytest.mark.parametrize(
-    'harm, words',
-    [
-        (None, None),
-        (harm_weight, 'computes something else'),
-        (harm_gradient, 'computes something else'),
-        (stop_training, 'trains other weights'),
-    ],
-)
-def test_only_the_same_work_is_timed(peer, harm, words, tool, monkeypatch, capsys):
-    def harmed(build):
-        def theirs():
-            model = build()
-            if harm:
-                harm(dict(model.named_parameters()))
-            return model
-
-        return theirs
-
-    change(monkeypatch, peer, theirs=harmed)
-    arguments = peer, 64, SimpleNamespace(arch='tiny', device='cpu'), lambda function, *values: function(*values)
-    if harm is None:
-        return tool.check(*arguments)
-    with pytest.raises(tool.UserError, match=words):
-        tool.check(*arguments)
-
-
-class Greedy(nn.Module):
-    """Takes 300 MB for a moment."""
-
-    def __init__(self):
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(1000))
-        torch.empty(1_000_000_000)  # 4 GB of addresses, given back before the step begins
-
-    def forward(self, images):
-        return (self.weight.sum() * torch.ones(75_000_000)[:1],)
-
-
-def measured(tool, monkeypatch, limit, build=lambda old: Greedy):
-    change(monkeypatch, 'vitdet', theirs=build)
-    args = SimpleNamespace(arch='tiny', device='cpu', dtype=torch.float32, batch=1, memory_limit=limit)
-    return tool.in_new_process(tool.guarded, tool.peak, 'vitdet', 64, 'test', 'theirs', args)
-
-
-def test_memory_is_the_weights_and_what_the_step_adds(tool, monkeypatch):
-    kept = [torch.ones(2_000_000) for _ in range(60)]
-    del kept[:-1]  # memory that malloc may hold back, as below one that is still held
-    weights, added = measured(tool, monkeypatch, 100)
-    assert weights == 4000 and added == pytest.approx(300e6, rel=0.02)
-
-
-def test_memory_that_is_not_there_is_told_in_the_row(tool, monkeypatch):
-    tool.import_peer('vitdet')
-    limit = round(tool.in_new_process(tool.resident)['VmRSS'] / 1e9 + 0.55, 3)  # the greedy one asks for 4
-    with pytest.raises(MemoryError):
-        measured(tool, monkeypatch, limit)
+def test_a_peer_that_does_not_fit_into_memory_is_reported_in_its_row(monkeypatch):
+    peers.import_peer('vitdet')
+    change_case(monkeypatch, 'vitdet', theirs=lambda build: Memory)
+    limit = round(run_in_new_process(memory_status)['VmRSS'] / 1e9 + 0.55, 3)  # the peer asks for 4
     ended = call('compare_backbones', *ONE_STEP, '--peers', 'vitdet', '--memory-limit', limit)
     assert 'vitdet at 64: not compared, does not fit' in ended.out
     for row in rows_of(ended):
-        assert (
-            row[4] == row[7] == f'does not fit in {limit:g} GB'
-            and min(float(row[3]), float(row[6])) > 0
-            and row[5] == ''
-        )
+        assert row[4] == row[7] == f'does not fit in {limit:g} GB'
+        assert min(float(row[3]), float(row[6])) > 0 and row[5] == ''
 
 
-def test_a_process_that_the_system_ends_did_not_fit(tool):
-    with pytest.raises(MemoryError):
-        tool.in_new_process(lambda: tool.signal.raise_signal(tool.signal.SIGKILL))
-
-
-def test_a_mistake_is_not_taken_for_memory(tool, monkeypatch, capfd):
-    def mistaken(old):
-        return lambda: torch.zeros(2) + torch.zeros(3)
-
-    with pytest.raises(RuntimeError, match='ended with exit code 1'):
-        measured(tool, monkeypatch, 100, mistaken)
-    assert 'must match the size' in capfd.readouterr().err
+def test_a_peer_that_computes_something_else_ends_the_tool(monkeypatch):
+    change_case(monkeypatch, 'global', theirs=lambda build: lambda: nn.Identity())
+    line = error_line(call('compare_backbones', *ONE_STEP, '--attention'))
+    assert 'global gives maps of shapes [(' in line and line.endswith('nothing was timed')
 
 
 @pytest.mark.parametrize(
     'options, words',
     [
-        (['--peers', 'vitdet', 'detectron'], "--peers: unknown peer 'detectron'; choose of vitdet, mmseg"),
-        (['--sizes', 512, 1000], '--sizes: 1000 is no multiple of the patch, 16'),
-        (['--rounds', 0], '--batch, --rounds and --threads must be 1 at least'),
+        (['--peers', 'vitdet', 'detectron'], "--peers: unknown peer 'detectron'; choose from vitdet, mmseg"),
+        (['--sizes', 512, 1000], '--sizes: 1000 is not a multiple of the patch size, 16'),
+        (['--rounds', 0], '--batch, --rounds and --threads must be 1 or more'),
         (
             ['--peers', 'vitdet'],
             "peer 'vitdet' needs the package its-package: pip install its-package, or name other --peers",
         ),
+        (['--attention', '--json', '/'], "--json: '/' is a folder: name a file in it"),
         pytest.param(
             ['--device', 'cuda'],
             'PyTorch finds no GPU',
@@ -178,14 +81,12 @@ def test_a_mistake_is_not_taken_for_memory(tool, monkeypatch, capfd):
         ),
     ],
 )
-def test_what_cannot_be_measured_is_told_in_one_line(options, words, monkeypatch):
-    monkeypatch.setitem(importlib.import_module('peers').PACKAGES, 'vitdet', ('not_there', 'its-package'))
+def test_impossible_options_are_reported_in_one_line(options, words, monkeypatch):
+    monkeypatch.setitem(peers.PACKAGES, 'vitdet', ('not_there', 'its-package'))
     ended = call('compare_backbones', '--arch', 'tiny', *options)
     assert words in error_line(ended) and not ended.out
 
 
-def test_without_its_package_a_peer_can_be_left_out(monkeypatch):
-    monkeypatch.setitem(importlib.import_module('peers').PACKAGES, 'vitdet', ('not_there', 'its-package'))
-    module = importlib.import_module('compare_backbones')
-    monkeypatch.setattr(sys, 'argv', ['compare_backbones.py', '--peers', 'mmseg'])
-    assert module.parse_args().peers == ['mmseg']
+def test_a_peer_without_its_package_can_be_left_out(monkeypatch):
+    monkeypatch.setitem(peers.PACKAGES, 'vitdet', ('not_there', 'its-package'))
+    assert [row[0] for row in rows_of(call('compare_backbones', *ONE_STEP, '--peers', 'mmseg'))] == ['mmseg'] * 2

@@ -1,37 +1,23 @@
-"""tools/convert_checkpoint.py, as it is run."""
+"""tools/convert_checkpoint.py: conversions between layouts, and what it refuses."""
 
 from __future__ import annotations
-
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-import mae_transfer
 from mae_transfer.vit.checkpoint import load_vit, read_checkpoint, read_weights
 from mae_transfer.vit.layouts import LAYOUTS, from_canonical
 from tests.pretrain.test_mae import small_mae
+from tests.tools.commands import call, error_line, run
 from tests.vit.test_checkpoint import randomize, small_vit, unchanged
 
-REPOSITORY = Path(mae_transfer.__file__).parents[1]
-sys.path.insert(0, str(REPOSITORY / 'tools'))
-import convert_checkpoint  # noqa: E402  tools/ is no package
 
-TOOL = [sys.executable, str(REPOSITORY / 'tools' / 'convert_checkpoint.py')]
-
-
-def convert(*arguments, monkeypatch) -> int:
-    """The tool's exit code, run in this process."""
-    monkeypatch.setattr(sys, 'argv', ['convert_checkpoint.py', *map(str, arguments)])
-    try:
-        convert_checkpoint.run_main(convert_checkpoint.main)
-    except SystemExit as end:
-        return end.code
-    return 0
+def convert(*arguments) -> str:
+    """The output of the tool, which must succeed."""
+    ended = call('convert_checkpoint', *arguments)
+    assert ended.code == 0, ended.err
+    return ended.out
 
 
 @pytest.fixture
@@ -45,11 +31,10 @@ def official(tmp_path):
 
 @pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
 @pytest.mark.parametrize('layout', LAYOUTS)
-def test_converts_to_every_layout_and_back(layout, suffix, official, tmp_path, monkeypatch, capsys):
+def test_converts_to_every_layout_and_back(layout, suffix, official, tmp_path):
     model, source = official
     there, back = tmp_path / f'there{suffix}', tmp_path / 'folder' / f'back{suffix}'
-    assert convert(source, there, '--to', layout, monkeypatch=monkeypatch) == 0
-    printed = capsys.readouterr().out
+    printed = convert(source, there, '--to', layout)
     assert 'layout official' in printed and f'converted to {layout}: encoder (30)' in printed
     assert ('dropped: nothing' in printed) == (layout != 'timm')
     if layout == 'timm':
@@ -58,7 +43,7 @@ def test_converts_to_every_layout_and_back(layout, suffix, official, tmp_path, m
     load_vit(vit, there)
     assert unchanged(vit, model.vit.state_dict())
     if layout != 'timm':
-        assert convert(there, back, '--to', 'official', monkeypatch=monkeypatch) == 0
+        convert(there, back, '--to', 'official')
         found, expected = read_weights(back), read_weights(source)
         for part in ('encoder', 'decoder'):
             assert set(getattr(found, part)) == set(getattr(expected, part))
@@ -68,40 +53,38 @@ def test_converts_to_every_layout_and_back(layout, suffix, official, tmp_path, m
     assert not list(tmp_path.rglob('*.part'))
 
 
-def test_files_are_wrapped_as_their_readers_expect(official, tmp_path, monkeypatch):
+def test_files_are_wrapped_as_their_readers_expect(official, tmp_path):
     for layout, key in dict(official='model', mmpretrain='state_dict', mae_transfer='state_dict').items():
-        convert(official[1], tmp_path / f'{layout}.pth', '--to', layout, monkeypatch=monkeypatch)
-        assert list(read_checkpoint(tmp_path / f'{layout}.pth')) == [key]
+        convert(official[1], tmp_path / 'converted' / f'{layout}.pth', '--to', layout)
+        assert list(read_checkpoint(tmp_path / 'converted' / f'{layout}.pth')) == [key]
     model = small_mae()
-    model.load_state_dict(read_checkpoint(tmp_path / 'mae_transfer.pth')['state_dict'], strict=True)
+    model.load_state_dict(read_checkpoint(tmp_path / 'converted' / 'mae_transfer.pth')['state_dict'], strict=True)
     assert unchanged(model, official[0].state_dict())
 
 
-def test_split_matrices_do_not_carry_the_whole_into_the_file(official, tmp_path, monkeypatch):
-    convert(official[1], tmp_path / 'hf.pth', '--to', 'hf', monkeypatch=monkeypatch)
+def test_split_matrices_are_stored_without_the_whole_matrix(official, tmp_path):
+    convert(official[1], tmp_path / 'hf.pth', '--to', 'hf')
     stored = read_checkpoint(tmp_path / 'hf.pth')
     assert all(value.untyped_storage().nbytes() == value.numel() * 4 for value in stored.values())
 
 
-def test_heads_go_along_where_there_is_a_place(tmp_path, monkeypatch, capsys):
+def test_heads_are_converted_where_the_layout_has_a_place(tmp_path):
     state = dict(randomize(small_vit(final_norm=False)).state_dict())
     state |= {'fc_norm.weight': torch.ones(32), 'head.weight': torch.ones(3, 32)}
     torch.save(dict(model=state), tmp_path / 'fine-tuned.pth')
-    convert(
-        tmp_path / 'fine-tuned.pth', tmp_path / 'mmpretrain.safetensors', '--to', 'mmpretrain', monkeypatch=monkeypatch
-    )
+    convert(tmp_path / 'fine-tuned.pth', tmp_path / 'mmpretrain.safetensors', '--to', 'mmpretrain')
     assert {'backbone.ln2.weight', 'head.layers.head.weight'} < set(load_file(tmp_path / 'mmpretrain.safetensors'))
-    convert(tmp_path / 'fine-tuned.pth', tmp_path / 'hf.safetensors', '--to', 'hf', monkeypatch=monkeypatch)
-    assert 'dropped (1): fc_norm.weight' in capsys.readouterr().out
+    printed = convert(tmp_path / 'fine-tuned.pth', tmp_path / 'hf.safetensors', '--to', 'hf')
+    assert 'dropped (1): fc_norm.weight' in printed
     assert 'classifier.weight' in load_file(tmp_path / 'hf.safetensors')
 
 
-def test_does_not_overwrite_unless_told(official, tmp_path, monkeypatch, capsys):
+def test_overwrites_only_with_force(official, tmp_path):
     target = tmp_path / 'there.pth'
     target.write_text('precious')
-    assert convert(official[1], target, '--to', 'timm', monkeypatch=monkeypatch) != 0
-    assert target.read_text() == 'precious' and '--force' in capsys.readouterr().err
-    assert convert(official[1], target, '--to', 'timm', '--force', monkeypatch=monkeypatch) == 0
+    line = error_line(call('convert_checkpoint', official[1], target, '--to', 'timm'))
+    assert target.read_text() == 'precious' and line.endswith('exists: choose another name, or give --force')
+    convert(official[1], target, '--to', 'timm', '--force')
     assert read_weights(target).layout == 'timm'
 
 
@@ -109,36 +92,46 @@ def test_does_not_overwrite_unless_told(official, tmp_path, monkeypatch, capsys)
     ('state', 'message'),
     [
         ({'conv1.weight': torch.ones(1)}, 'no ViT in the weights'),
-        ({'patch_embed.proj.weight': torch.ones(2, 3, 4, 4)}, 'no block of a ViT'),
+        ({'patch_embed.proj.weight': torch.ones(2, 3, 4, 4)}, 'has no block of a ViT'),
         ({'epoch': 3}, 'no ViT in the weights'),
     ],
 )
-def test_nothing_to_convert_is_one_line(state, message, tmp_path, monkeypatch, capsys):
+def test_a_file_without_a_vit_is_refused(state, message, tmp_path):
     torch.save(state, tmp_path / 'other.pth')
-    assert convert(tmp_path / 'other.pth', tmp_path / 'there.pth', '--to', 'timm', monkeypatch=monkeypatch) != 0
-    lines = capsys.readouterr().err.strip().splitlines()
-    assert len(lines) == 1 and message in lines[0]
-    assert not (tmp_path / 'there.pth').exists()
+    line = error_line(call('convert_checkpoint', tmp_path / 'other.pth', tmp_path / 'there.pth', '--to', 'timm'))
+    assert message in line and not (tmp_path / 'there.pth').exists()
 
 
-def test_other_suffix_is_refused(official, tmp_path, monkeypatch, capsys):
-    assert convert(official[1], tmp_path / 'there.npz', '--to', 'timm', monkeypatch=monkeypatch) != 0
-    assert "ends in '.npz': choose one of .pth, .safetensors" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    'dst, words',
+    [
+        ('there.npz', "there.npz' ends in '.npz': choose one of .pth, .safetensors, e.g. "),
+        ('there', "there' has no suffix: choose one of .pth, .safetensors, e.g. "),
+        ('folder', "folder' is a folder: name a file in it"),
+        ('folder.pth', "folder.pth' is a folder: name a file in it"),
+        ('file/there.pth', "file' cannot be created: "),
+    ],
+)
+def test_an_impossible_destination_is_refused_before_anything_is_read(dst, words, tmp_path):
+    for folder in ('folder', 'folder.pth'):
+        (tmp_path / folder).mkdir()
+    (tmp_path / 'file').touch()
+    before = sorted(tmp_path.rglob('*'))
+    ended = call('convert_checkpoint', tmp_path / 'none.pth', tmp_path / dst, '--to', 'timm', '--force')
+    assert words in error_line(ended) and sorted(tmp_path.rglob('*')) == before
+
+
+def test_float16_halves_the_file(official, tmp_path):
+    for name, options in (('whole', []), ('half', ['--half'])):
+        convert(official[1], tmp_path / f'{name}.safetensors', '--to', 'timm', *options)
+    whole, half = (load_file(tmp_path / f'{name}.safetensors') for name in ('whole', 'half'))
+    assert all(
+        torch.equal(value.half(), half[name]) and half[name].dtype == torch.half for name, value in whole.items()
+    )
 
 
 def test_as_a_command(official, tmp_path):
-    environment = dict(os.environ, PYTHONPATH=str(REPOSITORY), OMP_NUM_THREADS='1')
-    good = subprocess.run(
-        [*TOOL, str(official[1]), str(tmp_path / 'there.safetensors'), '--to', 'hf'],
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-    assert good.returncode == 0 and 'converted to hf' in good.stdout
-    bad = subprocess.run(
-        [*TOOL, str(tmp_path / 'none.pth'), str(tmp_path / 'more.pth'), '--to', 'hf'],
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-    assert bad.returncode != 0 and 'no checkpoint file' in bad.stderr and 'Traceback' not in bad.stderr
+    good = run('convert_checkpoint.py', official[1], tmp_path / 'there.safetensors', '--to', 'hf')
+    assert good.code == 0 and 'converted to hf' in good.out
+    bad = call('convert_checkpoint', tmp_path / 'none.pth', tmp_path / 'more.pth', '--to', 'hf')
+    assert bad.code == 2 and bad.err == f"error: no checkpoint file or work_dir '{tmp_path}/none.pth'\n"

@@ -1,22 +1,17 @@
-"""tools/dist_train.sh on two CPU processes. The table of losses: pytest tests/tools/test_dist_train.py -s"""
+"""tools/dist_train.sh on two CPU processes. To print the losses: pytest tests/tools/test_dist_train.py -s"""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from tests.tools.commands import CONFIG, checkpoint, imagenet_layout, largest_difference, losses, run, small, train
+from tests.tools.commands import CONFIG, checkpoint, largest_difference, losses, run, small, train
 
 EPOCHS = 3
 
 
-@pytest.fixture(scope='module')
-def photos(tmp_path_factory):
-    return imagenet_layout(tmp_path_factory.mktemp('photos'))
-
-
 def trained_by(work_dir, photos, processes, batch):
-    """The work_dir of a run with ``batch`` images at once in each process; eight behind each step."""
+    """The work_dir of a run with eight images per optimiser step, ``batch`` of them at once in each process."""
     options = ['--amp', 'off', '--work-dir', work_dir, *small(photos, batch, EPOCHS)]
     if processes == 1:
         train(CONFIG, *options)
@@ -43,8 +38,10 @@ def accumulated(tmp_path_factory, photos):
 
 
 def without_key_bias(work_dir):
-    """Weights of a run. The biases of the keys are left out: attention does not depend on them, so their gradients are
-    rounding errors, which Adam blows up to full steps."""
+    """Weights of a run without the biases of the keys.
+
+    Attention does not depend on these: their gradients are rounding errors, which Adam turns into full steps.
+    """
     state = checkpoint(work_dir)['state_dict']
     for name, value in state.items():
         if name.endswith('qkv.bias'):
@@ -60,7 +57,7 @@ def test_two_processes_log_the_losses_of_one(one, two):
     print(f'largest difference {max(abs(a - b) for a, b in zip(expected, found)):.1e}')
     assert len(expected) == len(found) == EPOCHS * 3
     assert found == pytest.approx(expected, abs=1e-5, rel=0)
-    assert expected[-1] < expected[0] - 1e-2  # weights that do not move would prove nothing
+    assert expected[-1] < expected[0] - 1e-2  # otherwise equal losses would prove nothing
 
 
 def test_two_processes_end_with_the_weights_of_one(one, two):
@@ -69,7 +66,7 @@ def test_two_processes_end_with_the_weights_of_one(one, two):
     assert difference < 1e-5
 
 
-def test_accumulation_takes_the_steps_of_the_whole_batch(one, accumulated):
+def test_accumulated_batches_train_the_same_weights_as_whole_ones(one, accumulated):
     parts = torch.tensor(losses(accumulated)).reshape(-1, 2).mean(1)
     difference = largest_difference(without_key_bias(one), without_key_bias(accumulated))
     print(
@@ -80,7 +77,7 @@ def test_accumulation_takes_the_steps_of_the_whole_batch(one, accumulated):
     assert difference < 1e-5
 
 
-def test_a_mistake_ends_all_processes_with_its_line(tmp_path):
+def test_a_user_error_ends_all_processes_with_one_line(tmp_path):
     ended = run('dist_train.sh', CONFIG, 2, '--work-dir', tmp_path, *small(tmp_path / 'nowhere', 4))
     assert ended.code != 0
     assert f'error: train_dataloader: {tmp_path}/nowhere does not exist' in ended.err

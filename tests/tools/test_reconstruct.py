@@ -1,26 +1,14 @@
-"""tools/reconstruct.py: pictures of what an MAE makes of photos."""
+"""tools/reconstruct.py: pictures of photos and their reconstructions, and what it refuses."""
 
 from __future__ import annotations
 
 import pytest
 from PIL import Image
 
-from tests.tools.commands import CONFIG, call, imagenet_layout, small, train
+from tests.tools.commands import CONFIG, REPOSITORY, call, error_line, small
 
 
-@pytest.fixture(scope='module')
-def photos(tmp_path_factory):
-    return imagenet_layout(tmp_path_factory.mktemp('photos'))
-
-
-@pytest.fixture(scope='module')
-def trained(tmp_path_factory, photos):
-    folder = tmp_path_factory.mktemp('trained')
-    train(CONFIG, '--work-dir', folder, *small(photos))
-    return folder
-
-
-def height_of_picture(photos, trained, out, *options) -> int:
+def picture_height(photos, trained, out, *options) -> int:
     ended = call('reconstruct', CONFIG, trained, out, *options, *small(photos))
     assert ended.code == 0, ended.err
     with Image.open(out) as picture:
@@ -29,12 +17,12 @@ def height_of_picture(photos, trained, out, *options) -> int:
 
 
 def test_draws_a_row_for_each_held_out_photo(photos, trained, tmp_path):
-    one = height_of_picture(photos, trained, tmp_path / 'one.png', '--count', 1)
-    three = height_of_picture(photos, trained, tmp_path / 'three.png', '--count', 3)
+    one = picture_height(photos, trained, tmp_path / 'one.png', '--count', 1)
+    three = picture_height(photos, trained, tmp_path / 'three.png', '--count', 3)
     assert one >= 32 and three >= 3 * 32 and three > 2 * one
 
 
-def test_draws_all_there_are_where_more_are_asked_for(photos, trained, tmp_path):
+def test_draws_all_photos_if_there_are_fewer_than_count(photos, trained, tmp_path):
     ended = call('reconstruct', CONFIG, trained, tmp_path / 'all.png', '--count', 100, *small(photos))
     assert ended.out.splitlines()[-1] == f'7 photos drawn into {tmp_path}/all.png'
 
@@ -52,3 +40,28 @@ def test_draws_other_photos(photos, trained, tmp_path):
         *small(photos),
     )
     assert ended.code == 0 and '24 photos drawn' in ended.out
+
+
+@pytest.mark.parametrize(
+    'out, words',
+    [
+        ('folder', "out: '{}/folder' is a folder: name a file in it"),
+        ('file/out.png', "out: the folder '{}/file' cannot be created: "),
+        ('out.txt', "out: '{}/out.txt' must end in the suffix of an image format, such as .png or .jpg"),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_refused_first(out, words, tmp_path):
+    (tmp_path / 'folder').mkdir()
+    (tmp_path / 'file').touch()
+    line = error_line(call('reconstruct', 'no_config.py', 'no.pth', tmp_path / out))
+    assert line.startswith(f'error: {words.format(tmp_path)}')
+
+
+def test_the_folder_of_the_output_is_created(photos, trained, tmp_path):
+    assert picture_height(photos, trained, tmp_path / 'new' / 'out.png', '--count', 1) >= 32
+
+
+def test_a_config_of_another_model_is_refused(tmp_path):
+    config = REPOSITORY / 'configs' / 'in1k_finetune_vitb.py'
+    line = error_line(call('reconstruct', config, 'no.pth', tmp_path / 'out.png'))
+    assert line.endswith('in1k_finetune_vitb.py is not a pre-training config: its model is not an MAE')

@@ -1,4 +1,4 @@
-"""tools/test.py and tools/train.py on UperNet: several scales, pictures, and what is refused."""
+"""tools/test.py and tools/train.py on UperNet: several scales, pictures, impossible settings."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from unittest import mock
 
 import pytest
 import torch
-from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
-from mae_transfer import launch
-from mae_transfer.compat.distributed import adapt_to_cpu
-from mae_transfer.dense.test_time import AveragedViews
+from mae_transfer.dense.views import AveragedViews
+from mae_transfer.settings import read_config
 from tests.configs.dense import draw
 from tests.tools.commands import REPOSITORY, call
 
@@ -21,7 +19,7 @@ CONFIG = REPOSITORY / 'configs' / 'ade20k_upernet_vitb.py'
 
 @pytest.fixture(scope='module')
 def options(tmp_path_factory):
-    """Options that make the config small, with three images of odd sizes to judge."""
+    """Options that make the config small; there are three validation images of odd sizes."""
     root = tmp_path_factory.mktemp('ade')
     for split, sizes in [('training', [(50, 60)] * 2), ('validation', [(33, 47), (61, 40), (50, 51)])]:
         for i, (height, width) in enumerate(sizes):
@@ -30,29 +28,19 @@ def options(tmp_path_factory):
     settings = {
         'data_root': root,
         'pretrained': 'none',
-        'model.backbone.arch': "{'embed_dim': 32, 'depth': 4, 'num_heads': 2}",
+        'crop_size': '(64,64)',
+        'model.backbone.arch': '32x4x2',
         'model.backbone.out_indices': '(0,1,2,3)',
-        'model.backbone.img_size': 64,
-        'model.neck.embed_dim': 32,
-        'model.decode_head.in_channels': '[32,32,32,32]',
         'model.decode_head.channels': 16,
-        'model.auxiliary_head.in_channels': 32,
-        'model.test_cfg.crop_size': '(64,64)',
-        'model.test_cfg.stride': '(43,43)',
-        'test_dataloader.dataset.pipeline.1.scale': '(256,64)',
+        **{f'{loader}_dataloader.num_workers': 0 for loader in ('train', 'val', 'test')},
     }
-    for loader in ('train', 'val', 'test'):
-        settings.update({f'{loader}_dataloader.num_workers': 0, f'{loader}_dataloader.persistent_workers': False})
     return [f'{key}={value}' for key, value in settings.items()]
 
 
 @pytest.fixture(scope='module')
 def checkpoint(options, tmp_path_factory):
-    """A model of random weights that does not say the same everywhere."""
-    cfg = Config.fromfile(CONFIG)
-    for option in options:
-        cfg = launch.change_setting(cfg, option)
-    adapt_to_cpu(cfg)
+    """A model of random weights whose predictions vary over an image."""
+    cfg = read_config(CONFIG, options)
     torch.manual_seed(0)
     with DefaultScope.overwrite_default_scope('mmseg'):
         model = MODELS.build(cfg.model)
@@ -94,7 +82,7 @@ def test_several_scales_and_pictures(options, checkpoint, tmp_path):
     assert len(list((tmp_path / 'drawn').rglob('*.png'))) == 3
 
 
-def test_one_scale_unmirrored_is_the_plain_test(options, checkpoint, tmp_path):
+def test_one_scale_without_mirroring_is_the_plain_test(options, checkpoint, tmp_path):
     common = ('--work-dir', tmp_path, '--cfg-options', *options)
     plain = metrics(call('test', CONFIG, checkpoint, *common))
     assert metrics(call('test', CONFIG, checkpoint, '--tta', *common, 'tta.scales=(1.,)', 'tta.flip=False')) == plain
@@ -102,7 +90,7 @@ def test_one_scale_unmirrored_is_the_plain_test(options, checkpoint, tmp_path):
 
 
 @pytest.mark.parametrize('config', ['coco_maskrcnn_vitb', 'in1k_finetune_vitb'])
-def test_a_config_of_one_scale_is_refused(config, checkpoint, tmp_path):
+def test_a_config_without_scales_is_refused(config, checkpoint, tmp_path):
     with mock.patch('mae_transfer.checks.check_data'):
         ended = call('test', REPOSITORY / 'configs' / f'{config}.py', checkpoint, '--tta', '--work-dir', tmp_path)
     assert ended.code == 2 and ended.err.strip().splitlines()[-1].startswith(
@@ -113,12 +101,12 @@ def test_a_config_of_one_scale_is_refused(config, checkpoint, tmp_path):
 @pytest.mark.parametrize(
     'tool, option, words',
     [
-        ('train', 'train_dataloader.batch_size=1', 'normalises a map pooled to 1 x 1 by BN, which needs two images'),
+        ('train', 'train_dataloader.batch_size=1', 'a map pooled to 1 x 1 by SyncBN, which needs two'),
         ('train', 'model.test_cfg.stride=(99,99)', "model.test_cfg.mode='slide' needs"),
         ('test', 'model.test_cfg.mode=hole', "model.test_cfg.mode is 'slide' or 'whole'; found 'hole'"),
     ],
 )
-def test_what_cannot_work_is_refused(tool, option, words, options, checkpoint, tmp_path):
+def test_impossible_settings_are_refused(tool, option, words, options, checkpoint, tmp_path):
     ended = call(
         tool,
         CONFIG,

@@ -7,36 +7,22 @@ import math
 
 import pytest
 import torch
-from mmengine.config import Config
 
-from mae_transfer import launch
 from mae_transfer.data import Photos, collate_photos
 from mae_transfer.registry import MODELS
-from tests.tools.commands import CONFIG, call, checkpoint, imagenet_layout, run, small, train
-
-
-@pytest.fixture(scope='module')
-def photos(tmp_path_factory):
-    return imagenet_layout(tmp_path_factory.mktemp('photos'))
-
-
-@pytest.fixture(scope='module')
-def trained(tmp_path_factory, photos):
-    """work_dir of a run of one epoch."""
-    folder = tmp_path_factory.mktemp('trained')
-    train(CONFIG, '--work-dir', folder, '--amp', 'off', *small(photos))
-    return folder
+from mae_transfer.settings import read_config
+from tests.tools.commands import CONFIG, call, checkpoint, run, small, train
 
 
 def measured(work_dir) -> float:
-    """The loss that a test wrote, in full precision."""
+    """The loss that a test wrote to its work_dir, in full precision."""
     (file,) = work_dir.glob('*/*.json')
     return json.loads(file.read_text())['reconstruction/masked_loss']
 
 
 @pytest.fixture(scope='module')
 def tested(tmp_path_factory, trained, photos):
-    """work_dir of a test by one process, and how that ended."""
+    """work_dir of a test by one process, and its output."""
     folder = tmp_path_factory.mktemp('tested')
     ended = call('test', CONFIG, trained / 'epoch_1.pth', '--work-dir', folder, *small(photos))
     assert ended.code == 0, ended.err
@@ -49,9 +35,7 @@ def test_prints_the_reconstruction_loss(tested):
 
 
 def test_the_loss_is_the_mean_over_all_held_out_photos(tested, trained, photos):
-    cfg = Config.fromfile(CONFIG)
-    for option in small(photos)[1:]:
-        cfg = launch.change_setting(cfg, option)
+    cfg = read_config(CONFIG, small(photos)[1:])
     model = MODELS.build(cfg.model).eval()
     model.load_state_dict(checkpoint(trained)['state_dict'])
     held_out = Photos(str(photos), 'val', 32)
@@ -61,20 +45,20 @@ def test_the_loss_is_the_mean_over_all_held_out_photos(tested, trained, photos):
     assert measured(tested[0]) == pytest.approx(expected, rel=1e-6)
 
 
-def test_two_processes_measure_what_one_does_of_seven_photos(tested, trained, photos, tmp_path):
+def test_two_processes_measure_the_same_loss_as_one_on_seven_photos(tested, trained, photos, tmp_path):
     ended = run('dist_test.sh', CONFIG, trained / 'epoch_1.pth', 2, '--work-dir', tmp_path, *small(photos))
     assert ended.code == 0, ended.err
     print(f'\none process {measured(tested[0]):.9f}, two {measured(tmp_path):.9f}')
     assert measured(tmp_path) == pytest.approx(measured(tested[0]), rel=1e-6)
 
 
-def test_a_work_dir_stands_for_its_last_checkpoint(tested, trained, photos, tmp_path):
+def test_a_work_dir_means_its_last_checkpoint(tested, trained, photos, tmp_path):
     assert call('test', CONFIG, trained, '--work-dir', tmp_path, *small(photos)).code == 0
     assert measured(tmp_path) == measured(tested[0])
 
 
-def test_a_validation_logs_the_model_of_its_epoch_alone(photos, tmp_path):
-    """MMEngine's log averages what has 'loss' in its name, unless told otherwise: earlier epochs must not weigh in."""
+def test_a_validation_logs_the_loss_of_its_epoch_only(photos, tmp_path):
+    """MMEngine's log averages values with 'loss' in their name over earlier epochs, unless it is configured not to."""
     run_dir, test_dir = tmp_path / 'run', tmp_path / 'test'
     options = small(photos, 8, 3)
     train(CONFIG, '--amp', 'off', '--work-dir', run_dir, *options, 'train_cfg.val_interval=1')

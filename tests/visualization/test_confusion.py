@@ -15,13 +15,15 @@ def names(count: int) -> tuple[str, ...]:
 
 
 def heat_map(picture: np.ndarray, count: int) -> np.ndarray:
-    """The picture's cells, each from the pixel in its middle: (count, count, 3). Finds them by the map's bright or dark
-    ends."""
+    """The colours of the picture's cells (count, count, 3), each from the pixel in its middle.
+
+    The matrix is found by its saturated colours.
+    """
     coloured = (picture.max(-1).astype(int) - picture.min(-1)) > 40
     rows = np.nonzero(coloured.sum(1) > 100)[0]
     columns = np.nonzero(coloured[rows[0] : rows[-1] + 1].mean(0) > 0.9)[0]
     gaps = np.nonzero(np.diff(columns) > 1)[0]
-    columns = columns[: gaps[0] + 1]  # right of the gap stands the colour bar
+    columns = columns[: gaps[0] + 1]  # right of the gap is the colour bar
     side = rows[-1] - rows[0] + 1
     assert side == len(columns) and side % count == 0
     cell = side // count
@@ -39,7 +41,7 @@ def test_a_diagonal_matrix_is_bright_on_the_diagonal_and_dark_off_it(count):
     assert (cells[diagonal] == BRIGHT).all() and (cells[~diagonal] == DARK).all()
 
 
-def test_rows_are_the_truth_and_shares_of_their_class():
+def test_rows_are_true_classes_and_cells_are_shares_of_the_row():
     matrix = np.array([[0, 10, 0, 0], [0, 2, 0, 2], [0, 0, 3, 0], [1, 0, 0, 3]])
     cells = heat_map(confusion_picture(matrix, names(4)), 4)
     assert (cells[0, 1] == BRIGHT).all() and (cells[1, 0] == DARK).all() and (cells[2, 2] == BRIGHT).all()
@@ -55,7 +57,7 @@ def test_a_class_without_images_is_grey():
     assert (cells[40] == 211).all() and (cells[39, 40] == DARK).all()
 
 
-def test_the_colour_bar_goes_from_all_to_none():
+def test_the_colour_bar_has_the_full_range():
     picture = confusion_picture(np.eye(3, dtype=int), names(3))
     bright, dark = (np.abs(picture.astype(int) - end).sum(-1) < 12 for end in (BRIGHT, DARK))
     bar = np.nonzero(bright.any(0) & dark.any(0))[0][-1]  # right of the map
@@ -64,7 +66,7 @@ def test_the_colour_bar_goes_from_all_to_none():
 
 
 @pytest.mark.parametrize('count, drawn', [(60, True), (61, False)])
-def test_names_are_written_where_they_can_be_read(count, drawn):
+def test_names_are_written_for_at_most_60_classes(count, drawn):
     matrix = np.eye(count, dtype=int)
     short, long = (confusion_picture(matrix, tuple('n' * length + str(i) for i in range(count))) for length in (1, 9))
     assert (short.shape != long.shape) == drawn
@@ -79,33 +81,29 @@ def test_nothing_is_cut_off_at_the_edges(length):
 
 
 @pytest.mark.filterwarnings('error')
-def test_names_are_no_formulas():
+def test_names_are_not_parsed_as_formulas():
     confusion_picture(np.eye(2, dtype=int), (r'$\nonsense{$', 'a_b^c$'))
 
 
 def test_the_caption_names_the_three_largest_confusions(monkeypatch):
     matrix = np.array([[90, 10, 0, 0], [1, 0, 1, 2], [30, 30, 0, 0], [0, 0, 0, 9]])
     assert confusion._largest_confusions(matrix, ('ant', 'bee', 'cat', 'x' * 30)) == [
-        '50.0 % of cat taken for ant (30 of 60)',
-        '50.0 % of cat taken for bee (30 of 60)',
-        f'50.0 % of bee taken for {"x" * 23}… (2 of 4)',
+        '50.0 % of cat classified as ant (30 of 60)',
+        '50.0 % of cat classified as bee (30 of 60)',
+        f'50.0 % of bee classified as {"x" * 23}… (2 of 4)',
     ]
-    assert confusion._largest_confusions(np.diag([3, 0]), names(2)) == ['no image is taken for another class']
+    assert confusion._largest_confusions(np.diag([3, 0]), names(2)) == ['no image is classified as another class']
     assert len(confusion._largest_confusions(np.array([[1, 1], [0, 3]]), names(2))) == 1
 
 
-def test_the_caption_is_drawn_below():
+def test_the_caption_is_drawn_below_the_matrix():
     few, many = (confusion_picture(matrix, names(3)) for matrix in (np.eye(3, dtype=int), np.eye(3, dtype=int) + 1))
     assert many.shape[0] > few.shape[0]  # three lines, not one
-    assert (
-        (few[-30:] < 100).any()
-        and (many[-66:-44] < 100).any()
-        and (many[-44:-22] < 100).any()
-        and (many[-22:] < 100).any()
-    )
+    assert (few[-30:] < 100).any()
+    assert all((line < 100).any() for line in (many[-66:-44], many[-44:-22], many[-22:]))
 
 
-def test_pyplot_is_left_alone():
+def test_pyplot_is_not_used():
     import matplotlib.pyplot as plt
 
     before = plt.get_fignums()

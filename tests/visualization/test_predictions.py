@@ -1,4 +1,4 @@
-"""Sheets of predictions beside the truth, read from the files of an evaluation."""
+"""Sheets of predictions next to the ground truth, from the files of an evaluation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 from pycocotools import mask as mask_api
 
-from mae_transfer.data.scenes import SEMANTIC_CLASSES, SEMANTIC_PALETTE, write_scenes
+from mae_transfer.data.scene_painting import SEMANTIC_CLASSES, SEMANTIC_PALETTE
+from mae_transfer.data.scenes import write_scenes
 from mae_transfer.visualization.predictions import COLOURS, MARGIN, detection_sheet, segmentation_sheet
 
 SIZE, ZOOM, HEAD = 48, 2, 20
@@ -28,7 +29,7 @@ def column(sheet, number, row=0):
     return np.asarray(sheet)[top : top + SIZE * ZOOM, left : left + SIZE * ZOOM]
 
 
-def test_segmentation_shows_photo_truth_and_prediction(scenes):
+def test_a_segmentation_sheet_shows_photo_truth_and_prediction(scenes):
     truths = sorted((scenes / 'ade/annotations/validation').glob('*.png'))
     images = [scenes / 'ade/images/validation' / f'{truth.stem}.jpg' for truth in truths]
     predictions = []
@@ -42,7 +43,7 @@ def test_segmentation_shows_photo_truth_and_prediction(scenes):
     assert (column(sheet, 2, row=1) == SEMANTIC_PALETTE[2]).all()
 
 
-def test_detection_draws_only_what_is_scored_high_enough(scenes):
+def test_a_detection_sheet_shows_only_predictions_with_a_high_score(scenes):
     annotations = scenes / 'coco/annotations/instances_val2017.json'
     image_id = min(image['id'] for image in json.loads(annotations.read_text())['images'])
     inside = np.zeros((SIZE, SIZE), np.uint8, order='F')

@@ -42,7 +42,7 @@ def batch(channels: int = 3, count: int = 2) -> dict:
 
 
 def cells(sheet: np.ndarray, rows: int, margin: int = 2) -> np.ndarray:
-    """(rows, 3 columns, 16, 24, 3): the pictures of a sheet, after checking that all between them is white."""
+    """The pictures of a sheet, (rows, 3 columns, 16, 24, 3), after checking that the space between them is white."""
     assert sheet.shape == (rows * (16 + margin) - margin, 3 * (24 + margin) - margin, 3) and sheet.dtype == np.uint8
     rest, pictures = sheet.copy(), []
     for row in range(rows):
@@ -64,7 +64,7 @@ def hidden_pixels(model: MAE, data: dict) -> np.ndarray:
 
 @pytest.mark.parametrize('channels', [1, 3])
 @pytest.mark.parametrize('target', ['PixelTarget', 'NormalizedPixelTarget'])
-def test_a_row_shows_what_was_seen_what_was_made_of_it_and_the_photo(channels, target):
+def test_a_row_shows_visible_patches_reconstruction_and_photo(channels, target):
     model, data = mae(channels, target=target), batch(channels)
     pictures = cells(reconstruction_sheet(model, data), 2)
     photos = data['inputs'].expand(-1, 3, -1, -1).permute(0, 2, 3, 1).numpy()
@@ -77,7 +77,7 @@ def test_a_row_shows_what_was_seen_what_was_made_of_it_and_the_photo(channels, t
     assert not np.array_equal(pictures[:, 1][hidden], photos[hidden])
 
 
-def test_what_is_made_of_it_is_the_models_reconstruction():
+def test_the_middle_picture_is_the_model_s_reconstruction():
     model, data = mae(), batch()
     normalised = model.data_preprocessor(data)['inputs']
     expected = model.reconstruct(normalised, model.mask(normalised, data['seeds']))

@@ -22,7 +22,7 @@ def test_attention_is_the_softmax_of_scaled_products():
     torch.testing.assert_close(attention(x), attention.proj(torch.cat(heads, dim=-1)))
 
 
-def test_a_block_adds_attention_then_mlp_each_behind_its_norm():
+def test_a_block_adds_attention_then_mlp_each_after_its_norm():
     block, x = enlarge(Block(8, 2)), torch.randn(2, 5, 8)
     middle = x + block.attn(block.norm1(x))
     torch.testing.assert_close(block(x), middle + block.mlp.fc2(nn.functional.gelu(block.mlp.fc1(block.norm2(middle)))))
@@ -67,7 +67,7 @@ def test_a_window_over_the_whole_grid_is_plain_attention(side):
     torch.testing.assert_close(windowed(x, (side, side)), plain(x))
 
 
-def test_a_change_in_one_window_leaves_the_others_alone():
+def test_a_change_in_one_window_does_not_affect_the_others():
     block, x = enlarge(Block(8, 2, window_size=2)), torch.randn(1, 24, 8)
     changed = x.clone()
     changed[:, 9] = torch.randn(8)  # row 1, column 3 of a 4 x 6 grid: rows 0-1, columns 2-3
@@ -77,7 +77,7 @@ def test_a_change_in_one_window_leaves_the_others_alone():
     assert difference.max() == 0
 
 
-def test_padding_is_zero_behind_the_norm_and_takes_part_in_attention():
+def test_padding_is_zero_after_the_norm_and_takes_part_in_attention():
     block, x = enlarge(Block(8, 2, window_size=2)), torch.randn(1, 3, 8)  # a 1 x 3 grid in two windows
     normed = torch.cat([block.norm1(x).reshape(1, 3, 8), torch.zeros(1, 1, 8)], dim=1)
     window = torch.cat([normed[:, 2:4], torch.zeros(1, 2, 8)], dim=1)  # the second window: one patch, three of padding

@@ -1,4 +1,4 @@
-"""Weights of other projects in the ViT: the same outputs, resized where it is meant, and a clear line where they do not
+"""Weights of other projects in the ViT: the same outputs, resizing to other grids, and a clear error if they do not
 fit."""
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def small_vit(arch: dict | None = None, **changes) -> ViT:
 
 
 def randomize(model: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
-    """Normal values of standard deviation .2 everywhere: none of the zeros and ones that hide a mistake."""
+    """Draw all parameters from a normal distribution of std .2: initial zeros and ones would hide mistakes."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -61,7 +61,7 @@ def test_transformers_vitmae_and_ours_agree(how, tmp_path):
     theirs = randomize(ViTMAEForPreTraining(hf_config())).eval()
     theirs.save_pretrained(tmp_path)
     weights = read_weights(tmp_path if how == 'save_pretrained' else theirs.state_dict())
-    if how == 'hub':  # as the files on the Hub are spelt
+    if how == 'hub':  # with the names of the files on the Hub
         weights = read_weights(from_canonical(weights.encoder, weights.decoder, 'hf'))
     assert weights.layout == 'hf' and not weights.other
 
@@ -107,7 +107,7 @@ def test_every_layout_loads_exactly(layout, suffix, tmp_path):
     assert all(name.startswith('decoder.') for name in report.unexpected)
 
 
-def test_pretraining_checkpoint_of_ours_into_a_detectors_backbone():
+def test_our_pretraining_checkpoint_in_the_backbone_of_a_detector():
     model = randomize(small_mae())
     backbone = small_vit(class_token=False, final_norm=False, window_size=2, global_blocks=(1,))
     report = load_vit(backbone, {'state_dict': model.state_dict()})
@@ -125,7 +125,7 @@ def test_half_precision_weights_load_exactly():
     assert all(torch.equal(value, state[name].float()) for name, value in vit.state_dict().items())
 
 
-def test_loading_starts_a_vit_through_its_config(tmp_path):
+def test_init_cfg_loads_a_checkpoint(tmp_path):
     torch.save(randomize(small_vit()).state_dict(), tmp_path / 'vit.pth')
     vit = small_vit(init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'vit.pth')))
     vit.init_weights()
@@ -161,7 +161,7 @@ def test_positions_of_a_grid_that_is_not_square():
         load_vit(small_vit(), source.state_dict(), source_grid=(2, 5))
 
 
-def test_equal_number_of_patches_in_another_shape_is_not_taken_for_the_same_grid():
+def test_a_grid_with_equally_many_patches_is_not_assumed_to_be_the_same():
     source = randomize(small_vit())  # 4 x 4
     with pytest.raises(CheckpointError, match='may be for 4 x 4 or for 2 x 8'):
         load_vit(small_vit(img_size=(16, 64)), source.state_dict())
@@ -182,11 +182,11 @@ def test_patches_of_14_to_16():
     assert 'patch_embed.proj.weight 32 x 3 x 14 x 14 -> 32 x 3 x 16 x 16' in str(report)
 
 
-# ---------------------------------------------------------------------------------------------------- what does not fit
+# ---------------------------------------------------------------------------------------------------- misfits
 
 
 def base_sized() -> dict:
-    """Names and shapes of a ViT-B, without its memory."""
+    """Weights with the names and shapes of a ViT-B that need no memory."""
     with torch.device('meta'):
         shapes = {name: value.shape for name, value in ViT('base').state_dict().items()}
     return {name: torch.zeros(1).expand(shape) for name, shape in shapes.items()}
@@ -212,7 +212,7 @@ def test_another_size_raises_and_changes_nothing(arch, message):
     assert unchanged(vit, before)
 
 
-def test_another_size_with_a_name_is_named():
+def test_another_size_is_named_if_it_has_a_name():
     with pytest.raises(CheckpointError, match="embed_dim 768, depth 12; the model of 32, depth 2: choose arch 'base'"):
         load_vit(small_vit(), base_sized())
 
@@ -241,7 +241,7 @@ def test_another_size_with_a_name_is_named():
         (lambda s: s | {'patch_embed.proj.weight': torch.ones(32, 1, 8, 8)}, 'takes 1 image channels; the model 3'),
     ],
 )
-def test_what_does_not_fit_raises_and_changes_nothing(change, message):
+def test_a_misfit_raises_and_changes_nothing(change, message):
     vit = small_vit()
     before = copy_of(vit)
     with pytest.raises(CheckpointError, match=message):
@@ -249,16 +249,18 @@ def test_what_does_not_fit_raises_and_changes_nothing(change, message):
     assert unchanged(vit, before)
 
 
-def test_no_class_token_in_the_checkpoint():
+def test_a_checkpoint_without_class_token_is_refused():
     state = randomize(small_vit(class_token=False)).state_dict()
     with pytest.raises(CheckpointError, match='no class token; the model has one: choose class_token=False'):
         load_vit(small_vit(), state)
 
 
-def test_missing_may_be_allowed_and_is_reported(monkeypatch):
+def test_missing_weights_can_be_allowed_and_are_reported(monkeypatch):
     logged = []
     monkeypatch.setattr('mae_transfer.vit.checkpoint.print_log', lambda text, **options: logged.append(text))
-    state = randomize(small_vit(final_norm=False)).state_dict()  # as fine-tuned with average pooling: fc_norm, no norm
+    state = randomize(
+        small_vit(final_norm=False)
+    ).state_dict()  # like a model fine-tuned with average pooling: fc_norm, no norm
     vit = small_vit()
     state |= {'fc_norm.weight': torch.ones(32), 'head.weight': torch.ones(5, 32)}
     report = load_vit(vit, state, allow_missing=('norm.*',))

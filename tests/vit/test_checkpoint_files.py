@@ -1,4 +1,4 @@
-"""Files: all that is harmless is read, nothing is run, and what is cut short or is not there is said in one line."""
+"""Checkpoint files: plain data is read, code is never run, and a damaged or missing file is a one-line error."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_plain_records_are_read(tmp_path):
 
 
 class Calls:
-    """When unpickled the ordinary way, calls a function."""
+    """Calls a function when it is fully unpickled."""
 
     def __init__(self, function, *arguments):
         self.function, self.arguments = function, arguments
@@ -67,7 +67,7 @@ class Calls:
 
 
 def malicious(marker) -> dict[str, Calls]:
-    """Objects that would create the file ``marker`` if they were unpickled."""
+    """Objects that would create the file ``marker`` if they were fully unpickled."""
     return dict(
         open=Calls(open, str(marker), 'w'),
         system=Calls(os.system, f'touch {marker}'),
@@ -91,13 +91,13 @@ def test_malicious_files_are_refused(how, format, tmp_path):
         torch.save(state, path, _use_new_zipfile_serialization=format != 'legacy', pickle_protocol=protocol)
     vit = small_vit()
     before = copy_of(vit)
-    # Protocol 4 has codes that the restricted reader does not know at all.
+    # Protocol 4 has opcodes that the restricted unpickler does not support.
     with pytest.raises(CheckpointError, match='is no checkpoint' if format == 'protocol 4' else 'refused.*would run'):
         load_vit(vit, path)
     assert not marker.exists() and unchanged(vit, before)
 
 
-def whole(suffix: str) -> bytes:
+def complete_file(suffix: str) -> bytes:
     state = {name: value.contiguous() for name, value in small_vit().state_dict().items()}
     buffer = io.BytesIO()
     if suffix == '.safetensors':
@@ -108,8 +108,8 @@ def whole(suffix: str) -> bytes:
 
 @pytest.mark.parametrize('suffix', ['.pth', '.pt', '.safetensors'])
 @pytest.mark.parametrize('share', [0.0, 0.00005, 0.001, 0.02, 0.5, 0.9, 0.99999])
-def test_files_cut_short(suffix, share, tmp_path):
-    data = whole(suffix)
+def test_truncated_files_are_refused(suffix, share, tmp_path):
+    data = complete_file(suffix)
     path = tmp_path / f'cut{suffix}'
     path.write_bytes(data[: int(len(data) * share)])
     with pytest.raises(CheckpointError, match='cut short') as error:
@@ -121,14 +121,14 @@ def test_files_cut_short(suffix, share, tmp_path):
     'content', [b'<!DOCTYPE html><html>not found</html>', b'version https://git-lfs.github.com/spec/v1\n', b'\x00' * 64]
 )
 @pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
-def test_files_of_another_kind(content, suffix, tmp_path):
+def test_files_that_are_no_checkpoints_are_refused(content, suffix, tmp_path):
     path = tmp_path / f'other{suffix}'
     path.write_bytes(content)
     with pytest.raises(CheckpointError, match='no checkpoint'):
         read_checkpoint(path)
 
 
-def test_whole_models_and_lists(tmp_path):
+def test_pickled_models_lists_and_missing_files_are_refused(tmp_path):
     torch.save(torch.nn.Linear(2, 2), tmp_path / 'model.pth')
     with pytest.raises(CheckpointError, match='refused.*torch.nn.modules.linear.Linear'):
         read_checkpoint(tmp_path / 'model.pth')
@@ -139,7 +139,7 @@ def test_whole_models_and_lists(tmp_path):
         read_checkpoint(tmp_path / 'none.pth')
 
 
-def test_work_dir(tmp_path):
+def test_the_newest_checkpoint_of_a_work_dir(tmp_path):
     old, new = tmp_path / 'old', tmp_path / 'new'
     for folder in (old, new):
         folder.mkdir()
@@ -148,7 +148,7 @@ def test_work_dir(tmp_path):
     pointer.write_text(str(new / 'epoch_2.pth'))
     assert find_checkpoint(new) == new / 'epoch_2.pth'
     assert find_checkpoint(new / 'epoch_2.pth') == new / 'epoch_2.pth'
-    pointer.write_text(str(old / 'epoch_2.pth') + '\n')  # the folder was moved, or copied
+    pointer.write_text(str(old / 'epoch_2.pth') + '\n')  # as after moving or copying the folder
     assert find_checkpoint(str(new)) == new / 'epoch_2.pth'
     (old / 'epoch_2.pth').write_bytes(b'1')
     assert find_checkpoint(new) == new / 'epoch_2.pth'
@@ -165,7 +165,7 @@ def test_work_dir(tmp_path):
         find_checkpoint(tmp_path / 'nowhere')
 
 
-def test_checkpoint_kept_outside_of_the_work_dir(tmp_path):
+def test_a_checkpoint_outside_of_its_work_dir(tmp_path):
     (tmp_path / 'work').mkdir()
     (tmp_path / 'epoch_1.pth').write_bytes(b'1')
     (tmp_path / 'work' / 'last_checkpoint').write_text(str(tmp_path / 'epoch_1.pth'))

@@ -1,4 +1,4 @@
-"""Parameter name to depth and learning-rate factor. The real optimiser is held to the official table in tests/optim."""
+"""Depth and learning-rate factor of a parameter. tests/optim compares real parameter groups with the official ones."""
 
 import pytest
 
@@ -34,7 +34,7 @@ def test_depth_of_a_parameter(name, depth):
 @pytest.mark.parametrize(
     'name, power', [('pos_embed', 13), ('blocks.0.norm1.weight', 12), ('blocks.11.norm1.weight', 1), ('norm.bias', 0)]
 )
-def test_the_factor_is_the_decay_to_the_distance_from_the_head(name, power):
+def test_the_factor_is_the_decay_to_the_power_of_the_distance_from_the_head(name, power):
     assert layer_scale(name, 12, 0.65) == pytest.approx(0.65**power, rel=1e-12)
 
 

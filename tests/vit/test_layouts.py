@@ -1,4 +1,4 @@
-"""Every layout there and back, bit by bit, with the names that each library's own models have."""
+"""Conversion to each layout and back is exact, with the names of each library's own models."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from timm.models.vision_transformer import VisionTransformer
 from transformers import ViTMAEConfig, ViTMAEForPreTraining, ViTMAEModel
 
-from mae_transfer.vit.layouts import LAYOUTS, CheckpointError, detect_layout, from_canonical, to_canonical
+from mae_transfer.errors import CheckpointError
+from mae_transfer.vit.layouts import LAYOUTS, detect_layout, from_canonical, to_canonical
 from tests.pretrain.test_mae import small_mae
 
 WITH_DECODER = [name for name in LAYOUTS if name != 'timm']
 
 # Printed by mmpretrain 1.3.6 for MAE(MAEViT, MAEPretrainDecoder) and for ImageClassifier(VisionTransformer,
-# 'avg_featmap') of one block each; `@` stands for the block's own names.
+# 'avg_featmap') of one block each; `@` stands for the names within the block.
 MMPRETRAIN_BLOCK = [
     f'{module}.{leaf}'
     for module in ('ln1', 'attn.qkv', 'attn.proj', 'ln2', 'ffn.layers.0.0', 'ffn.layers.1')
@@ -43,7 +44,7 @@ def expand(names: list[str], block: list[str]) -> set[str]:
 
 
 def canonical_mae(seed: int = 0, depth: int = 2, decoder_depth: int = 1, dtype=torch.float32) -> tuple[dict, dict]:
-    """Random weights of a small MAE of ours, each value different."""
+    """Encoder and decoder of a small MAE of ours with random weights."""
     torch.manual_seed(seed)
     model = small_mae(vit=dict(arch=dict(embed_dim=32, depth=depth, num_heads=2)), decoder=dict(depth=decoder_depth))
     state = {name: torch.randn_like(value).to(dtype) for name, value in model.state_dict().items()}
@@ -88,7 +89,7 @@ def test_round_trip_is_exact(layout, with_decoder, seed, depth, decoder_depth, d
     encoder, decoder = canonical_mae(seed, depth, decoder_depth, dtype)
     decoder = decoder if with_decoder and layout in WITH_DECODER else None
     state = from_canonical(encoder, decoder, layout)
-    # An encoder alone is spelt alike by the official code and by timm.
+    # The official code and timm have the same names for an encoder without decoder.
     assert detect_layout(state) == ('timm' if layout == 'official' and decoder is None else layout)
     back, back_decoder, head, other = to_canonical(state)
     assert_same(back, encoder)
@@ -134,13 +135,13 @@ def test_names_of_transformers_in_memory():
 
 
 @pytest.mark.parametrize('wrapper', ['module.', '_orig_mod.', 'module._orig_mod.'])
-def test_wrappers_are_taken_off(wrapper):
+def test_prefixes_of_wrappers_are_removed(wrapper):
     encoder, decoder = canonical_mae()
     state = {wrapper + name: value for name, value in from_canonical(encoder, decoder, 'official').items()}
     assert_same(to_canonical(state)[0], encoder)
 
 
-def test_backbone_of_a_detector_is_found_and_the_rest_is_named():
+def test_the_backbone_of_a_detector_is_found_and_other_weights_are_listed():
     encoder, _ = canonical_mae()
     state = {f'backbone.{name}': value for name, value in encoder.items()}
     state |= {
@@ -176,7 +177,7 @@ def test_mmpretrain_backbone_without_its_prefix():
     assert_same(to_canonical(state)[0], encoder)
 
 
-def test_unknown_layout_lists_keys_and_what_is_known():
+def test_the_error_for_an_unknown_layout_lists_names_and_known_layouts():
     with pytest.raises(CheckpointError, match=r'conv1\.weight.*6 in all.*official.*mmpretrain.*hf'):
         detect_layout({f'conv{i}.weight': torch.ones(1) for i in range(1, 7)})
     with pytest.raises(CheckpointError, match='found names nothing'):
@@ -185,27 +186,27 @@ def test_unknown_layout_lists_keys_and_what_is_known():
         from_canonical({}, None, 'beit')
 
 
-def test_a_parameter_without_place_is_not_dropped():
+def test_a_parameter_that_a_layout_cannot_store_is_not_dropped():
     encoder, decoder = canonical_mae()
     scaled = encoder | {'blocks.0.ls1.gamma': torch.ones(32)}
     for layout in ('mmpretrain', 'hf', 'official'):
-        with pytest.raises(CheckpointError, match=re.escape("no place for encoder 'blocks.0.ls1.gamma'")):
+        with pytest.raises(CheckpointError, match=re.escape("cannot store 'blocks.0.ls1.gamma' of the encoder")):
             from_canonical(scaled, None, layout)
-    with pytest.raises(CheckpointError, match='timm has no place for a decoder'):
+    with pytest.raises(CheckpointError, match='timm cannot store a decoder'):
         from_canonical(encoder, decoder, 'timm')
-    # ... nor on the way in: it stays in the encoder, for the loader to trip over.
+    # In the other direction it stays in the encoder, so that loading fails.
     state = from_canonical(encoder, None, 'mmpretrain') | {'backbone.layers.0.attn.gamma1.weight': torch.ones(32)}
     assert 'blocks.0.attn.gamma1.weight' in to_canonical(state)[0]
 
 
-def test_query_without_key_is_an_error():
+def test_a_query_without_key_is_an_error():
     state = from_canonical(canonical_mae()[0], None, 'hf')
     del state['vit.encoder.layer.1.attention.attention.key.bias']
     with pytest.raises(CheckpointError, match='query, key and value come together'):
         to_canonical(state)
 
 
-def test_two_spellings_of_one_parameter_are_an_error():
+def test_two_names_for_one_parameter_are_an_error():
     state = from_canonical(canonical_mae()[0], None, 'mae_transfer')
     state['backbone.norm.bias'] = state['vit.norm.bias']
     with pytest.raises(CheckpointError, match="'norm.bias'"):

@@ -12,14 +12,14 @@ grids = st.tuples(st.integers(1, 5), st.integers(1, 5))
 
 @settings(deadline=None, max_examples=30)
 @given(grid=grids, patch=st.integers(1, 4), channels=st.integers(1, 4))
-def test_taking_and_joining_gives_the_image_back(grid, patch, channels):
+def test_joining_all_patches_gives_the_image(grid, patch, channels):
     images = torch.randn(2, channels, grid[0] * patch, grid[1] * patch)
     assert torch.equal(join_patches(take_patches(images, patch), grid), images)
 
 
 @settings(deadline=None, max_examples=20)
 @given(grid=grids, patch=st.integers(1, 4), channels=st.integers(1, 4))
-def test_vectors_unflatten_to_the_patches(grid, patch, channels):
+def test_unflattening_undoes_flattening(grid, patch, channels):
     patches = torch.randn(2, grid[0] * grid[1], channels, patch, patch)
     vectors = flatten_patches(patches)
     assert vectors.shape == (2, grid[0] * grid[1], patch * patch * channels)
@@ -28,7 +28,7 @@ def test_vectors_unflatten_to_the_patches(grid, patch, channels):
 
 @settings(deadline=None, max_examples=30)
 @given(grid=grids, data=st.data())
-def test_chosen_patches_are_those_of_all(grid, data):
+def test_chosen_patches_equal_those_of_the_whole_image(grid, data):
     total = grid[0] * grid[1]
     index = torch.tensor(
         data.draw(st.lists(st.lists(st.integers(0, total - 1), min_size=3, max_size=3), min_size=2, max_size=2))
@@ -57,6 +57,6 @@ def test_the_view_shares_the_images_memory():
 
 
 @pytest.mark.parametrize('size', [(9, 8), (8, 9)])
-def test_an_image_that_does_not_divide_is_refused(size):
+def test_an_image_size_that_is_no_multiple_of_the_patch_is_refused(size):
     with pytest.raises(ValueError, match=f'{size[0]} x {size[1]} does not divide into patches of 4'):
         patch_view(torch.zeros(1, 3, *size), 4)

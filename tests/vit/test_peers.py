@@ -1,4 +1,4 @@
-"""The same weights in the backbones of others: transformers' ViTDet and MMSegmentation's MAE, in value and gradient."""
+"""Maps and gradients equal those of transformers' ViTDet and MMSegmentation's MAE with the same weights."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import pytest
 import torch
 from torch import Tensor
 
-import mae_transfer  # noqa: F401  (mmcv without its compiled operators)
+import mae_transfer  # noqa: F401  (provides the compiled ops that mmcv lacks)
 from mae_transfer.vit import ViT
 from mae_transfer.vit.checkpoint import CheckpointError, load_vit
-from mae_transfer.vit.relative_position import is_table
+from mae_transfer.vit.relative_position import is_rel_pos_table
 from tests.vit.test_checkpoint import randomize
 
 DIM, DEPTH, HEADS = 64, 4, 2
 
 
 def vitdet_names(ours: Mapping[str, Tensor], class_row: Tensor) -> dict[str, Tensor]:
-    """Our weights as transformers' VitDetBackbone names them; its position table has a row, which it drops, for a class
+    """Our weights with the names of transformers' VitDetBackbone, whose position table has an unused row for a class
     token."""
     renamed = {}
     for name, value in ours.items():
@@ -92,7 +92,7 @@ def test_gradients_equal_transformers_vitdet():
     (grad, ours_by_name), (expected, theirs_by_name) = gradients
     torch.testing.assert_close(grad, expected, rtol=1e-4, atol=1e-7)
     renamed = vitdet_names(ours_by_name, torch.zeros(1, 1, DIM))
-    assert set(renamed) == set(theirs_by_name) and sum(map(is_table, renamed)) == 2 * DEPTH
+    assert set(renamed) == set(theirs_by_name) and sum(map(is_rel_pos_table, renamed)) == 2 * DEPTH
     for name, value in renamed.items():
         assert value.abs().max() > 0, name
         torch.testing.assert_close(
@@ -101,7 +101,7 @@ def test_gradients_equal_transformers_vitdet():
 
 
 def mmseg_mae(img_size: int | tuple[int, int], **changes):
-    """As configs/mae of MMSegmentation has it (final_norm is False, LayerNorm of 1e-6, layer scale of 1)."""
+    """As in MMSegmentation's configs/mae: no final norm, LayerNorm with an eps of 1e-6, layer scale of 1."""
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
         from mmseg.models.backbones.mae import MAE
@@ -142,7 +142,7 @@ def vit_like_mmseg(img_size: int | tuple[int, int], **changes) -> ViT:
 @pytest.mark.parametrize('scaled', [False, True], ids=['neutral', 'layer scale'])
 def test_equals_mmsegs_mae_and_loads_its_file(img_size, scaled):
     theirs = randomize(mmseg_mae(img_size))
-    theirs.eval()  # gives back nothing
+    theirs.eval()  # does not return the model
     with torch.no_grad():
         for name, value in theirs.named_parameters():
             if 'gamma' in name and not scaled:
@@ -175,7 +175,7 @@ def test_equals_mmsegs_mae_and_loads_its_file(img_size, scaled):
             )
 
 
-def test_a_layer_scale_without_what_it_scales_is_refused():
+def test_a_layer_scale_without_its_layer_is_refused():
     state = {name: value for name, value in mmseg_mae(64).state_dict().items() if name != 'layers.1.attn.proj.bias'}
     with pytest.raises(
         CheckpointError, match="'blocks.1.gamma_1' scales 'blocks.1.attn.proj.bias', which is not there"

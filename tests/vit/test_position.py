@@ -1,4 +1,4 @@
-"""Positions against the official code's numbers."""
+"""Position embeddings against numbers of the official code."""
 
 import numpy as np
 import pytest
@@ -64,7 +64,7 @@ def test_resizing_equals_the_official_interpolation():
     assert resized.abs().mean().item() == pytest.approx(golden['mean_abs'], rel=1e-6)
 
 
-def test_an_equal_grid_gives_the_table_itself():
+def test_resizing_to_the_same_grid_returns_the_table_itself():
     table = torch.randn(1, 7, 8)
     assert resize_pos_embed(table, (2, 3), (2, 3)) is table
 
@@ -74,28 +74,28 @@ grids = st.tuples(st.integers(1, 8), st.integers(1, 8))
 
 @settings(deadline=None, max_examples=30)
 @given(old=grids, new=grids, prefix=st.integers(0, 2))
-def test_any_grid_keeps_the_prefix_and_a_constant(old, new, prefix):
+def test_resizing_keeps_the_prefix_and_constant_values(old, new, prefix):
     table = torch.cat([torch.randn(1, prefix, 4), torch.full((1, old[0] * old[1], 4), 0.7)], dim=1)
     resized = resize_pos_embed(table, old, new, prefix)
     assert torch.equal(resized[:, :prefix], table[:, :prefix])
     torch.testing.assert_close(resized[:, prefix:], torch.full((1, new[0] * new[1], 4), 0.7))
 
 
-def test_a_transposed_table_is_resized_to_the_transposed_result():
+def test_resizing_commutes_with_transposing():
     table = torch.randn(1, 3, 5, 4)
     upright = resize_pos_embed(table.flatten(1, 2), (3, 5), (6, 7), 0).reshape(1, 6, 7, 4)
     lying = resize_pos_embed(table.transpose(1, 2).flatten(1, 2), (5, 3), (7, 6), 0).reshape(1, 7, 6, 4)
     torch.testing.assert_close(upright, lying.transpose(1, 2))
 
 
-def test_shrinking_does_not_filter():
-    # A column of alternating signs: a filter would flatten it, bicubic sampling between two of them gives their middle.
+def test_shrinking_does_not_antialias():
+    # Alternating values: antialiasing would flatten them.
     table = torch.tensor([1.0, 1.0, -1.0, -1.0]).repeat(3).reshape(1, 12, 1).expand(-1, -1, 4)
     shrunk = resize_pos_embed(table, (1, 12), (1, 4), 0)
-    assert torch.equal(shrunk, table[:, 1::3])  # the centres of thirds are samples themselves
+    assert torch.equal(shrunk, table[:, 1::3])  # the centre of each third is a sample of the table
 
 
-def test_the_type_is_kept():
+def test_the_dtype_is_kept():
     assert resize_pos_embed(torch.randn(1, 5, 4).bfloat16(), (2, 2), (3, 3)).dtype == torch.bfloat16
 
 

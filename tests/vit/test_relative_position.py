@@ -1,4 +1,4 @@
-"""Relative positions: equal to their plain formulas in value and in every gradient, whatever form computes them."""
+"""Every form of attention with relative positions equals the plain formula, in value and in all gradients."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from mae_transfer.vit.attention import Attention
 from mae_transfer.vit.relative_position import (
     DecomposedAttention,
     TableAttention,
-    by_offset,
-    is_table,
-    longer_attention,
+    expand_to_pairs,
+    is_rel_pos_table,
+    longer_product_attention,
     make_attention,
-    offset_table,
-    resize_line,
-    resize_table,
+    resize_axis_table,
+    resize_offset_table,
+    zero_offset_table,
 )
 
 grids = st.tuples(st.integers(1, 6), st.integers(1, 6))
@@ -30,7 +30,7 @@ close = dict(rtol=1e-9, atol=1e-9)
 def plain_decomposed(
     q: Tensor, k: Tensor, v: Tensor, table_h: Tensor, table_w: Tensor, grid: tuple[int, int]
 ) -> Tensor:
-    """Pair by pair, as the formula is written."""
+    """The formula, evaluated for each pair."""
     places = [(row, column) for row in range(grid[0]) for column in range(grid[1])]
     rows = table_h[torch.tensor([[a - c + grid[0] - 1 for c, _ in places] for a, _ in places])]
     columns = table_w[torch.tensor([[b - d + grid[1] - 1 for _, d in places] for _, b in places])]
@@ -39,7 +39,7 @@ def plain_decomposed(
 
 
 def plain_table(q: Tensor, k: Tensor, v: Tensor, table: Tensor, grid: tuple[int, int], num_prefix: int) -> Tensor:
-    """Pair by pair; the last three entries are for class to patch, patch to class, class to class."""
+    """The formula, evaluated for each pair; the last three entries: class to patch, patch to class, class to class."""
     places = [None] * num_prefix + [(row, column) for row in range(grid[0]) for column in range(grid[1])]
 
     def entry(one, other):
@@ -52,7 +52,7 @@ def plain_table(q: Tensor, k: Tensor, v: Tensor, table: Tensor, grid: tuple[int,
 
 
 def inputs(batch: int, heads: int, length: int, dim: int, *tables: tuple[int, ...]) -> list[Tensor]:
-    """Queries, keys and values as attention has them, slices of one tensor, and tables."""
+    """Random queries, keys and values, which are slices of one tensor as in attention, and random tables."""
     qkv = torch.randn(batch, length, 3, heads, dim, dtype=torch.float64).permute(2, 0, 3, 1, 4)
     return [t.detach().requires_grad_() for t in (*qkv, *(torch.randn(t, dtype=torch.float64) for t in tables))]
 
@@ -68,7 +68,7 @@ def assert_equal_with_gradients(form, reference, leaves: list[Tensor]) -> None:
 
 @pytest.fixture(params=[7, 40, 10**6], ids=['tiny tiles', 'small tiles', 'one tile'], scope='module')
 def tiles(request):
-    """Tiles that end anywhere: within a row, behind the class token, between heads, between images."""
+    """Tiles with boundaries at all kinds of places: within a row, after the class token, between heads and images."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tiled_attention, '_SCORES', dict(cpu=request.param * 5))
         patch.setattr(tiled_attention, '_LEAST_QUERIES', min(request.param, 128))
@@ -83,7 +83,7 @@ def test_decomposed_equals_the_formula(grid, batch, heads, dim, longer):
 
     def form(q, k, v, table_h, table_w):
         if longer:
-            return longer_attention(q, k, v, by_offset(table_h), by_offset(table_w))
+            return longer_product_attention(q, k, v, expand_to_pairs(table_h), expand_to_pairs(table_w))
         del attention.rel_pos_h, attention.rel_pos_w
         attention.rel_pos_h, attention.rel_pos_w = table_h, table_w
         return attention.attend(q, k, v, grid)
@@ -97,7 +97,7 @@ def test_decomposed_equals_the_formula(grid, batch, heads, dim, longer):
 @given(grid=grids, batch=st.integers(1, 3), heads=st.integers(1, 3), num_prefix=st.integers(0, 1))
 def test_a_table_equals_the_formula(grid, batch, heads, num_prefix):
     attention = TableAttention(heads * 4, heads, grid, num_prefix, shared=True)
-    leaves = inputs(batch, heads, num_prefix + grid[0] * grid[1], 4, offset_table(grid, heads, num_prefix).shape)
+    leaves = inputs(batch, heads, num_prefix + grid[0] * grid[1], 4, zero_offset_table(grid, heads, num_prefix).shape)
     assert_equal_with_gradients(
         lambda q, k, v, table: attention.attend(q, k, v, grid, table),
         lambda *leaves: plain_table(*leaves, grid, num_prefix),
@@ -108,7 +108,7 @@ def test_a_table_equals_the_formula(grid, batch, heads, num_prefix):
 @pytest.mark.parametrize('kind', ['decomposed', 'table', 'longer'])
 @pytest.mark.parametrize('dtype, tolerance', [(torch.bfloat16, 0.03), (torch.float16, 0.005)], ids=str)
 def test_half_precision_is_close_to_the_formula(kind, dtype, tolerance):
-    """As under autocast: queries in half precision, tables in float32, and gradients of each one's own type."""
+    """As under autocast: queries in half precision, tables in float32; each gradient has the dtype of its tensor."""
     grid, heads, dim = (5, 6), 2, 16
     q, k, v = (t.detach().to(dtype).requires_grad_() for t in inputs(2, heads, 30, dim))
     if kind == 'table':
@@ -121,7 +121,7 @@ def test_half_precision_is_close_to_the_formula(kind, dtype, tolerance):
         torch.nn.init.normal_(table, std=0.3)
     with torch.autocast('cpu', dtype):
         if kind == 'longer':
-            found = longer_attention(q, k, v, *(by_offset(table).to(dtype) for table in tables))
+            found = longer_product_attention(q, k, v, *(expand_to_pairs(table).to(dtype) for table in tables))
         else:
             found = attention.attend(q, k, v, grid)
     exact = [t.detach().double().requires_grad_() for t in (q, k, v, *tables)]
@@ -134,7 +134,7 @@ def test_half_precision_is_close_to_the_formula(kind, dtype, tolerance):
 
 
 @pytest.mark.parametrize('kind', ['decomposed', 'table'])
-def test_nothing_of_all_pairs_is_kept(kind):
+def test_no_tensor_of_all_pairs_is_stored(kind):
     heads, grid, kept = 2, (12, 12), []
     attention = make_attention(kind, 16, heads, grid, 0)
     with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.numel()) or t, lambda t: t):
@@ -147,54 +147,54 @@ def test_nothing_of_all_pairs_is_kept(kind):
 
 
 @pytest.mark.parametrize('kind, num_prefix', [('decomposed', 0), ('shared', 0), ('table', 1)])
-def test_zeros_are_plain_attention(kind, num_prefix):
+def test_tables_of_zeros_give_plain_attention(kind, num_prefix):
     attention, x = make_attention(kind, 16, 2, (3, 4), num_prefix), torch.randn(2, 12 + num_prefix, 16)
-    table = offset_table((3, 4), 2) if kind == 'shared' else None
+    table = zero_offset_table((3, 4), 2) if kind == 'shared' else None
     torch.testing.assert_close(attention(x, (3, 4), table), Attention.forward(without_positions(attention), x))
 
 
 def without_positions(attention: Attention) -> Attention:
     plain = Attention(16, 2)
-    plain.load_state_dict({name: value for name, value in attention.state_dict().items() if not is_table(name)})
+    plain.load_state_dict({name: value for name, value in attention.state_dict().items() if not is_rel_pos_table(name)})
     return plain
 
 
 # --- other sizes ------------------------------------------------------------------------------------------------------
-def test_lines_are_resized_linearly_and_keep_their_middle():
+def test_axis_tables_are_resized_linearly_and_keep_their_middle():
     table = torch.randn(7, 3)
-    assert resize_line(table, 4) is table
+    assert resize_axis_table(table, 4) is table
     expected = F.interpolate(table.T[None], size=11, mode='linear', align_corners=False)[0].T
-    torch.testing.assert_close(resize_line(table, 6), expected)
-    torch.testing.assert_close(resize_line(table, 6)[5], table[3])
-    assert resize_line(table, 1).shape == (1, 3)
+    torch.testing.assert_close(resize_axis_table(table, 6), expected)
+    torch.testing.assert_close(resize_axis_table(table, 6)[5], table[3])
+    assert resize_axis_table(table, 1).shape == (1, 3)
 
 
 @pytest.mark.parametrize('num_prefix', [0, 1])
-def test_tables_are_resized_and_their_edges_stay(num_prefix):
+def test_offset_tables_are_resized_except_for_the_entries_of_the_class_token(num_prefix):
     table = torch.randn(5 * 7 + 3 * num_prefix, 2)
-    assert resize_table(table, (3, 4), (3, 4), num_prefix) is table
-    resized = resize_table(table, (3, 4), (5, 2), num_prefix)
+    assert resize_offset_table(table, (3, 4), (3, 4), num_prefix) is table
+    resized = resize_offset_table(table, (3, 4), (5, 2), num_prefix)
     assert resized.shape == (9 * 3 + 3 * num_prefix, 2)
     torch.testing.assert_close(resized[:27].unflatten(0, (9, 3))[4, 1], table[:35].unflatten(0, (5, 7))[2, 3])
     assert torch.equal(resized[27:], table[35:])
-    torch.testing.assert_close(resize_table(torch.ones(35, 2), (3, 4), (8, 9)), torch.ones(15 * 17, 2))
+    torch.testing.assert_close(resize_offset_table(torch.ones(35, 2), (3, 4), (8, 9)), torch.ones(15 * 17, 2))
 
 
 @pytest.mark.parametrize('kind', ['decomposed', 'table'])
-def test_a_grid_of_another_size_takes_resized_tables(kind):
+def test_another_grid_gives_the_same_as_resized_tables(kind):
     attention, x = make_attention(kind, 16, 2, (3, 4), 0), torch.randn(2, 30, 16)
     other = make_attention(kind, 16, 2, (6, 5), 0)
     other.load_state_dict(
         attention.state_dict()
-        | {name: torch.randn_like(value) for name, value in other.state_dict().items() if is_table(name)}
+        | {name: torch.randn_like(value) for name, value in other.state_dict().items() if is_rel_pos_table(name)}
     )
     for name, table in attention.named_parameters():
-        if is_table(name):
+        if is_rel_pos_table(name):
             torch.nn.init.normal_(table)
             fitted = (
-                resize_table(table, (3, 4), (6, 5))
+                resize_offset_table(table, (3, 4), (6, 5))
                 if kind == 'table'
-                else resize_line(table, 6 if name.endswith('h') else 5)
+                else resize_axis_table(table, 6 if name.endswith('h') else 5)
             )
             other.get_parameter(name).data.copy_(fitted)
     torch.testing.assert_close(attention(x, (6, 5)), other(x, (6, 5)))
@@ -208,12 +208,12 @@ def test_a_grid_of_another_size_takes_resized_tables(kind):
     ids=str,
 )
 @pytest.mark.parametrize('dtype', [None, torch.bfloat16, torch.float16], ids=str)
-def test_a_gpu_computes_what_the_cpu_does(kind, grid, dim, dtype):
-    """Also where longer heads would be too long for flash attention."""
+def test_gpu_and_cpu_agree(kind, grid, dim, dtype):
+    """Including a grid that makes heads too wide for flash attention."""
     torch.manual_seed(0)
     attention, x = make_attention(kind, 2 * dim, 2, grid, 0), torch.randn(2, grid[0] * grid[1], 2 * dim)
     for name, table in attention.named_parameters():
-        if is_table(name):
+        if is_rel_pos_table(name):
             torch.nn.init.normal_(table, std=0.3)
     results = []
     for device in ('cpu', 'cuda'):

@@ -1,4 +1,4 @@
-"""Relative positions in the whole ViT: built, loaded, trained, recomputed, in half precision."""
+"""Relative positions in the whole ViT: construction, loading, training, recomputation, half precision."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import nn
 
 from mae_transfer.errors import UserError
 from mae_transfer.vit.checkpoint import CheckpointError, load_vit
-from mae_transfer.vit.relative_position import is_table
+from mae_transfer.vit.relative_position import is_rel_pos_table
 from tests.helpers import enlarge, small_vit
 
 windowed = dict(class_token=False, window_size=3, global_blocks=(1, 3))
@@ -28,10 +28,10 @@ each_relative_kind = pytest.mark.parametrize('settings', RELATIVE.values(), ids=
 
 
 def tables_of(vit) -> dict:
-    return {name: table for name, table in vit.named_parameters() if is_table(name)}
+    return {name: table for name, table in vit.named_parameters() if is_rel_pos_table(name)}
 
 
-# --- how it is built --------------------------------------------------------------------------------------------------
+# --- construction -----------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     'kind, expected',
     [
@@ -65,7 +65,7 @@ def test_images_of_any_size(settings):
 
 
 @each_relative_kind
-def test_tables_act_and_every_parameter_gets_a_gradient(settings):
+def test_tables_have_an_effect_and_every_parameter_gets_a_gradient(settings):
     vit = small_vit(learn_positions=True, final_norm=False, out_indices=(0, 1, 2, 3), **settings)
     assert all(value.requires_grad for value in vit.parameters())
     enlarge(vit)
@@ -81,10 +81,13 @@ def test_tables_act_and_every_parameter_gets_a_gradient(settings):
 @pytest.mark.parametrize(
     'changes, words',
     [
-        (dict(rel_pos='beit'), "rel_pos 'beit' is not known: choose one of decomposed, shared, table"),
+        (dict(rel_pos='beit'), "unknown rel_pos 'beit': choose one of decomposed, shared, table"),
         (dict(rel_pos='decomposed'), "rel_pos='decomposed' needs class_token=False"),
         (dict(rel_pos='shared'), "rel_pos='shared' needs class_token=False"),
-        (dict(rel_pos_img_size=16), 'rel_pos_img_size=16 without rel_pos'),
+        (
+            dict(rel_pos_img_size=16),
+            'rel_pos_img_size=16 has no effect without rel_pos: choose decomposed, shared, table',
+        ),
         (
             dict(rel_pos='table', rel_pos_img_size=18),
             'rel_pos_img_size 18 x 18 is not divisible by patch_size 4: .* 16 x 16',
@@ -97,8 +100,8 @@ def test_bad_settings_are_refused_in_one_line(changes, words):
     assert '\n' not in str(caught.value)
 
 
-def test_kept_patches_have_no_relative_positions():
-    with pytest.raises(UserError, match="rel_pos='table' sees whole images only: pre-train with rel_pos=None"):
+def test_a_subset_of_patches_is_refused():
+    with pytest.raises(UserError, match="rel_pos='table' takes whole images only: pre-train with rel_pos=None"):
         small_vit(rel_pos='table').tokens(torch.randn(1, 3, 16, 16), torch.tensor([[0, 1]]))
 
 
@@ -111,7 +114,7 @@ def test_tables_of_frozen_blocks_are_frozen(kind, frozen):
 
 # --- loading ----------------------------------------------------------------------------------------------------------
 @each_relative_kind
-def test_a_pretraining_without_tables_leaves_them_at_zero_and_says_so(settings):
+def test_a_checkpoint_without_tables_leaves_them_at_zero_and_this_is_reported(settings):
     source, vit = enlarge(small_vit()), small_vit(**settings)
     report = load_vit(vit, source.state_dict())
     tables = tables_of(vit)
@@ -122,7 +125,7 @@ def test_a_pretraining_without_tables_leaves_them_at_zero_and_says_so(settings):
 
 
 @each_relative_kind
-def test_a_checkpoint_of_ours_with_tables_loads_exactly(settings):
+def test_our_checkpoint_with_tables_loads_exactly(settings):
     settings = dict(settings, rel_pos_img_size=(20, 28))
     source, vit = enlarge(small_vit(**settings)), small_vit(**settings)
     report = load_vit(vit, {'state_dict': {f'backbone.{name}': value for name, value in source.state_dict().items()}})
@@ -131,7 +134,7 @@ def test_a_checkpoint_of_ours_with_tables_loads_exactly(settings):
 
 
 @each_relative_kind
-def test_tables_of_another_size_are_resized_as_they_are_on_the_fly(settings):
+def test_loading_resizes_tables_as_the_forward_pass_does(settings):
     source = enlarge(small_vit(rel_pos_img_size=24, **settings))
     vit = small_vit(rel_pos_img_size=(20, 28), **settings)
     report = load_vit(vit, source.state_dict())
@@ -141,7 +144,7 @@ def test_tables_of_another_size_are_resized_as_they_are_on_the_fly(settings):
     torch.testing.assert_close(vit(images)[0], source(images)[0], rtol=1e-4, atol=1e-5)
 
 
-def test_tables_of_a_class_token_are_left_out_with_it():
+def test_without_a_class_token_its_entries_are_dropped():
     source, vit = enlarge(small_vit(rel_pos='table')), small_vit(rel_pos='table', class_token=False)
     load_vit(vit, source.state_dict())
     name = 'blocks.2.attn.relative_position_bias_table'
@@ -174,7 +177,7 @@ def test_tables_that_do_not_fit_are_refused(change, settings, message):
         load_vit(small_vit(**settings), change(dict(state)))
 
 
-def test_a_table_of_no_square_grid_needs_its_grid():
+def test_a_table_for_no_square_grid_needs_source_grid():
     source = enlarge(small_vit(rel_pos='table', img_size=(16, 8)))
     vit = small_vit(rel_pos='table')
     with pytest.raises(CheckpointError, match='give source_grid'):
@@ -184,7 +187,7 @@ def test_a_table_of_no_square_grid_needs_its_grid():
     )
 
 
-def test_equal_numbers_of_offsets_for_two_grids_need_the_grid():
+def test_an_ambiguous_number_of_offsets_needs_source_grid():
     source = enlarge(small_vit(rel_pos='table', img_size=(20, 52)))  # 5 x 13: 9 * 25 offsets, as of 8 x 8
     vit = small_vit(rel_pos='table', img_size=(20, 52))
     with pytest.raises(CheckpointError, match='225 offsets may be for 8 x 8 or 5 x 13: give source_grid'):
@@ -209,7 +212,7 @@ def train_step(settings: dict, recompute: bool, dtype: torch.dtype | None) -> tu
 
 @each_kind
 @pytest.mark.parametrize('dtype', [None, torch.bfloat16, torch.float16], ids=str)
-def test_recomputed_blocks_give_the_same_bits_and_keep_less(settings, dtype):
+def test_recomputed_blocks_give_identical_gradients_and_store_less(settings, dtype):
     loss, grads, following, kept = train_step(settings, False, dtype)
     again, again_grads, again_following, kept_less = train_step(settings, True, dtype)
     assert torch.equal(loss, again) and torch.equal(following, again_following)
@@ -247,7 +250,7 @@ def test_blocks_compute_in_half_precision(settings, dtype, monkeypatch):
 
 
 def watch_products(monkeypatch) -> list:
-    """The types of the queries and keys that are multiplied, in whichever form of attention."""
+    """List the dtypes of queries and keys when they are multiplied, in any form of attention."""
     from mae_transfer.vit import attention, tiled_attention
 
     products, multiply, fused = [], tiled_attention._multiply, attention.F.scaled_dot_product_attention

@@ -1,4 +1,4 @@
-"""The table of sizes, and dictionaries in its place."""
+"""Named sizes, and sizes given by a dictionary."""
 
 import pytest
 
@@ -23,11 +23,11 @@ def test_names_have_the_papers_sizes(name, numbers):
     assert set(SIZES) == {'tiny', 'small', 'base', 'large', 'huge'}
 
 
-def test_a_dictionary_gives_its_own_sizes():
+def test_a_dictionary_sets_the_sizes():
     assert resolve_size(dict(embed_dim=8, depth=2, num_heads=2, mlp_ratio=3)) == Size(8, 2, 2, 16, 3)
 
 
-def test_a_size_is_itself():
+def test_a_size_is_returned_as_it_is():
     size = Size(8, 2, 2)
     assert resolve_size(size) is size
 
@@ -37,13 +37,13 @@ def test_a_size_is_itself():
     [
         ('gigantic', "unknown arch 'gigantic': choose one of tiny, small, base, large, huge"),
         (dict(embed_dim=8, depth=2, num_heads=2, heads=3), "unknown arch field 'heads'"),
-        (dict(embed_dim=8, num_heads=2), "arch misses 'depth'"),
+        (dict(embed_dim=8, num_heads=2), "arch has no 'depth'"),
         (dict(embed_dim=10, depth=1, num_heads=2), 'multiple of num_heads and of 4'),
         (dict(embed_dim=8, depth=1, num_heads=3), 'multiple of num_heads and of 4'),
         (dict(embed_dim=8, depth=0, num_heads=2), 'positive'),
     ],
 )
-def test_what_is_wrong_is_named_in_one_line(arch, words):
+def test_a_wrong_size_is_a_one_line_error(arch, words):
     with pytest.raises(UserError, match=words) as caught:
         resolve_size(arch)
     assert '\n' not in str(caught.value)

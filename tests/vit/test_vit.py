@@ -1,4 +1,4 @@
-"""The ViT: tokens of whole images and of kept patches, maps of any size, and how it starts and trains."""
+"""The ViT: tokens of all or kept patches, maps of any size, windows, initialization and training."""
 
 import math
 
@@ -44,7 +44,7 @@ def test_kept_patches_are_encoded_as_if_there_were_no_others():
     assert torch.equal(vit.tokens(images, keep), vit.tokens(changed, keep))
 
 
-def test_the_place_of_a_kept_patch_matters():
+def test_the_position_of_a_kept_patch_matters():
     vit = enlarge(small_vit())
     images = torch.randn(1, 3, 4, 4).repeat(1, 1, 4, 4)  # the same pixels in every patch
     near, far = vit.tokens(images, torch.tensor([[0, 1]])), vit.tokens(images, torch.tensor([[0, 14]]))
@@ -91,7 +91,7 @@ def test_a_map_holds_the_patch_tokens_row_by_row():
     torch.testing.assert_close(vit(images)[0], expected)
 
 
-def test_out_indices_tap_the_blocks_that_they_name():
+def test_maps_are_the_outputs_of_the_blocks_in_out_indices():
     images = torch.randn(1, 3, 16, 16)
     vit = enlarge(small_vit(out_indices=(0, 2, 3)))
     seen = {}
@@ -106,14 +106,20 @@ def test_negative_out_indices_count_from_the_end():
     assert small_vit(out_indices=(-4, -1)).out_indices == (0, 3)
 
 
-def test_maps_come_in_the_order_of_out_indices():
+@pytest.mark.parametrize('depth, expected', [(12, (2, 5, 8, 11)), (6, (1, 2, 3, 5)), (2, (0, 0, 1, 1)), (1, (0,) * 4)])
+def test_fractions_in_out_indices_are_shares_of_the_depth(depth, expected):
+    fractions = (1 / 4, 1 / 2, 3 / 4, 1.0)
+    assert small_vit(depth=depth, out_indices=fractions).out_indices == expected
+
+
+def test_maps_have_the_order_of_out_indices():
     images = torch.randn(1, 3, 16, 16)
     forwards, backwards = enlarge(small_vit(out_indices=(0, 3))), enlarge(small_vit(out_indices=(-1, 0)))
     for one, other in zip(forwards(images), reversed(backwards(images)), strict=True):
         assert torch.equal(one, other)
 
 
-def test_blocks_beyond_the_last_tap_are_not_computed():
+def test_blocks_after_the_last_of_out_indices_are_not_computed():
     vit = small_vit(out_indices=(1,))
     vit.blocks[2].register_forward_hook(lambda *_: pytest.fail('block 2 was computed for nothing'))
     vit(torch.randn(1, 3, 16, 16))
@@ -144,7 +150,7 @@ def test_global_blocks_can_be_chosen():
     assert [block.window_size for block in windowed(global_blocks=(0, -1)).blocks] == [0, 2, 2, 0]
 
 
-def test_windows_confine_what_a_patch_sees():
+def test_patches_attend_only_within_their_window():
     images = torch.randn(1, 3, 16, 16)
     changed = images.clone()
     changed[..., :8, :8] = torch.randn(8, 8)  # the upper left window of 2 x 2 patches
@@ -154,7 +160,7 @@ def test_windows_confine_what_a_patch_sees():
     assert difference[2:].max() == 0 and difference[:, 2:].max() == 0
 
 
-def test_a_global_block_lets_every_patch_see_all():
+def test_in_a_global_block_every_patch_attends_to_all():
     images = torch.randn(1, 3, 16, 16)
     changed = images.clone()
     changed[..., :8, :8] = torch.randn(8, 8)
@@ -168,7 +174,7 @@ def test_windows_that_cover_the_grid_change_nothing():
     torch.testing.assert_close(plain(images)[0], covered(images)[0])
 
 
-# --- the start --------------------------------------------------------------------------------------------------------
+# --- initialization ---------------------------------------------------------------------------------------------------
 @pytest.fixture(scope='module')
 def fresh():
     torch.manual_seed(0)
@@ -185,7 +191,7 @@ def fresh():
         ('patch_embed.proj', 3 * 16 * 16, 192),
     ],
 )
-def test_linear_maps_start_xavier_uniform(fresh, name, fan_in, fan_out):
+def test_linear_layers_start_xavier_uniform(fresh, name, fan_in, fan_out):
     weight = fresh.get_submodule(name).weight
     bound = math.sqrt(6 / (fan_in + fan_out))
     assert weight.abs().max().item() <= bound
@@ -194,7 +200,7 @@ def test_linear_maps_start_xavier_uniform(fresh, name, fan_in, fan_out):
     assert abs(weight.mean().item()) < 0.01 * bound
 
 
-def test_biases_start_at_zero_but_the_patch_embeddings(fresh):
+def test_biases_start_at_zero_except_in_the_patch_embedding(fresh):
     for name, value in fresh.named_parameters():
         if name.endswith('bias') and 'norm' not in name:
             if name == 'patch_embed.proj.bias':
@@ -203,7 +209,7 @@ def test_biases_start_at_zero_but_the_patch_embeddings(fresh):
                 assert value.count_nonzero() == 0, name
 
 
-def test_norms_start_at_identity_with_mae_s_epsilon(fresh):
+def test_norms_start_as_identity_with_the_epsilon_of_mae(fresh):
     norms = [module for module in fresh.modules() if isinstance(module, nn.LayerNorm)]
     assert len(norms) == 2 * 2 + 1
     for norm in norms:
@@ -211,7 +217,7 @@ def test_norms_start_at_identity_with_mae_s_epsilon(fresh):
         assert (norm.weight == 1).all() and (norm.bias == 0).all()
 
 
-def test_the_class_token_starts_with_a_deviation_of_two_hundredths():
+def test_the_class_token_starts_with_a_standard_deviation_of_two_hundredths():
     torch.manual_seed(0)
     tokens = torch.cat([small_vit(depth=1).cls_token for _ in range(100)])
     assert tokens.std().item() == pytest.approx(0.02, rel=0.06)  # 1600 values: 3.4 standard errors
@@ -329,11 +335,11 @@ def test_without_frozen_blocks_all_is_trained():
     assert all(value.requires_grad for name, value in small_vit().named_parameters() if name != 'pos_embed')
 
 
-# --- sizes and refusals -----------------------------------------------------------------------------------------------
+# --- sizes and errors -------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     'name, millions', [('tiny', 5.5), ('small', 21.7), ('base', 85.8), ('large', 303.3), ('huge', 630.8)]
 )
-def test_named_sizes_have_their_papers_parameter_counts(name, millions):
+def test_named_sizes_have_the_parameter_counts_of_their_papers(name, millions):
     with torch.device('meta'):
         vit = ViT(arch=name)
     assert sum(parameter.numel() for parameter in vit.parameters()) / 1e6 == pytest.approx(millions, abs=0.06)
@@ -366,7 +372,7 @@ def test_equals_timm_with_the_same_weights():
         (dict(out_indices=(4,)), 'block 4 does not exist in a ViT of depth 4'),
         (dict(out_indices=(0, -5)), 'block -5 does not exist'),
         (dict(class_token=False, window_size=2, global_blocks=(9,)), 'global_blocks .*block 9'),
-        (dict(frozen_blocks=5), r'frozen_blocks must lie in 0\.\.4; found 5'),
+        (dict(frozen_blocks=5), r'frozen_blocks must be in 0\.\.4; found 5'),
         (dict(frozen_blocks=-1), 'found -1'),
         (dict(depth=5, class_token=False, window_size=2), 'no four equal quarters'),
     ],
@@ -377,7 +383,7 @@ def test_bad_settings_are_refused_in_one_line(changes, words):
     assert '\n' not in str(caught.value)
 
 
-def test_windows_see_whole_images_only():
+def test_a_windowed_model_refuses_a_subset_of_patches():
     vit = ViT(dict(embed_dim=16, depth=4, num_heads=2), img_size=32, patch_size=8, class_token=False, window_size=2)
-    with pytest.raises(UserError, match='sees whole images only'):
+    with pytest.raises(UserError, match='takes whole images only'):
         vit.tokens(torch.randn(1, 3, 32, 32), torch.tensor([[0, 1]]))

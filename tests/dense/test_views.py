@@ -1,4 +1,4 @@
-"""Several scales, mirrored: which views there are, how they are joined, and what comes out."""
+"""Test-time augmentation: the views of an image, how they are merged, and the result."""
 
 import cv2
 import numpy as np
@@ -10,7 +10,7 @@ from mmengine.dataset import pseudo_collate
 from mmengine.registry import DefaultScope
 from mmseg.datasets import transforms  # noqa: F401  (registers them)
 
-from mae_transfer.dense.test_time import AveragedViews, average_views
+from mae_transfer.dense.views import AveragedViews, average_views
 from mae_transfer.errors import UserError
 from tests.dense.small_segmentor import batch, photo, segmentor
 
@@ -21,14 +21,18 @@ EARLY_LABELS = [*OWN_SIZE[:2], dict(type='Resize', scale=(80, 40), keep_ratio=Tr
 
 def config(pipeline=RESIZED, **tta):
     return Config(
-        dict(tta=tta or None, model=dict(type='X'), test_dataloader=dict(dataset=dict(type='Y', pipeline=pipeline)))
+        dict(
+            default_scope='mmseg',
+            tta=tta or None,
+            model=dict(type='X'),
+            test_dataloader=dict(dataset=dict(type='Y', pipeline=pipeline)),
+        )
     )
 
 
 def views_of(image, labels, pipeline, folder, **tta):
-    """The batch that a test run would give the model for one image, (H, W, 3), and its labels, (H, W)."""
-    cfg = config(pipeline, **tta)
-    average_views(cfg)
+    """The batch that a test gives the model for one image (H, W, 3) and its labels (H, W)."""
+    cfg = average_views(config(pipeline, **tta))
     assert cfg.model.type == 'mae_transfer.AveragedViews' and cfg.model.module.type == 'X'
     cv2.imwrite(str(folder / 'image.png'), image)
     cv2.imwrite(str(folder / 'labels.png'), labels)
@@ -50,7 +54,7 @@ def views_of(image, labels, pipeline, folder, **tta):
 
 
 @pytest.mark.parametrize('pipeline, first', [(RESIZED, (40, 64)), (EARLY_LABELS, (40, 64)), (OWN_SIZE, (50, 80))])
-def test_each_scale_is_seen_as_it_is_and_mirrored(pipeline, first, tmp_path):
+def test_each_scale_is_seen_unchanged_and_mirrored(pipeline, first, tmp_path):
     image = photo(50, 80).permute(1, 2, 0).numpy()
     labels = np.arange(50 * 80, dtype=np.uint8).reshape(50, 80)
     data = views_of(image, labels, pipeline, tmp_path, scales=(1.0, 0.5, 1.75), flip=True)
@@ -60,9 +64,23 @@ def test_each_scale_is_seen_as_it_is_and_mirrored(pipeline, first, tmp_path):
         assert torch.equal(mirrored, seen.flip(2)) and not torch.equal(mirrored, seen)
     for i, (sample,) in enumerate(data['data_samples']):
         assert sample.flip == (i % 2 == 1) and sample.ori_shape == (50, 80)
-        assert torch.equal(
-            sample.gt_sem_seg.data[0], torch.from_numpy(labels.astype(np.int64))
-        )  # neither resized nor mirrored
+        # The labels are neither resized nor mirrored.
+        assert torch.equal(sample.gt_sem_seg.data[0], torch.from_numpy(labels.astype(np.int64)))
+
+
+def test_the_config_itself_is_not_changed():
+    cfg = config(scales=(1.0, 0.5), flip=True)
+    before = Config(cfg.to_dict())
+    views = average_views(cfg)
+    assert cfg.to_dict() == before.to_dict() and views.default_scope == 'mmseg' and views.tta == cfg.tta
+
+
+def test_data_sets_inside_wrappers_get_the_views():
+    cfg = config(scales=(1.0, 0.5), flip=True)
+    whole = average_views(cfg).test_dataloader.dataset.pipeline
+    cfg.test_dataloader.dataset = dict(type='ConcatDataset', datasets=[cfg.test_dataloader.dataset] * 2)
+    parts = average_views(cfg).test_dataloader.dataset.datasets
+    assert [part.pipeline for part in parts] == [whole, whole] and whole[-1].type == 'TestTimeAug'
 
 
 def test_without_flip_no_view_is_mirrored(tmp_path):
@@ -73,7 +91,7 @@ def test_without_flip_no_view_is_mirrored(tmp_path):
 
 
 def views(image, *scales):
-    """A batch of views of one image: each scale as it is and mirrored."""
+    """A batch of views of one image: each scale unchanged and mirrored."""
     resized = [
         torch.nn.functional.interpolate(image[None].float(), scale_factor=scale)[0].to(torch.uint8) for scale in scales
     ]
@@ -107,7 +125,7 @@ def test_probabilities_of_the_views_are_averaged(mode):
 
 
 def test_mirror_images_are_mirrored_back():
-    """A model that looks at pixels one by one: mirrored back, every view says the same."""
+    """For a model that classifies each pixel alone, all views mirrored back are the same."""
     model, image = segmentor(classes=3), photo(33, 47)
     model.encode_decode = lambda inputs, metas: inputs
     (sample,) = AveragedViews(model).test_step(views(image, 1.0))
@@ -159,7 +177,7 @@ def test_a_single_class_is_compared_with_the_threshold():
         (dict(flip=True), 'factors above zero'),
     ],
 )
-def test_what_cannot_be_is_refused_in_one_line(tta, words):
+def test_an_invalid_setting_is_refused_in_one_line(tta, words):
     with pytest.raises(UserError) as error:
         average_views(config(**tta))
     assert words in str(error.value) and '\n' not in str(error.value)

@@ -1,0 +1,56 @@
+"""The user's own classes for detection and segmentation: the setting ``classes`` of a config."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..errors import UserError
+
+
+def class_names(classes: str | Sequence[str] | None) -> tuple[str, ...] | None:
+    """Parse the setting ``classes`` into names; None, which stands for the data set's own classes, stays None.
+
+    Args:
+        classes: the names in label order; or a string: the path of a text file with one name per line, one name, or
+            several names separated by commas.
+
+    Raises:
+        UserError: no name, an empty name, a name given twice, or a file that does not exist or is not a text file.
+    """
+    if classes is None:
+        return None
+    source = 'classes'
+    if isinstance(classes, str) and Path(classes).is_file():
+        source = classes
+        try:
+            classes = Path(classes).read_text(encoding='utf-8-sig').rstrip().splitlines()
+        except UnicodeDecodeError:
+            raise UserError(f'classes: {source} is not a text file: give one name per line') from None
+    elif isinstance(classes, str):
+        if classes.endswith('.txt') or '/' in classes:
+            raise UserError(
+                f'classes: the file {classes} does not exist; give a file with one name per line, or the names: '
+                'classes=cat,dog'
+            )
+        classes = classes.strip('()[]').removesuffix(',').split(',')
+    if not isinstance(classes, Sequence):
+        raise UserError(
+            f'classes must be names, e.g. classes=cat,dog, or a file with one name per line; found {classes!r}'
+        )
+    names = [str(name).strip().strip('\'"') for name in classes]
+    if not any(names):
+        raise UserError(f'{source}: no class is named; give e.g. classes=cat,dog, or a file with one name per line')
+    if '' in names:
+        raise UserError(f'{source}: name {names.index("") + 1} of {len(names)} is empty')
+    name, count = Counter(names).most_common(1)[0]
+    if count > 1:
+        raise UserError(f"{source}: '{name}' is given {count} times; each class needs its own name")
+    return tuple(names)
+
+
+def class_count(classes: str | Sequence[str] | None, default: int) -> int:
+    """The number of names in the setting ``classes``; ``default`` if it is None."""
+    names = class_names(classes)
+    return default if names is None else len(names)

@@ -1,0 +1,144 @@
+"""Going on where a run stopped: the file gives the place and the state, this run's config all settings.
+
+MMEngine takes lengths and base rates from the file too, so that a run resumed with another ``max_epochs`` or
+``base_lr`` follows the old schedule while its log states the new one.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from mmengine.optim import OptimWrapper, _ParamScheduler
+from mmengine.runner import BaseLoop, EpochBasedTrainLoop
+
+from .errors import UserError
+
+#: What a scheduler's state says of its place; all the rest is its settings.
+_PLACE = ('last_step', '_global_step', '_last_value')
+
+
+class Place(NamedTuple):
+    """Where a run stood, in this run's epochs and iterations (forward passes of each process).
+
+    Args:
+        epoch: epochs that are done.
+        iteration: iterations that are done.
+        is_converted: whether an epoch, or a step of the optimiser, has another number of iterations here than there.
+    """
+
+    epoch: int
+    iteration: int
+    is_converted: bool
+
+
+def find_place(checkpoint: Mapping, filename: str, loop: BaseLoop, epoch_length: int, accumulation: int) -> Place:
+    """The place of a checkpoint's run.
+
+    Args:
+        loop: this run's training loop.
+        epoch_length: this run's iterations for one epoch.
+        accumulation: this run's iterations for one step of the optimiser.
+
+    Raises:
+        UserError: the file holds no run, or one that was longer than this.
+    """
+    if not all(isinstance(checkpoint.get(part), Mapping) for part in ('meta', 'message_hub', 'optimizer')):
+        raise UserError(
+            f'{filename} holds weights, not the state of a run, so that there is nothing to resume: start from the '
+            'weights by --load-from'
+        )
+    meta, by_epoch = checkpoint['meta'], isinstance(loop, EpochBasedTrainLoop)
+    here, key = (epoch_length, 'epoch_length') if by_epoch else (accumulation, 'accumulation')
+    there = meta.get(key, here)
+    place = Place(meta['epoch'], round(meta['iter'] * here / there), here != there)
+    unit = 'epochs' if by_epoch else 'iters'
+    done, length = (place.epoch, loop.max_epochs) if by_epoch else (place.iteration, loop.max_iters)
+    if done > length:
+        raise UserError(
+            f'{filename} has done {done} {unit} of a longer run, this run has {length}: set max_{unit} to more'
+        )
+    return place
+
+
+def load_optimizer(wrapper: OptimWrapper, state: dict, filename: str) -> list[dict]:
+    """Load the state of the parameters, such as moments; each group's settings are the file's then.
+
+    Returns:
+        This run's own settings of each group, as they were.
+
+    Raises:
+        UserError: other groups.
+    """
+    own = [{name: value for name, value in group.items() if name != 'params'} for group in wrapper.param_groups]
+    try:
+        wrapper.load_state_dict(state)
+    except ValueError as error:
+        raise UserError(
+            f'{filename} is of a run with other groups of parameters ({error}): resume with the same layer decay, '
+            'weight decay and trained parts, or start from its weights by --load-from'
+        ) from None
+    return own
+
+
+def resume_schedule(
+    wrapper: OptimWrapper,
+    own: Sequence[dict],
+    schedulers: Sequence[_ParamScheduler],
+    states: Sequence[dict],
+    place: Place,
+    epoch_length: int,
+) -> list[str]:
+    """Bring this run's schedule to a place.
+
+    Args:
+        wrapper: with the state that :func:`load_optimizer` loaded.
+        own: what it returned.
+        schedulers: this run's, at their start.
+        states: those of the file.
+        place: where to.
+        epoch_length: iterations for one epoch.
+
+    Returns:
+        The settings in which this run differs from the file's, in words.
+    """
+    scheduled = {scheduler.param_name for scheduler in schedulers}
+    differences = [
+        text
+        for group, mine in zip(wrapper.param_groups, own)
+        for text in _differences(group, mine, ('param_names', *scheduled))
+    ]
+    if not place.is_converted:
+        for scheduler, state in zip(schedulers, states):
+            differences += _differences(state, scheduler.state_dict(), (*_PLACE, 'base_values'))
+    if not differences and not place.is_converted and len(schedulers) == len(states):
+        for scheduler, state in zip(schedulers, states):
+            scheduler.load_state_dict(state)
+        return []
+    for group, mine in zip(wrapper.param_groups, own):
+        group.update(mine)
+    _replay(schedulers, place, epoch_length)
+    return list(dict.fromkeys(differences))
+
+
+def _differences(there: Mapping[str, Any], here: Mapping[str, Any], ignored: Iterable[str]) -> list[str]:
+    return [
+        f'{name} {here[name]!r} (there {there[name]!r})'
+        for name in here
+        if name not in ignored and name in there and there[name] != here[name]
+    ]
+
+
+def _replay(schedulers: Sequence[_ParamScheduler], place: Place, epoch_length: int) -> None:
+    """Step through the schedule: most of MMEngine's schedulers know a value only by the one before."""
+    if all(hasattr(scheduler, 'go_to') for scheduler in schedulers):
+        for scheduler in schedulers:
+            scheduler.go_to(place.iteration)
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # of schedulers that move while the optimiser does not
+        for iteration in range(1, place.iteration + 1):
+            for scheduler in schedulers:
+                if not scheduler.by_epoch or iteration % epoch_length == 0:
+                    scheduler.step()

@@ -1,0 +1,144 @@
+"""Reading a config, and giving settings of it other values: what refers to a setting follows it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from .errors import UserError
+from .options import parse_value, split_option
+from .references import followed, is_reference, references, resolve
+
+#: Top-level settings that are read without being referred to: by the Runner, the batch plan and the tools.
+READ = (
+    *inspect.signature(Runner.__init__).parameters,
+    *('activation_checkpointing', 'base_lr', 'compile', 'efficient_conv_bn_eval', 'find_unused_parameters'),
+    *('model_wrapper_cfg', 'sync_bn', 'total_batch_size', 'tta'),
+)
+
+
+def read_config(path: str | Path, options: Sequence[str] = ()) -> Config:
+    """A config file, changed by the ``KEY=VALUE`` of ``--cfg-options``.
+
+    Raises:
+        UserError: a file or base that cannot be read, a module of ``custom_imports`` that cannot be imported; what
+            :func:`change_settings` refuses.
+    """
+    try:
+        cfg = Config.fromfile(path)
+    except ImportError as error:
+        first: BaseException = error
+        while first.__context__:
+            first = first.__context__
+        raise UserError(f'{path}: {first}: check custom_imports, and that PYTHONPATH has the folder of it') from error
+    except (FileNotFoundError, KeyError, SyntaxError, TypeError, ValueError) as error:
+        raise UserError(f'{path}: {error.args[0] if isinstance(error, KeyError) else error}') from error
+    return change_settings(cfg, options)
+
+
+def change_settings(cfg: Config, changes: Sequence[str | tuple[str, Any]]) -> Config:
+    """A config with some settings changed, one after the other, and every reference resolved.
+
+    Which setting follows what stays in it as ``references``, so that the result, and the config that a run writes into
+    its work_dir, can be changed in the same way again.
+
+    Args:
+        cfg: as it is in its file, or as this function gave it; stays as it is.
+        changes: ``KEY=VALUE`` as on the command line, or pairs of a dotted key and a value.
+
+    Raises:
+        UserError: a key that the config does not have; a value that cannot be read; a setting that nothing reads.
+    """
+    settings = cfg.to_dict()
+    _restore_references(settings)
+    before = followed(settings)
+    for change in changes:
+        key, value = split_option(change) if isinstance(change, str) else change
+        parent, name = find_setting(settings, key)
+        if isinstance(change, str):
+            old = parent.get(name) if isinstance(parent, dict) else parent[name]
+            try:
+                value = parse_value(value, _value_of(settings, old))
+            except UserError as error:
+                raise UserError(f'--cfg-options {key}: {error}') from None
+        parent[name] = value
+        if (top := key.partition('.')[0]) not in READ and top not in followed(settings):
+            raise UserError(
+                f"--cfg-options {key}: '{top}' is in the config, but nothing reads it: set what you mean itself"
+            )
+    # A named setting that no reference uses any more would only contradict what was set in its place.
+    for name in before - followed(settings) - set(READ):
+        settings.pop(name, None)
+    resolved = resolve(settings)
+    if found := references(settings):
+        resolved['references'] = found
+    return Config(resolved, filename=cfg.filename)
+
+
+def _value_of(settings: dict, old: Any) -> Any:
+    try:
+        return resolve(settings, old)
+    except UserError:  # the value that is replaced may have lost its meaning by a change before
+        return None
+
+
+def _restore_references(settings: dict) -> None:
+    """Put the references of a resolved config back; raises where its file was changed in one place of two."""
+    values = {}
+    for place, text in settings.pop('references', {}).items():
+        parent, name = find_setting(settings, place)
+        values[place], parent[name] = parent[name], text
+    for place, value in values.items():
+        parent, name = find_setting(settings, place)
+        if (follows := resolve(settings, parent[name])) != value:
+            raise UserError(
+                f"{place} is {value!r}, but it follows '{parent[name]}', which is {follows!r}: change what it follows, "
+                "or take its line out of 'references'"
+            )
+
+
+def find_setting(settings: dict, key: str) -> tuple[Any, str | int]:
+    """The dictionary, list or tuple that holds the setting of a dotted key, and the setting's name or number there.
+
+    References on the way are replaced by their values.
+
+    Raises:
+        UserError: a path that leaves the config: a misspelt name would otherwise change nothing, in silence.
+    """
+    node: Any = settings
+    *way, last = parts = key.split('.')
+    for depth in range(len(way)):
+        name = _name_within(node, parts, depth)
+        if is_reference(node[name]) and not isinstance(node, tuple):
+            node[name] = resolve(settings, node[name])
+        node = node[name]
+    name = _name_within(node, parts, len(way))
+    if isinstance(node, tuple):
+        whole = '.'.join(way)
+        raise UserError(f"--cfg-options {key}: set '{whole}' as a whole, e.g. {whole}={str(node).replace(' ', '')}")
+    return node, name
+
+
+def _name_within(node: Any, parts: list[str], depth: int) -> str | int:
+    """The part of a dotted key at ``depth``, as a name or number of ``node``; raises as :func:`find_setting`."""
+    trouble, part, walked = f'--cfg-options {".".join(parts)}:', parts[depth], '.'.join(parts[:depth])
+    if isinstance(node, (list, tuple)):
+        if not part.isdigit() or int(part) >= len(node):
+            raise UserError(f"{trouble} '{walked}' is a list of {len(node)}: give a number below that, not '{part}'")
+        return int(part)
+    if not isinstance(node, dict):
+        raise UserError(f"{trouble} '{walked}' is {node!r}, which holds no settings: set it as a whole, {walked}=...")
+    # A new name may only be the last, within settings that exist, or one that the Runner reads.
+    is_new = depth == len(parts) - 1 and (depth > 0 or part in READ)
+    if part not in node and not is_new:
+        names = {*node, *(READ if depth == 0 else ())}
+        close = get_close_matches(part, names, 1)
+        advice = f"; did you mean '{'.'.join([*parts[:depth], *close])}'?" if close else ''
+        raise UserError(f"{trouble} the config has no '{'.'.join(parts[: depth + 1])}'{advice}")
+    return part

@@ -1,0 +1,88 @@
+"""Checkpoints of a whole model, heads and all: do they belong to the model and to its classes?"""
+
+from __future__ import annotations
+
+import logging
+import re
+
+import torch
+from mmengine.logging import print_log
+from torch import nn
+
+from .errors import UserError, shorten
+from .vit.checkpoint import read_checkpoint
+from .vit.comparison import compare_states
+
+
+def check_whole_model(model: nn.Module, checkpoint: dict, filename: str, complete: bool) -> dict:
+    """Compare a checkpoint of a whole model (detector, segmentor, MAE) with the model.
+
+    Returns:
+        Its state dict.
+
+    Raises:
+        UserError: parameters without a value in the file or of another shape: any, when ``complete``; otherwise all, or
+            some of a ViT's blocks, as when it is of another size. Blocks in the file that the model does not have.
+    """
+    state = checkpoint.get('state_dict', checkpoint)
+    state = {key.removeprefix('module.'): value for key, value in state.items() if isinstance(value, torch.Tensor)}
+    wanted = model.state_dict()
+    missing, unexpected, reshaped = compare_states(state, wanted)
+    advice = 'use the config that it was trained with'
+    if blocks := [name for name in unexpected if _is_block(name) and len(missing) < len(wanted)]:
+        raise UserError(
+            f'{filename} is of another model: {blocks[0]} has no place here ({len(blocks)} such tensors); {advice}'
+        )
+    if reshaped and (complete or any(map(_is_block, reshaped))):
+        name = next(filter(_is_block, reshaped), reshaped[0])
+        raise UserError(
+            f'{filename} is of another model: {name} is {tuple(state[name].shape)} there and '
+            f'{tuple(wanted[name].shape)} here ({len(reshaped)} such tensors); {advice}'
+        )
+    if missing and (complete or len(missing) + len(reshaped) == len(wanted) or any(map(_is_block, missing))):
+        name = next(filter(_is_block, missing), missing[0])
+        raise UserError(
+            f'{filename} is of another model: {len(missing)} of {len(wanted)} tensors are not in it, e.g. {name} '
+            f'(it has e.g. {next(iter(state), "none")}); {advice}'
+        )
+    if missing or reshaped:
+        print_log(
+            f'{filename}: {len(wanted) - len(missing) - len(reshaped)} of {len(wanted)} tensors fit; not loaded: '
+            f'{shorten(missing + reshaped)}',
+            logger='current',
+            level=logging.WARNING,
+        )
+    return state
+
+
+def check_class_names(checkpoint: dict, filename: str, dataset: object, complete: bool = True) -> None:
+    """Compare the classes that a detector or segmentor was trained on with those of the data that it meets now.
+
+    Where it only lends its weights (``complete`` is False), as many other classes are a warning: their heads are taken
+    over.
+
+    Raises:
+        UserError: other classes, or another order, though ``complete``: each prediction would bear another's name.
+    """
+    trained = (checkpoint.get('meta') or {}).get('dataset_meta') or {}
+    trained, own = trained.get('classes'), getattr(dataset, 'metainfo', {}).get('classes')
+    if not trained or not own or list(trained) == list(own):
+        return
+    there, here = (
+        f'{len(names)} classes ({", ".join([*names[:3], *["..."] * (len(names) > 3)])})' for names in (trained, own)
+    )
+    found = f'{filename} was trained on {there}, the config has {here}'
+    if complete:
+        raise UserError(f'{found}: give the same classes in the same order')
+    if len(trained) == len(own):
+        print_log(f'{found}: the heads start as those of the other classes', logger='current', level=logging.WARNING)
+
+
+def _is_block(name: str) -> bool:
+    return re.search(r'(^|\.)blocks\.\d+\.', name) is not None
+
+
+def load_whole_model(model: nn.Module, filename: str) -> None:
+    """Load a checkpoint of a whole model outside of a runner; raises as :func:`check_whole_model`."""
+    checkpoint = read_checkpoint(filename)
+    model.load_state_dict(check_whole_model(model, checkpoint, filename, complete=True))

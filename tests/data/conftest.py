@@ -1,0 +1,34 @@
+"""Data sets of images that several tests share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from torchvision.datasets import cifar
+
+from tests.helpers import save_photo
+
+
+@pytest.fixture(scope='module')
+def roots(tmp_path_factory) -> list[str]:
+    """Two folders with three classes, of 6 and of 9 images; in each also the five folders of a corruption."""
+    made = []
+    for name, count in (('a', 2), ('b', 3)):
+        root = tmp_path_factory.mktemp(name)
+        for label, kind in enumerate(('ant', 'bee', 'cat')):
+            for number in range(count):
+                save_photo(root / 'train' / kind / f'{number}.png', 100 * count + 10 * label + number, (20, 16))
+                save_photo(root / 'val' / kind / f'{number}.png', 200 * count + 10 * label + number, (20, 16))
+            for severity in range(1, 6):
+                save_photo(
+                    root / 'fog' / str(severity) / kind / 'x.png', 1000 * count + 10 * severity + label, (20, 16)
+                )
+        made.append(str(root))
+    return made
+
+
+@pytest.fixture
+def any_checksum(monkeypatch):
+    """Let torchvision accept the synthetic files as the published ones."""
+    monkeypatch.setattr(cifar, 'check_integrity', lambda path, md5=None: Path(path).is_file())
