@@ -1,0 +1,58 @@
+"""Imports between the rooms of the package point one way."""
+
+from __future__ import annotations
+
+import ast
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import mae_transfer
+
+PACKAGE = Path(mae_transfer.__file__).parent
+#: Single modules that every room may import.
+BASE = {'errors', 'kinds', 'registry', 'version'}
+
+
+def imported(file: Path) -> set[str]:
+    """The modules and names that a file of the package imports, in full; also those within functions."""
+    package = ['mae_transfer', *file.relative_to(PACKAGE).parts[:-1]]
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            parents = package[: len(package) - node.level + 1] if node.level else []
+            module = '.'.join([*parents, *([node.module] if node.module else [])])
+            found |= {module, *(f'{module}.{alias.name}' for alias in node.names)}
+    return found
+
+
+def rooms() -> dict[str, set[str]]:
+    """{room, a package or a module at the top: the other rooms that it imports}."""
+    names = {path.stem for path in PACKAGE.iterdir() if path.suffix == '.py' or (path / '__init__.py').is_file()}
+    graph: dict[str, set[str]] = {name: set() for name in names - {'__init__'}}
+    for file in PACKAGE.rglob('*.py'):
+        if '.mim' in file.parts or file == PACKAGE / '__init__.py':
+            continue
+        room = file.relative_to(PACKAGE).parts[0].removesuffix('.py')
+        parts = (name.split('.') for name in imported(file))
+        graph[room] |= {
+            part[1] for part in parts if part[0] == 'mae_transfer' and len(part) > 1 and part[1] in graph
+        } - {room}
+    return graph
+
+
+def test_there_are_no_circles():
+    order = list(TopologicalSorter(rooms()).static_order())  # raises CycleError
+    assert order.index('vit') < order.index('pretrain') < order.index('classify') < order.index('launch')
+
+
+def test_the_vit_knows_no_task_and_the_data_no_model():
+    assert rooms()['vit'] <= BASE and rooms()['data'] <= BASE
+
+
+def test_no_room_imports_a_tool():
+    tools = {path.stem for path in (PACKAGE.parent / 'tools').glob('*.py')}
+    for file in PACKAGE.rglob('*.py'):
+        roots = {name.split('.')[0] for name in imported(file)}
+        assert not roots & (tools | {'tools', 'tests'}), file
