@@ -42,7 +42,18 @@ def rooms() -> dict[str, set[str]]:
     return graph
 
 
-def test_there_are_no_circles():
+def files() -> dict[str, set[str]]:
+    """{module: the other modules that it imports}, without the packages' own ``__init__``."""
+    paths = [path for path in PACKAGE.rglob('*.py') if '.mim' not in path.parts and path.name != '__init__.py']
+    names = {path: '.'.join(path.relative_to(PACKAGE.parent).with_suffix('').parts) for path in paths}
+    return {names[path]: imported(path) & set(names.values()) for path in paths}
+
+
+def test_no_two_files_import_each_other():
+    TopologicalSorter(files()).prepare()  # raises CycleError
+
+
+def test_there_are_no_circles_of_rooms():
     order = list(TopologicalSorter(rooms()).static_order())  # raises CycleError
     assert order.index('vit') < order.index('pretrain') < order.index('classify') < order.index('launch')
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +12,20 @@ from torch import Tensor, nn
 from ..errors import CheckpointError
 from .position import resize_pos_embed
 from .relative_position import is_rel_pos_table, rel_pos_kind, resize_axis_table, resize_offset_table
-from .vit import ViT
+
+
+@runtime_checkable
+class KnowsItsGrids(Protocol):
+    """What our ViT, in contrast to timm's, says of the grids that its positions are for."""
+
+    grid: tuple[int, int]
+    num_prefix: int
+
+    def table_grid(self, name: str) -> tuple[int, int]:
+        """(rows, columns) that a table of relative positions is for."""
+
+    def get_parameter(self, target: str) -> nn.Parameter:
+        """A parameter by its name."""
 
 
 def fit_weight(
@@ -44,7 +57,7 @@ def fit_weight(
     wanted = target[name].shape
     if name == 'pos_embed':
         return _fit_positions(value, vit, 'cls_token' in encoder, 'cls_token' in target, source_grid)
-    if is_rel_pos_table(name) and isinstance(vit, ViT) and value.ndim == 2 and value.shape[1] == wanted[1]:
+    if is_rel_pos_table(name) and isinstance(vit, KnowsItsGrids) and value.ndim == 2 and value.shape[1] == wanted[1]:
         had_class = 'cls_token' in encoder and rel_pos_kind(name) == 'table'
         return _fit_rel_pos_table(name, value, vit, had_class, source_grid)
     if name == 'patch_embed.proj.weight' and value.ndim == 4 and value.shape != wanted:
@@ -89,7 +102,7 @@ def _fit_positions(
 
 
 def _grid_of(vit: nn.Module) -> tuple[int, int]:
-    if isinstance(vit, ViT):
+    if isinstance(vit, KnowsItsGrids):
         return vit.grid
     patch_embed: Any = vit.patch_embed  # timm's
     rows, columns = patch_embed.grid_size
@@ -97,7 +110,7 @@ def _grid_of(vit: nn.Module) -> tuple[int, int]:
 
 
 def _fit_rel_pos_table(
-    name: str, value: Tensor, vit: ViT, had_class: bool, source_grid: tuple[int, int] | None
+    name: str, value: Tensor, vit: KnowsItsGrids, had_class: bool, source_grid: tuple[int, int] | None
 ) -> Tensor:
     """A table of relative positions (entries, ...) for the grid of the tables of ``vit``."""
     if name.endswith(('.rel_pos_h', '.rel_pos_w')):

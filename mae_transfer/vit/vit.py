@@ -15,6 +15,7 @@ from torch.utils.checkpoint import checkpoint
 from ..errors import UserError
 from ..registry import MODELS
 from .attention import LAYER_NORM_EPS, Block
+from .checkpoint import load_vit
 from .initialization import init_like_mae
 from .patches import take_patches
 from .position import resize_pos_embed, sincos_table
@@ -191,8 +192,6 @@ class ViT(BaseModule):
         if source in (None, 'none'):
             print_log('ViT starts from random weights', logger='current')
         else:
-            from .checkpoint import load_vit  # which imports this module
-
             load_vit(self, source)
         self._is_init = True
 
