@@ -13,7 +13,7 @@ from __future__ import annotations
 import ast
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
 from typing import Any
@@ -88,12 +88,32 @@ def references(node: Any, place: str = '') -> dict[str, str]:
     """The references below a node by their places, dotted keys."""
     if is_reference(node):
         return {place: node}
-    children = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, (list, tuple)) else ()
+    return {where: text for key, child in _children(node, place) for where, text in references(child, key).items()}
+
+
+def values_at(places: Collection[str], node: Any, place: str = '') -> dict[str, Any]:
+    """The values below a node at some places, dotted keys; those that do not exist are left out."""
+    if place in places:
+        return {place: node}
     return {
-        where: text
-        for key, child in children
-        for where, text in references(child, f'{place}.{key}' if place else str(key)).items()
+        where: value for key, child in _children(node, place) for where, value in values_at(places, child, key).items()
     }
+
+
+def with_references(node: Any, texts: Mapping[str, str], values: Mapping[str, Any], place: str = '') -> Any:
+    """A copy of a node with references put back at their places, wherever these still have their values."""
+    if place in values and node == values[place]:
+        return texts[place]
+    children = [with_references(child, texts, values, key) for key, child in _children(node, place)]
+    if isinstance(node, Mapping):
+        return dict(zip(node, children))
+    return type(node)(children) if isinstance(node, (list, tuple)) else node
+
+
+def _children(node: Any, place: str) -> list[tuple[str, Any]]:
+    """What a node holds, with the dotted key of each."""
+    items = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, (list, tuple)) else ()
+    return [(f'{place}.{key}' if place else str(key), child) for key, child in items]
 
 
 @cache

@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 
 from .errors import UserError
 from .options import parse_value, split_option
-from .references import followed, is_reference, references, resolve
+from .references import followed, is_reference, references, resolve, values_at, with_references
 
 #: Top-level settings that are read without being referred to: by the Runner, the batch plan and the tools.
 READ = (
@@ -45,8 +45,9 @@ def read_config(path: str | Path, options: Sequence[str] = ()) -> Config:
 def change_settings(cfg: Config, changes: Sequence[str | tuple[str, Any]]) -> Config:
     """A config with some settings changed, one after the other, and every reference resolved.
 
-    Which setting follows what stays in it as ``references``, so that the result, and the config that a run writes into
-    its work_dir, can be changed in the same way again.
+    Which setting follows what stays in it, as ``references`` and ``reference_values``, so that the result, and the
+    config that a run writes into its work_dir, can be changed in the same way again: here, by a config that stands on
+    it, or by hand. A setting whose value was changed itself follows no longer.
 
     Args:
         cfg: as it is in its file, or as this function gave it; stays as it is.
@@ -56,7 +57,7 @@ def change_settings(cfg: Config, changes: Sequence[str | tuple[str, Any]]) -> Co
         UserError: a key that the config does not have; a value that cannot be read; a setting that nothing reads.
     """
     settings = cfg.to_dict()
-    _restore_references(settings)
+    settings = with_references(settings, settings.pop('references', {}), settings.pop('reference_values', {}))
     before = followed(settings)
     for change in changes:
         key, value = split_option(change) if isinstance(change, str) else change
@@ -77,7 +78,7 @@ def change_settings(cfg: Config, changes: Sequence[str | tuple[str, Any]]) -> Co
         settings.pop(name, None)
     resolved = resolve(settings)
     if found := references(settings):
-        resolved['references'] = found
+        resolved.update(references=found, reference_values=values_at(found, resolved))
     return Config(resolved, filename=cfg.filename)
 
 
@@ -86,21 +87,6 @@ def _value_of(settings: dict, old: Any) -> Any:
         return resolve(settings, old)
     except UserError:  # the value that is replaced may have lost its meaning by a change before
         return None
-
-
-def _restore_references(settings: dict) -> None:
-    """Put the references of a resolved config back; raises where its file was changed in one place of two."""
-    values = {}
-    for place, text in settings.pop('references', {}).items():
-        parent, name = find_setting(settings, place)
-        values[place], parent[name] = parent[name], text
-    for place, value in values.items():
-        parent, name = find_setting(settings, place)
-        if (follows := resolve(settings, parent[name])) != value:
-            raise UserError(
-                f"{place} is {value!r}, but it follows '{parent[name]}', which is {follows!r}: change what it follows, "
-                "or take its line out of 'references'"
-            )
 
 
 def find_setting(settings: dict, key: str) -> tuple[Any, str | int]:

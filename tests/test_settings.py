@@ -56,7 +56,7 @@ def test_all_that_refers_to_a_setting_follows_it_and_nothing_else(config):
     assert after['val_dataloader']['dataset']['data_root'] == after.pop('data_root') == 'elsewhere'
     del before['data_root']
     for settings in (before, after):
-        del settings['train_dataloader'], settings['val_dataloader']
+        del settings['train_dataloader'], settings['val_dataloader'], settings['reference_values']
     assert before == after  # the note that happens to be 'data', too
 
 
@@ -138,12 +138,40 @@ def test_a_setting_that_nothing_reads_is_refused(config, option):
     assert read_config(config, ['model.pipeline.0.type=B']).model.pipeline[0].type == 'B'
 
 
-def test_a_file_that_was_changed_in_one_place_of_two_is_refused(config, tmp_path):
-    cfg = read_config(config)
-    cfg.model.size = 5
+def test_the_config_of_a_run_can_be_changed_by_hand(config, tmp_path):
+    read_config(config).dump(tmp_path / 'dumped.py')
+    text = (tmp_path / 'dumped.py').read_text().replace(' = ', '=')
+
+    def read(text, *options):
+        (tmp_path / 'edited.py').write_text(text)
+        return read_config(tmp_path / 'edited.py', options)
+
+    owner = read(text.replace('side=16', 'side=32'))
+    assert (owner.side, owner.model.size, owner.model.area) == (32, 32, 1024)
+    follower = read(text.replace('size=16', 'size=5'))
+    assert (follower.side, follower.model.size, follower.model.area) == (16, 5, 256)
+    both = read(text.replace('size=16', 'size=5').replace('side=16', 'side=32'), 'max_epochs=40')
+    assert (both.model.size, both.model.area, both.train_cfg.val_interval) == (5, 1024, 2)
+    assert 'model.size' not in both.references and both.references['model.area'] == '${side ** 2}'
+
+
+def test_a_config_may_stand_on_that_of_a_run(config, tmp_path):
+    read_config(config).dump(tmp_path / 'dumped.py')
+    (tmp_path / 'derived.py').write_text(
+        "_base_ = 'dumped.py'\nside = 32\nmodel = dict(norm=None)\nparam_scheduler = [dict(type='C')]\n"
+    )
+    cfg = read_config(tmp_path / 'derived.py', ['data_root=other'])
+    assert (cfg.model.size, cfg.model.area, cfg.model.norm) == (32, 1024, None)
+    assert cfg.param_scheduler == [dict(type='C')] and cfg.train_dataloader.dataset.list == 'other/train.txt'
+
+
+def test_references_within_tuples_are_kept(tmp_path):
+    (tmp_path / 'config.py').write_text("side = 8\nmodel = dict(sizes=('${side}', 4), names={'a.b': '${side}'})\n")
+    cfg = read_config(tmp_path / 'config.py')
     cfg.dump(tmp_path / 'dumped.py')
-    with pytest.raises(UserError, match=r"model.size is 5, but it follows '\$\{side\}', which is 16: change what"):
-        read_config(tmp_path / 'dumped.py')
+    for start in (cfg, Config.fromfile(tmp_path / 'dumped.py')):
+        changed = change_settings(start, ['side=2'])
+        assert changed.model.sizes == (2, 4) and changed.model.names == {'a.b': 2}
 
 
 def test_a_config_without_references_is_as_it_was():

@@ -87,7 +87,8 @@ def average_views(cfg: Config) -> Config:
     if not scales or not all(isinstance(scale, (int, float)) and scale > 0 for scale in scales):
         raise UserError(f'tta.scales are factors above zero, e.g. (.5,1.,1.5); found {tta.get("scales")}')
     settings = cfg.to_dict()
-    settings.pop('references', None)  # they name parts of the model by their old keys
+    for table in ('references', 'reference_values'):  # which name parts of the model by their old keys
+        settings.pop(table, None)
     flip, scope = bool(tta.get('flip', False)), cfg.get('default_scope')
     for dataset in data_sets(settings['test_dataloader']['dataset']):
         assert isinstance(dataset, dict)

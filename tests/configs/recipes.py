@@ -73,7 +73,7 @@ def places(node: Any, text: str, place: str = '') -> set[str]:
     return {
         found
         for key, child in pairs
-        if key != 'references'
+        if key not in ('references', 'reference_values')
         for found in places(child, text, f'{place}.{key}' if place else str(key))
     }
 
