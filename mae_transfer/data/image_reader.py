@@ -8,12 +8,16 @@ from typing import Any
 
 import cv2
 import numpy as np
+import tifffile
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..errors import UserError
 from .bands import MEASURE, Bands, resolve_bands
 from .image_values import (
+    EXIF_ORIENTATION,
     ImageValues,
+    UnexpectedValues,
+    axes_of,
     channel_axis,
     image_values,
     is_npy,
@@ -25,14 +29,9 @@ from .image_values import (
     tiff_series,
 )
 
-EXIF_ORIENTATION = 0x0112  # the tag
 MOST_EXAMINED = 8
 #: The errors for a file that is missing, truncated, or not an image.
 UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
-
-
-class UnexpectedValues(ValueError):
-    """An image file whose values are not what the settings say."""
 
 
 class ImageReader:
@@ -46,7 +45,8 @@ class ImageReader:
 
     Args:
         bands: 'RGB', 'L', or the numbers of the bands, counted from 1.
-        exif_orientation: whether an image is turned as its EXIF orientation says.
+        exif_orientation: whether an image is turned as its EXIF orientation says. A TIFF always is: Pillow and OpenCV
+            do it, too.
 
     Attributes:
         mode: the mode of the PIL images that are returned; None where arrays are.
@@ -83,13 +83,32 @@ class ImageReader:
         places = sorted({round(i) for i in np.linspace(0, len(paths) - 1, min(MOST_EXAMINED, len(paths)))})
         for path in (paths[place] for place in places):
             try:
-                values = image_values(path)
-            except UNREADABLE:
-                continue
-            try:
-                self.check(values)
+                self.examine_file(path)
             except UnexpectedValues as error:
                 raise UserError(f'{path} {error}') from None
+            except UNREADABLE:
+                continue
+
+    def examine_file(self, source: Path | bytes) -> None:
+        """Look at the header of a file: its path or its content.
+
+        Raises:
+            UnexpectedValues: other values than the settings say.
+            OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError: a file that cannot be read.
+        """
+        self.check(values := image_values(source))
+        with open_stream(source) as stream:
+            if self.mode is None or not is_tiff(stream.read(8)):
+                return
+            # Pillow and OpenCV would open only the first page or band of some TIFFs, and others not at all.
+            stream.seek(0)
+            try:
+                with Image.open(stream) as file:
+                    channels = len(file.getbands())
+            except UnidentifiedImageError:
+                channels = 0
+        if channels != values.channels:
+            raise UnexpectedValues(self._advice(values))
 
     def check(self, values: ImageValues) -> None:
         """Compare the values of a file with the settings.
@@ -137,22 +156,11 @@ class ImageReader:
                 raise UnexpectedValues(self._advice(values))
             return Image.fromarray(array.squeeze(2) if array.shape[2] == 1 else array).convert(mode)
         if is_tiff(start):
-            self._check_tiff(source)
+            self.examine_file(source)
         with open_stream(source) as stream, Image.open(stream) as file:
             self.check(pillow_values(file))
             image = ImageOps.exif_transpose(file) if self.exif_orientation else file
             return image.convert(mode)
-
-    def _check_tiff(self, source: Path | bytes) -> None:
-        """Refuse a TIFF of which Pillow would open only the first page or band, or none."""
-        self.check(values := image_values(source))
-        try:
-            with open_stream(source) as stream, Image.open(stream) as file:
-                channels = len(file.getbands())
-        except UnidentifiedImageError:
-            channels = 0
-        if channels != values.channels:
-            raise UnexpectedValues(self._advice(values))
 
     def _advice(self, values: ImageValues) -> str:
         numbers = tuple(range(1, values.channels + 1))
@@ -171,30 +179,28 @@ class ImageReader:
             if is_tiff(start):
                 series = tiff_series(stream)
                 tag = series.keyframe.tags.get(EXIF_ORIENTATION)
-                return self._turned(_decoded(series), tag.value if tag else 1)
-            with Image.open(stream) as file:
-                image: Image.Image = file
+                return _turned(_decoded(series, source), tag.value if tag else 1)
+            with Image.open(stream) as image:
                 orientation = image.getexif().get(EXIF_ORIENTATION, 1) if self.exif_orientation else 1
-                if pillow_values(image).dtype == 'uint16' and image.format != 'JPEG2000':
+                if pillow_values(image).dtype == 'uint16':
                     stream.seek(0)
-                    array = _by_opencv(stream.read())
+                    array = _by_opencv(stream.read(), pillow_values(image).channels)
+                elif image.mode in ('P', 'PA'):  # indices of colours are no values
+                    array = np.asarray(image.convert('RGB' if pillow_values(image).channels == 3 else 'RGBA'))
                 else:
-                    if image.mode == 'P':  # indices of colours are no values
-                        image = image.convert('RGBA' if 'transparency' in image.info else 'RGB')
                     array = np.asarray(image)
-        return self._turned(_channels_last(array, 'YXS'[: array.ndim]), orientation)
+        return _turned(_channels_last(array, 'YXS'[: array.ndim]), orientation)
 
-    def _turned(self, array: np.ndarray, orientation: int) -> np.ndarray:
-        """An array (H, W, C) as its EXIF orientation says, if the settings want it turned."""
-        if not self.exif_orientation or orientation not in range(2, 9):
-            return array
-        if orientation in (5, 6, 7, 8):
-            array = array.transpose(1, 0, 2)
-        if orientation in (2, 3, 6, 7):
-            array = array[:, ::-1]
-        if orientation in (3, 4, 7, 8):
-            array = array[::-1]
-        return array
+
+def _turned(array: np.ndarray, orientation: int) -> np.ndarray:
+    """An array (H, W, C), turned as an EXIF orientation says."""
+    if orientation in (5, 6, 7, 8):
+        array = array.transpose(1, 0, 2)
+    if orientation in (2, 3, 6, 7):
+        array = array[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        array = array[::-1]
+    return array
 
 
 def _start(source: Path | bytes) -> bytes:
@@ -204,15 +210,20 @@ def _start(source: Path | bytes) -> bytes:
         return file.read(8)
 
 
-def _decoded(series: Any) -> np.ndarray:
+def _decoded(series: Any, source: Path | bytes) -> np.ndarray:
     """The array of a TIFF's image, (H, W, C); a codec that is not installed is a ``UserError``."""
+    if series.keyframe.photometric == tifffile.PHOTOMETRIC.PALETTE:
+        raise UnexpectedValues('has a palette, whose indices are no values: save it as RGB')
     try:
         array = series.asarray()
     except Exception as error:  # of any kind, if the file is damaged
         if 'imagecodecs' in str(error):
-            raise UserError(f"a TIFF's {str(error).strip(chr(34))}: pip install imagecodecs") from None
+            name = source if isinstance(source, Path) else 'a TIFF'
+            raise UserError(f'{name}: {str(error).strip(chr(34))}: pip install imagecodecs') from None
         raise ValueError(str(error)) from error
-    shape, axes = squeezed(series.shape, series.axes)
+    if not (axes := axes_of(series)):
+        return _channels_last(array)
+    shape, axes = squeezed(series.shape, axes)
     return _channels_last(array.reshape(shape), axes)
 
 
@@ -222,11 +233,11 @@ def _channels_last(array: np.ndarray, axes: str = '') -> np.ndarray:
     return array[..., None] if axis is None else np.moveaxis(array, axis, 2)
 
 
-def _by_opencv(content: bytes) -> np.ndarray:
-    """16-bit PNG and PPM, which Pillow reads only in grey; colours in the order of the file."""
+def _by_opencv(content: bytes, channels: int) -> np.ndarray:
+    """16-bit PNG, PPM and JPEG 2000, which Pillow reads only in grey, or scaled; colours in the order of the file."""
     array = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
     if array is None:
         raise OSError('OpenCV cannot decode it')
     if array.ndim == 3 and array.shape[2] in (3, 4):
         array = array[..., [2, 1, 0, 3][: array.shape[2]]]
-    return array
+    return array[..., [0, 3]] if channels == 2 else array  # grey and its transparency come as four channels

@@ -10,10 +10,17 @@ import numpy as np
 import tifffile
 from PIL import Image
 
+EXIF_ORIENTATION = 0x0112  # the tag
 _TIFF = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
 _NPY = b'\x93NUMPY'
+MOST_BANDS = 16
+_MOST_PAGES = 1024
 _JPEG2000_SIZE = b'\xff\x51'  # the marker of the codestream's sizes
 _JPEG2000_DEPTH = 40  # bytes from the marker to the depth of the first component
+
+
+class UnexpectedValues(ValueError):
+    """An image file whose values are not what the settings say, or cannot be told from the file."""
 
 
 class ImageValues(NamedTuple):
@@ -54,6 +61,7 @@ def image_values(source: Path | bytes) -> ImageValues:
         source: the path of the file, or its content.
 
     Raises:
+        UnexpectedValues: an array of which the channels cannot be told.
         OSError, ValueError: no image that Pillow, tifffile or NumPy can read.
     """
     with open_stream(source) as stream:
@@ -63,7 +71,7 @@ def image_values(source: Path | bytes) -> ImageValues:
             return _values(npy_array(source))
         if is_tiff(start):
             series = tiff_series(stream)
-            return ImageValues(np.dtype(series.dtype).name, channels_of(series.shape, series.axes))
+            return ImageValues(np.dtype(series.dtype).name, channels_of(series.shape, axes_of(series)))
         with Image.open(stream) as image:
             return pillow_values(image)
 
@@ -75,6 +83,10 @@ def pillow_values(image: Any) -> ImageValues:
         image: opened by ``PIL.Image.open``.
     """
     channels = len(image.getbands())
+    if image.mode in ('P', 'PA'):  # colours
+        channels = 4 if image.mode == 'PA' or 'transparency' in image.info else 3
+    if image.mode == '1':
+        return ImageValues('bool', channels)
     if image.mode.startswith('I;16'):
         return ImageValues('uint16', channels)
     if image.mode in ('I', 'F'):
@@ -82,7 +94,7 @@ def pillow_values(image: Any) -> ImageValues:
         return ImageValues(deep, channels)
     parameters = image.tile[0][3] if getattr(image, 'tile', None) else None
     if image.format == 'PNG' and isinstance(parameters, str) and ';16' in parameters:
-        return ImageValues('uint16', channels)
+        return ImageValues('uint16', 2 if parameters.startswith('LA') else channels)
     if image.format == 'PPM' and isinstance(parameters, tuple) and parameters[-1] > 255:
         return ImageValues('uint16', channels)
     if image.format == 'JPEG2000' and _jpeg2000_bits(image) > 8:
@@ -107,7 +119,12 @@ def tiff_series(stream: BinaryIO) -> Any:
         PIL.Image.DecompressionBombError: more pixels than Pillow would decode.
     """
     try:
-        series = tifffile.TiffFile(stream).series[0]
+        file = tifffile.TiffFile(stream)
+        _check_pages(file)
+        series = file.series[0]
+        if series.kind == 'shaped' and len(file.series) > 1:  # pages that were written one by one
+            stream.seek(0)
+            series = tifffile.TiffFile(stream, is_shaped=False).series[0]
         height, width = (series.shape[series.axes.index(letter)] for letter in 'YX')
     except Exception as error:  # of any kind, if the file is damaged
         raise ValueError(f'a TIFF without an image, or damaged: {error}') from error
@@ -116,11 +133,41 @@ def tiff_series(stream: BinaryIO) -> Any:
     return series
 
 
+def _check_pages(file: tifffile.TiffFile) -> None:
+    """Find pages that follow each other in a circle, as in a damaged file: tifffile would list them for ever."""
+    for number in range(_MOST_PAGES):
+        try:
+            file.pages[number]
+        except IndexError:
+            return
+    raise ValueError(f'more than {_MOST_PAGES} pages')
+
+
+def axes_of(series: Any) -> str:
+    """A letter for each axis of a TIFF's image; '' where only its shape tells which are the channels.
+
+    tifffile's ``imwrite`` makes a page of each row of an array (H, W, C) unless it is told of the channels, and notes
+    the array's shape in the file.
+    """
+    shape = series.shape
+    pages_are_rows = series.kind == 'shaped' and len(shape) == 3 and shape[0] > MOST_BANDS >= shape[2]
+    return '' if pages_are_rows and series.axes.endswith('YX') else series.axes
+
+
 def npy_array(source: Path | bytes) -> np.ndarray:
-    """The array in a file of NumPy; a path's is mapped, not read."""
-    if isinstance(source, bytes):
-        return np.load(io.BytesIO(source), allow_pickle=False)
-    return np.load(source, mmap_mode='r', allow_pickle=False)
+    """The array in a file of NumPy; a path's is mapped, not read.
+
+    Raises:
+        OSError, ValueError: no such file, or a damaged one.
+    """
+    try:
+        if isinstance(source, bytes):
+            return np.load(io.BytesIO(source), allow_pickle=False)
+        return np.load(source, mmap_mode='r', allow_pickle=False)
+    except OSError:
+        raise
+    except Exception as error:  # of any kind, if the file is damaged
+        raise ValueError(f'a damaged array: {error}') from error
 
 
 def channel_axis(shape: tuple[int, ...], axes: str = '') -> int | None:
@@ -132,16 +179,19 @@ def channel_axis(shape: tuple[int, ...], axes: str = '') -> int | None:
             the last axis of three the shorter one.
 
     Raises:
-        ValueError: it cannot be told.
+        UnexpectedValues: it cannot be told.
     """
     if len(shape) == 2:
         return None
     if len(shape) != 3:
-        raise ValueError(f'an array of shape {shape}; an image is (H, W), (H, W, C) or (C, H, W)')
+        raise UnexpectedValues(f'has an array of shape {shape}: an image is (H, W), (H, W, C) or (C, H, W)')
     if axes:
         return next((axis for axis, letter in enumerate(axes) if letter not in 'YX'), None)
     if shape[0] == shape[2]:
-        raise ValueError(f'an array of shape {shape}, whose channels may be the first or the last axis')
+        raise UnexpectedValues(
+            f'has an array of shape {shape}, whose channels may be the first or the last axis: save it as a TIFF, or '
+            'with sides other than the number of its channels'
+        )
     return 0 if shape[0] < shape[2] else 2
 
 

@@ -11,7 +11,8 @@ from mmengine.fileio import get
 from ..errors import UserError
 from ..registry import TRANSFORMS
 from .bands import Bands
-from .image_reader import ImageReader, UnexpectedValues
+from .image_reader import ImageReader
+from .image_values import UnexpectedValues
 
 
 @TRANSFORMS.register_module()

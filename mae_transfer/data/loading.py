@@ -12,7 +12,9 @@ from mmcv.transforms import LoadImageFromFile
 from mmengine.fileio import get
 
 from ..errors import UserError
-from .image_reader import UNREADABLE, ImageReader, UnexpectedValues
+from .bands import MEASURE
+from .image_reader import UNREADABLE, ImageReader
+from .image_values import UnexpectedValues
 from .load_bands import LoadBands
 
 _JPEG = b'\xff\xd8'  # always 8 bits; no need to look at the rest
@@ -52,26 +54,47 @@ def run_pipeline(pipeline: Callable[[dict], dict | None], entry: dict, path: str
         UserError: the image at ``path`` cannot be read, or has other values than the pipeline reads; other errors are
             raised unchanged.
     """
+    reader = reader_of(pipeline)
     try:
-        _check_values(pipeline, path)
+        _check_values(reader, path)
         return pipeline(entry)
     except UserError:
         raise
+    except UnexpectedValues as error:
+        raise UserError(f'{path} {error}') from None
     except Exception as error:
-        if (reason := why_unreadable(path)) is None:
-            raise
-        raise UserError(f'{path} {reason}: repair it, or remove it from the annotations') from error
+        if (reason := why_unreadable(path)) is not None:
+            raise UserError(f'{path} {reason}: repair it, or remove it from the annotations') from error
+        if _is_by_opencv(pipeline) and not _opencv_decodes(get(path)):
+            raise UserError(
+                f'{path} is not read by OpenCV, which reads the images of this pipeline: save it as a PNG, or set '
+                f'bands=(1,2,3), and mean and std as {MEASURE} prints them'
+            ) from error
+        raise
 
 
-def _check_values(pipeline: Any, path: str) -> None:
-    """OpenCV cuts 16-bit values and drops bands, so the header is looked at before."""
-    reader = reader_of(pipeline)
+def _check_values(reader: ImageReader | None, path: str) -> None:
+    """OpenCV cuts 16-bit values and drops bands, so the header is looked at before.
+
+    Raises:
+        UnexpectedValues: other values than the settings say.
+    """
     if reader is None or reader.mode is None or '://' in path:
         return
     with open(path, 'rb') as file:
         if file.read(2) == _JPEG:
             return
-    reader.examine([Path(path)])
+    try:
+        reader.examine_file(Path(path))
+    except UnexpectedValues:
+        raise
+    except UNREADABLE:  # by Pillow; OpenCV may still read it
+        return
+
+
+def _is_by_opencv(pipeline: Any) -> bool:
+    loaders = [transform for transform in pipeline.transforms if isinstance(transform, LoadImageFromFile)]
+    return bool(loaders) and not isinstance(loaders[0], LoadBands)
 
 
 def why_unreadable(path: str) -> str | None:
@@ -89,11 +112,8 @@ def why_unreadable(path: str) -> str | None:
 
 def _is_decoded(content: bytes) -> bool:
     """Whether OpenCV, or our own reader, decodes an image file."""
-    try:
-        if mmcv.imfrombytes(content, flag='unchanged') is not None:
-            return True
-    except Exception:  # OpenCV's errors have no common base
-        pass
+    if _opencv_decodes(content):
+        return True
     try:
         ImageReader((1,))(content)
     except UnexpectedValues:
@@ -101,6 +121,13 @@ def _is_decoded(content: bytes) -> bool:
     except UNREADABLE:
         return False
     return True
+
+
+def _opencv_decodes(content: bytes) -> bool:
+    try:
+        return mmcv.imfrombytes(content, flag='unchanged') is not None
+    except Exception:  # OpenCV's errors have no common base
+        return False
 
 
 def check_files(

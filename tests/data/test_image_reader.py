@@ -1,0 +1,354 @@
+"""Image files are read exactly, or refused in one line."""
+
+import io
+import struct
+import zlib
+from importlib.util import find_spec
+
+import cv2
+import numpy as np
+import pytest
+import tifffile
+import torch
+from PIL import Image, ImageOps
+
+from mae_transfer.data.image_reader import UNREADABLE, ImageReader
+from mae_transfer.data.image_values import UnexpectedValues
+from mae_transfer.errors import UserError
+from tests.data.written import by_opencv, content, npy, pillow, tiff, values
+
+
+def check_exact(path, array: np.ndarray) -> None:
+    """All bands, and some in another order, are what was written: uint8 stays, all else is rounded to float32."""
+    channels = array.shape[2]
+    for numbers in {tuple(range(1, channels + 1)), (channels, 1)[: min(channels, 2)]}:
+        expected = array[..., np.array(numbers) - 1]
+        expected = expected.astype(np.uint8 if array.dtype in (np.uint8, np.bool_) else np.float32)
+        for source in (path, path.read_bytes()):
+            found = ImageReader(numbers)(source)
+            assert found.dtype == expected.dtype and found.flags.c_contiguous
+            assert np.array_equal(found, expected), numbers
+
+
+@pytest.mark.parametrize('layout', ['contig', 'separate', 'pages'])
+@pytest.mark.parametrize('channels', [1, 3, 4, 13])
+@pytest.mark.parametrize('dtype', ['uint8', 'uint16', 'int16', 'float32', 'float64', 'uint32'])
+def test_tiff(dtype, channels, layout, tmp_path):
+    array = values(dtype, channels)
+    for order in '<>':
+        for compression in (None, 'deflate'):
+            settings = dict(byteorder=order, compression=compression)
+            check_exact(tiff(tmp_path / 'a.tif', array, layout, **settings), array)
+
+
+@pytest.mark.parametrize(
+    'settings',
+    [dict(tile=(16, 16)), dict(bigtiff=True), dict(rowsperstrip=3), dict(compression='deflate', predictor=True)],
+)
+def test_forms_of_tiff(settings, tmp_path):
+    if 'predictor' in settings:
+        pytest.importorskip('imagecodecs')
+    array = values('uint16', 4, (40, 50))
+    check_exact(tiff(tmp_path / 'a.tif', array, **settings), array)
+
+
+@pytest.mark.parametrize('dtype', ['uint8', 'uint16', 'float32'])
+def test_tiffs_as_tifffile_and_imagej_write_them(dtype, tmp_path):
+    array, path = values(dtype, 13), tmp_path / 'a.tif'
+    for written, settings in (
+        (np.moveaxis(array, 2, 0), {}),
+        (np.moveaxis(array, 2, 0), dict(imagej=True)),
+        (array, dict(photometric='minisblack')),
+        (array, dict(photometric='minisblack', planarconfig='contig')),
+    ):
+        tifffile.imwrite(path, written, **settings)
+        check_exact(path, array)
+
+
+@pytest.mark.parametrize('layout, channels', [('last', 4), ('first', 4), ('fortran', 13), ('grey', 1), ('last', 16)])
+@pytest.mark.parametrize('dtype', ['uint8', 'uint16', 'int16', '>u2', 'float32', '>f4', 'float64', 'float16', 'bool'])
+def test_npy(dtype, layout, channels, tmp_path):
+    array = values(dtype, channels)
+    check_exact(npy(tmp_path / 'a.npy', array, layout), array)
+
+
+@pytest.mark.parametrize('dtype', ['uint8', 'uint16'])
+@pytest.mark.parametrize(
+    'suffix, channels',
+    [('png', 1), ('png', 3), ('png', 4), ('pgm', 1), ('ppm', 3), ('jp2', 1), ('jp2', 3), ('jp2', 4)],
+)
+def test_other_formats(suffix, channels, dtype, tmp_path):
+    array = values(dtype, channels, (40, 40))
+    check_exact(by_opencv(tmp_path / f'a.{suffix}', array), array)
+
+
+def test_grey_with_transparency_of_16_bits(tmp_path):
+    """Pillow and OpenCV make four channels of it."""
+    array, path = values('uint16', 2), tmp_path / 'a.png'
+    rows = b''.join(b'\0' + row.astype('>u2').tobytes() for row in array)
+    header = struct.pack('>IIBBBBB', 18, 19, 16, 4, 0, 0, 0)
+    chunks = ((b'IHDR', header), (b'IDAT', zlib.compress(rows)), (b'IEND', b''))
+    parts = [struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data)) for kind, data in chunks]
+    path.write_bytes(b'\x89PNG\r\n\x1a\n' + b''.join(parts))
+    check_exact(path, array)
+
+
+@pytest.mark.parametrize('channels', [1, 3])
+def test_12_bits_in_a_pnm(channels, tmp_path):
+    array = values('uint16', channels) >> 4
+    kind, path = {1: b'P5', 3: b'P6'}[channels], tmp_path / 'a.pnm'
+    path.write_bytes(kind + b' 18 19 4095\n' + array.astype('>u2').tobytes())
+    check_exact(path, array)
+
+
+def test_12_bits_in_jpeg_2000(tmp_path):
+    """Pillow would multiply the values by 16."""
+    array = values('uint16', 1, (40, 40)) >> 4
+    stored = array[..., 0] + np.uint16(32768 - 2048)  # values are stored by their distance to half of the range
+    data = bytearray(content(Image.fromarray(stored).save, 'JPEG2000', irreversible=False))
+    data[data.find(b'\xff\x51') + 40] = data[data.find(b'ihdr') + 14] = 11
+    (tmp_path / 'a.jp2').write_bytes(data)
+    check_exact(tmp_path / 'a.jp2', array)
+
+
+@pytest.mark.parametrize('suffix, mode', [('png', 'P'), ('png', 'RGBA'), ('png', 'LA'), ('gif', 'P'), ('png', '1')])
+def test_bands_of_8_bit_pictures_are_their_colours(suffix, mode, tmp_path):
+    path = pillow(tmp_path / f'a.{suffix}', values('uint8', 3), mode)
+    with Image.open(path) as file:
+        colours = np.asarray(file.convert('RGB') if mode == 'P' else file)
+    array = colours.reshape(*colours.shape[:2], -1)
+    check_exact(path, array)
+
+
+# 'RGB' and 'L'
+
+
+@pytest.mark.parametrize('bands', ['RGB', 'L'])
+@pytest.mark.parametrize(
+    'suffix, mode',
+    [
+        *((suffix, mode) for suffix in ('png', 'tif') for mode in ('1', 'L', 'LA', 'P', 'RGB', 'RGBA')),
+        *(('jpg', mode) for mode in ('L', 'RGB', 'CMYK')),
+        *(('gif', 'P'), ('tif', 'CMYK'), ('webp', 'RGBA'), ('bmp', 'RGB'), ('ppm', 'RGB'), ('jp2', 'RGB')),
+    ],
+)
+def test_8_bit_pictures_are_as_pillow_converts_them(suffix, mode, bands, tmp_path):
+    path = pillow(tmp_path / f'a.{suffix}', values('uint8', 3, (40, 40)), mode)
+    with Image.open(path) as file:
+        expected = np.asarray(file.convert(bands))
+    for source in (path, path.read_bytes()):
+        found = ImageReader(bands)(source)
+        assert found.mode == bands and np.array_equal(np.asarray(found), expected)
+
+
+@pytest.mark.parametrize('layout', ['last', 'grey'])
+def test_8_bit_arrays_as_pictures(layout, tmp_path):
+    array = values('uint8', 3)
+    found = ImageReader('RGB')(npy(tmp_path / 'a.npy', array, layout))
+    assert np.array_equal(found, array if layout == 'last' else array[..., :1].repeat(3, 2))
+
+
+DEEP = {
+    '16-bit grey PNG': (lambda path: by_opencv(path / 'a.png', values('uint16', 1)), '1 channel of uint16', '1'),
+    '16-bit RGB PNG': (lambda path: by_opencv(path / 'a.png', values('uint16', 3)), '3 channels of uint16', '(1,2,3)'),
+    '16-bit RGB TIFF': (lambda path: tiff(path / 'a.tif', values('uint16', 3)), '3 channels of uint16', '(1,2,3)'),
+    '12 bits in 16': (lambda path: tiff(path / 'a.tif', values('uint16', 1) >> 4), '1 channel of uint16', '1'),
+    'float TIFF 0..1': (lambda path: tiff(path / 'a.tif', values('float32', 1) % 1), '1 channel of float32', '1'),
+    '16-bit JPEG 2000': (lambda path: by_opencv(path / 'a.jp2', values('uint16', 3, (40, 40))), '3 channels of uint16', '(1,2,3)'),
+    '16-bit PPM': (lambda path: by_opencv(path / 'a.ppm', values('uint16', 3)), '3 channels of uint16', '(1,2,3)'),
+    '4 bands': (lambda path: tiff(path / 'a.tif', values('uint8', 4)), '4 channels of uint8', '(1,2,3,4)'),
+    '3 pages': (lambda path: tiff(path / 'a.tif', values('uint8', 3), 'pages'), '3 channels of uint8', '(1,2,3)'),
+    '13 bands': (lambda path: npy(path / 'a.npy', values('uint16', 13)), '13 channels of uint16', '(1,2,3,4,5,6,7,8,9,10,11,12,13)'),
+    '2 bands': (lambda path: npy(path / 'a.npy', values('uint8', 2)), '2 channels of uint8', '(1,2)'),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize('bands', ['RGB', 'L'])
+@pytest.mark.parametrize('name', DEEP)
+def test_other_values_are_refused_as_pictures(name, bands, tmp_path):
+    write, found, advice = DEEP[name]
+    path = write(tmp_path)
+    with pytest.raises(UnexpectedValues) as error:
+        ImageReader(bands)(path)
+    says = f"has {found}, but bands='{bands}' reads 8-bit grey or colours: set bands={advice}, or the bands"
+    assert str(error.value).startswith(says) and '\n' not in str(error.value)
+    if name != '2 bands':  # an array of which the first and the last axis are short
+        with pytest.raises(UserError, match=f'^{path} has {found}, but '):
+            ImageReader(bands).examine([path])
+    ImageReader(advice)(path)  # the advice works
+
+
+# Bands that do not fit
+
+
+def test_a_band_that_does_not_exist(tmp_path):
+    path = tiff(tmp_path / 'a.tif', values('uint16', 4))
+    line = r'has 4 channels of uint16, but bands=\(1, 5\) names band 5: bands count from 1$'
+    with pytest.raises(UnexpectedValues, match=line):
+        ImageReader((1, 5))(path)
+    with pytest.raises(UserError, match=f'^{path} {line}'):
+        ImageReader((1, 5)).examine([path])
+
+
+@pytest.mark.parametrize('first, second', [('uint8', 'uint16'), ('uint16', 'float32'), ('bool', 'uint8')])
+def test_files_of_several_types_are_refused(first, second, tmp_path):
+    paths = [npy(tmp_path / f'{i}.npy', values(dtype, 1)) for i, dtype in enumerate((first, second))]
+    line = f'has values of {second}, but other files have {first}: convert all to one type and scale'
+    with pytest.raises(UserError, match=f'^{paths[1]} {line}'):
+        ImageReader((1,)).examine(paths)
+    reader = ImageReader((1,))
+    reader(paths[0])
+    with pytest.raises(UnexpectedValues, match=line):
+        reader(paths[1])
+
+
+@pytest.mark.parametrize('value', [np.nan, np.inf, 1e39])
+def test_values_that_are_no_finite_numbers(value, tmp_path):
+    array = values('float64', 2)
+    array[3, 4, 1] = value
+    path = npy(tmp_path / 'a.npy', array)
+    with np.errstate(over='ignore'), pytest.raises(UnexpectedValues, match='has 1 of 684 values that are NaN or inf'):
+        ImageReader((1, 2))(path)
+    ImageReader((1,))(path)
+
+
+def test_numbers_that_are_none(tmp_path):
+    path = npy(tmp_path / 'a.npy', values('float32', 1).astype('complex64'))
+    with pytest.raises(UnexpectedValues, match='has values of complex64, which are no numbers'):
+        ImageReader((1,))(path)
+
+
+def test_a_palette_in_a_tiff_is_refused_as_bands_and_read_as_colours(tmp_path):
+    path = pillow(tmp_path / 'a.tif', values('uint8', 3), 'P')
+    with pytest.raises(UnexpectedValues, match='has a palette, whose indices are no values: save it as RGB'):
+        ImageReader((1,))(path)
+    ImageReader('RGB')(path)
+
+
+@pytest.mark.skipif(find_spec('imagecodecs') is not None, reason='imagecodecs is installed')
+def test_a_codec_that_is_not_installed(tmp_path):
+    path = pillow(tmp_path / 'a.tif', values('uint8', 3), 'RGB', compression='tiff_lzw')
+    with pytest.raises(UserError, match=f"^{path}: .*LZW.* requires the 'imagecodecs' package: pip install imagecodecs$"):
+        ImageReader((1,))(path)
+    ImageReader('RGB')(path)  # Pillow has it
+
+
+def test_only_headers_of_some_files_are_examined(tmp_path):
+    paths = [npy(tmp_path / f'{i:02}.npy', values('uint8', 1)) for i in range(20)]
+    paths[0].write_bytes(b'damaged')  # is left for later
+    npy(paths[2], values('uint16', 1))  # not one of the eight
+    ImageReader('L').examine(paths)
+    npy(paths[-1], values('uint16', 1))
+    with pytest.raises(UserError, match=f'^{paths[-1]} has 1 channel of uint16'):
+        ImageReader('L').examine(paths)
+
+
+# EXIF
+
+
+@pytest.mark.parametrize('turned', [True, False])
+@pytest.mark.parametrize('orientation', range(1, 9))
+@pytest.mark.parametrize('suffix', ['jpg', 'png', 'tif'])
+def test_exif_orientation(suffix, orientation, turned, tmp_path):
+    path, exif = tmp_path / f'a.{suffix}', Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(values('uint8', 3)).save(path, exif=exif)
+    with Image.open(path) as file:  # Pillow turns a TIFF itself
+        expected = np.asarray(ImageOps.exif_transpose(file) if turned else file)
+    for bands in ('RGB', (1, 2, 3)):
+        assert np.array_equal(ImageReader(bands, exif_orientation=turned)(path), expected), bands
+
+
+@pytest.mark.parametrize('orientation', range(1, 9))
+def test_a_tiff_is_always_turned(orientation, tmp_path):
+    array, path, exif = values('uint16', 5), tmp_path / 'a.tif', Image.Exif()
+    exif[0x0112] = orientation
+    stored = content(Image.fromarray(array[..., :3].astype('uint8')).save, 'PNG', exif=exif)
+    expected = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(stored))))
+    tiff(path, array, extratags=[(0x0112, 3, 1, orientation, True)])
+    assert np.array_equal(ImageReader((1, 2, 3))(path).astype('uint16').astype('uint8'), expected)
+
+
+@pytest.mark.parametrize('orientation', range(1, 9))
+def test_exif_orientation_of_16_bit_grey(orientation, tmp_path):
+    exif, path = Image.Exif(), tmp_path / 'a.png'
+    exif[0x0112] = orientation
+    Image.fromarray(values('uint16', 1)[..., 0]).save(path, exif=exif)
+    with Image.open(path) as file:
+        expected = np.asarray(ImageOps.exif_transpose(file))
+    assert np.array_equal(ImageReader((1,), exif_orientation=True)(path)[..., 0], expected)
+
+
+# Damaged files
+
+DEEP_PIXELS, PIXELS = values('uint16', 4), values('uint8', 3)
+DAMAGED = {
+    'tiff': content(tifffile.imwrite, DEEP_PIXELS, photometric='minisblack', planarconfig='contig'),
+    'deflate': content(tifffile.imwrite, DEEP_PIXELS, photometric='minisblack', planarconfig='contig', compression='deflate'),
+    'pages': content(tifffile.imwrite, np.moveaxis(DEEP_PIXELS, 2, 0), photometric='minisblack'),
+    'tiff of 8 bits': content(tifffile.imwrite, PIXELS, photometric='rgb'),
+    'npy': content(np.save, DEEP_PIXELS),
+    'png': content(Image.fromarray(PIXELS).save, 'PNG'),
+    'png of 16 bits': cv2.imencode('.png', DEEP_PIXELS)[1].tobytes(),
+    'jpeg': content(Image.fromarray(PIXELS).save, 'JPEG'),
+    'jpeg 2000': content(Image.fromarray(values('uint16', 1, (40, 40))[..., 0]).save, 'JPEG2000', irreversible=False),
+    'pgm': content(Image.fromarray(DEEP_PIXELS[..., 0]).save, 'PPM'),
+    'webp': content(Image.fromarray(PIXELS).save, 'WEBP', lossless=True),
+}  # fmt: skip
+_EXTREME = (b'\xff\xff\xff\xff', b'\xff\xff\xff\x7f', b'\0\0\0\0', b'\x7f\xff\xff\xff')
+
+
+def mutated(data: bytes, seed: int) -> tuple[bytes, bool]:
+    """The bytes cut short, with some of them changed, or with an extreme number in the header; whether they were cut."""
+    rng, changed = np.random.default_rng(seed), bytearray(data)
+    if seed % 3 == 0:
+        return data[: rng.integers(len(data))], True
+    if seed % 3 == 1:
+        for place in rng.integers(0, min(len(data), rng.choice([300, len(data)])), rng.integers(1, 6)):
+            changed[place] = rng.integers(256)
+    else:
+        place = int(rng.integers(min(len(data), 200)))
+        changed[place : place + 4] = _EXTREME[rng.integers(4)]
+    return bytes(changed), False
+
+
+@pytest.mark.filterwarnings('ignore')
+@pytest.mark.parametrize('name', DAMAGED)
+def test_damaged_files_are_unreadable_or_images(name, tmp_path, capfd):
+    """Nothing but the documented errors; a file that is cut short never passes as whole."""
+    data, readers = DAMAGED[name], (ImageReader('RGB'), ImageReader((1,), exif_orientation=True))
+    path, whole = tmp_path / 'a', {}
+    for reader in readers:
+        try:
+            whole[reader.mode] = np.asarray(reader(data))
+        except UnexpectedValues:
+            pass
+    assert whole
+    for seed in range(300):
+        changed, cut = mutated(data, seed)
+        path.write_bytes(changed)
+        for reader in readers:
+            reader.dtype = None
+            for source in (changed, path) if seed % 10 == 0 else (changed,):
+                try:
+                    image = reader(source)
+                except UNREADABLE:  # UnexpectedValues among them
+                    continue
+                except UserError as error:
+                    assert 'pip install imagecodecs' in str(error)
+                    continue
+                array = np.asarray(image)
+                assert 2 <= array.ndim <= 3 and array.dtype in (np.uint8, np.float32) and np.isfinite(array).all()
+                # Pillow takes JPEG and JPEG 2000 that lack only their last bytes.
+                if cut and not name.startswith('jpeg'):
+                    assert np.array_equal(array, whole.get(reader.mode)), (seed, len(changed), len(data))
+
+
+def test_an_array_can_become_a_tensor(tmp_path):
+    """Arrays are writable and contiguous, so ``torch.from_numpy`` shares them."""
+    found = ImageReader((2, 1))(npy(tmp_path / 'a.npy', values('uint16', 4), 'fortran'))
+    assert found.flags.writeable and torch.from_numpy(found).is_contiguous()
+
+
+def test_bytes_of_a_stream():
+    assert ImageReader((1,))(io.BytesIO(DAMAGED['png of 16 bits']).read()).shape == (19, 18, 1)
