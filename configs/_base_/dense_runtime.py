@@ -9,6 +9,7 @@ default_hooks = dict(
     checkpoint=dict(type='CheckpointHook', max_keep_ckpts=2),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     non_finite_loss=dict(type='mae_transfer.NonFiniteLossHook', interval=50),
+    input_statistics=dict(type='mae_transfer.InputStatisticsHook'),
 )
 
 env_cfg = dict(

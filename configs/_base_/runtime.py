@@ -15,6 +15,7 @@ default_hooks = dict(
     global_loss=dict(type='GlobalLossHook'),
     non_finite_loss=dict(type='NonFiniteLossHook', interval=50),
     skipped_photos=dict(type='SkippedPhotosHook'),
+    input_statistics=dict(type='InputStatisticsHook'),
 )
 
 # MMEngine's default pattern averages everything with 'loss' or 'time' in its name, including results of validations.

@@ -80,8 +80,7 @@ class ImageReader:
         Raises:
             UserError: a file with other values than the settings say.
         """
-        places = sorted({round(i) for i in np.linspace(0, len(paths) - 1, min(MOST_EXAMINED, len(paths)))})
-        for path in (paths[place] for place in places):
+        for path in examined(paths):
             try:
                 self.examine_file(path)
             except UnexpectedValues as error:
@@ -201,6 +200,12 @@ def _turned(array: np.ndarray, orientation: int) -> np.ndarray:
     if orientation in (3, 4, 7, 8):
         array = array[::-1]
     return array
+
+
+def examined(paths: Sequence[Path]) -> list[Path]:
+    """The files that are looked at in the beginning: eight, evenly spaced, the first and the last included."""
+    places = np.linspace(0, len(paths) - 1, min(MOST_EXAMINED, len(paths))).round().astype(int)
+    return [paths[place] for place in places]
 
 
 def _start(source: Path | bytes) -> bytes:

@@ -18,7 +18,7 @@ from .image_dataset import ImageDataset
 from .image_reader import ImageReader
 
 _BICUBIC = InterpolationMode.BICUBIC
-SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm')
+SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm', '.jp2', '.npy')
 
 
 @DATASETS.register_module()

@@ -4,6 +4,7 @@ from .annealing import AnnealingHook
 from .confusion import ConfusionHook
 from .fit_target import FitTargetHook
 from .global_loss import GlobalLossHook
+from .input_statistics import InputStatisticsHook
 from .main_process_logger import MainProcessLoggerHook
 from .non_finite_loss import NonFiniteLossHook
 from .reconstructions import ReconstructionHook
@@ -14,6 +15,7 @@ __all__ = [
     'ConfusionHook',
     'FitTargetHook',
     'GlobalLossHook',
+    'InputStatisticsHook',
     'MainProcessLoggerHook',
     'NonFiniteLossHook',
     'ReconstructionHook',

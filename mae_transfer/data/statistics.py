@@ -1,0 +1,172 @@
+"""Measure the mean and the standard deviation of each channel of images, for the settings ``mean`` and ``std``.
+
+    python -m mae_transfer.data.statistics data/mine/images --bands 3,2,1,7
+
+reads every image of a folder tree, or of a list file, once, and prints lines for a config, and the same as options of
+a command line. A folder with ``train/`` and ``val/`` stands for its ``train/``. In ADE20K's and similar layouts, give
+the folder of the images alone: label maps are images, too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple, TextIO
+
+import numpy as np
+
+from ..errors import UserError, shorten
+from .bands import Bands, resolve_bands
+from .channel_statistics import ChannelStatistics, as_tuple
+from .image_reader import UNREADABLE, ImageReader, examined
+from .image_values import UnexpectedValues, image_values
+from .photos import find_photos
+
+TOOL = 'mae_transfer.data.statistics'
+
+
+class Measured(NamedTuple):
+    """What :func:`measure` finds.
+
+    Attributes:
+        bands: which bands were read.
+        dtype: the type of the values in the files, e.g. 'uint16'.
+        statistics: of the channels.
+        unreadable: the paths of the files that cannot be read.
+    """
+
+    bands: Bands
+    dtype: str
+    statistics: ChannelStatistics
+    unreadable: list[Path]
+
+
+def measure(
+    paths: Sequence[Path], bands: Bands | None = None, report: Callable[[int, int], None] = lambda done, count: None
+) -> Measured:
+    """Read images, and measure their channels.
+
+    Args:
+        paths: of the files.
+        bands: which bands; by default 'RGB' if the files look like photos (8 bits, up to three channels), otherwise
+            all of the first file.
+        report: is called after each file with the number of files that are done and the number of all.
+
+    Raises:
+        UserError: files with other values than the bands say, or of several types or numbers of channels; no file that
+            can be read; a channel that has one value everywhere.
+    """
+    count = None
+    if bands is None:
+        bands, count = _usual_bands(paths)
+    reader, statistics, unreadable = ImageReader(bands), ChannelStatistics(), list[Path]()
+    reader.examine(paths)
+    for done, path in enumerate(paths, 1):
+        try:
+            if count is not None and (values := image_values(path)).channels != count:
+                raise UnexpectedValues(f'has {values}, but other files have {count}: name the bands by --bands')
+            image = np.asarray(reader(path))
+            statistics.add(image if image.ndim == 3 else image[..., None])
+        except UnexpectedValues as error:
+            raise UserError(f'{path} {error}') from None
+        except UNREADABLE:
+            unreadable.append(path)
+        report(done, len(paths))
+    if not statistics.images:
+        raise UserError(f'none of {len(paths)} images can be read: {paths[0]} is the first')
+    names = reader.numbers or tuple(range(1, len(statistics.mean) + 1))
+    if constant := [name for name, std in zip(names, statistics.std) if not std]:
+        raise UserError(
+            f'band {shorten(map(str, constant))} has one value everywhere in {statistics.images} images, and '
+            'normalisation would divide by its deviation, 0: leave it out, by --bands'
+        )
+    return Measured(reader.bands, reader.dtype or 'uint8', statistics, unreadable)
+
+
+def _usual_bands(paths: Sequence[Path]) -> tuple[Bands, int | None]:
+    """'RGB' for photos; otherwise all bands, and their number, which all files must have."""
+    pictures, photos, found = ImageReader('RGB'), True, list[int]()
+    for path in examined(paths):
+        try:
+            found.append(image_values(path).channels)
+            pictures.examine_file(path)
+        except UnexpectedValues:
+            photos = False
+        except UNREADABLE:
+            continue
+    if not found or photos and min(found) <= 3:
+        return 'RGB', None
+    return tuple(range(1, found[0] + 1)), found[0]
+
+
+def lines(measured: Measured, source: str) -> list[str]:
+    """What the command line prints: comments, settings for a config, the same as ``--cfg-options``."""
+    statistics, (mean, std) = measured.statistics, measured.statistics.settings()
+    bands = repr(measured.bands)
+    unread = ''
+    if measured.unreadable:
+        unread = f'; {len(measured.unreadable)} cannot be read: {shorten(map(str, measured.unreadable), 3)}'
+    least, greatest = (
+        as_tuple(float(f'{value:.6g}') for value in values) for values in (statistics.least, statistics.greatest)
+    )
+    options = shlex.join(f'{name}={value.replace(" ", "")}' for name, value in _named(bands.strip("'"), mean, std))
+    return [
+        f'# measured on {statistics.images} images of {source}, {statistics.pixels} pixels{unread}',
+        f'# values are {measured.dtype}; least {least}, greatest {greatest}',
+        *(f'{name} = {value}' for name, value in _named(bands, mean, std)),
+        f'# the same for a command line: --cfg-options {options}',
+    ]
+
+
+def _named(bands: str, mean: str, std: str) -> list[tuple[str, str]]:
+    return [('bands', bands), ('mean', mean), ('std', std)]
+
+
+class Progress:
+    """Says how many files are done: one line that is updated on a terminal, otherwise about ten lines in all."""
+
+    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+        self.stream, self.clock, self.last = stream, clock, float('-inf')
+        self.updated = stream.isatty()
+
+    def __call__(self, done: int, count: int) -> None:
+        """Report, if it is time to."""
+        text = f'{done} of {count} images'
+        if self.updated:
+            if done == count or self.clock() - self.last > 0.2:
+                self.last = self.clock()
+                self.stream.write(f'\r{text}' + '\n' * (done == count))
+                self.stream.flush()
+        elif done == count or done * 10 // count > (done - 1) * 10 // count:
+            self.stream.write(text + '\n')
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command line. Returns the exit code: 0, or 2 after an error, one line on stderr."""
+    parser = argparse.ArgumentParser(prog=f'python -m {TOOL}', description=__doc__.splitlines()[0])
+    parser.add_argument('data', metavar='DATA', help='folder of images, at any depth, or list file')
+    parser.add_argument(
+        '--bands', help="'RGB', 'L', or numbers of bands, counted from 1, e.g. 3,2,1,7; default: RGB for photos, all else"
+    )
+    parser.add_argument('--count', type=int, help='measure so many images, evenly spaced, instead of all')
+    args = parser.parse_args(argv)
+    try:
+        if args.count is not None and args.count < 1:
+            raise UserError(f'--count is a number of images, 1 or more; found {args.count}')
+        bands = None if args.bands is None else resolve_bands(args.bands)
+        root, names = find_photos(args.data, 'train', 0)
+        places = np.linspace(0, len(names) - 1, min(args.count or len(names), len(names))).round().astype(int)
+        measured = measure([root / names[place] for place in places], bands, Progress(sys.stderr))
+    except UserError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    print('\n'.join(lines(measured, args.data)))
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
