@@ -60,7 +60,12 @@ FUNCTIONS = _child(root.FUNCTIONS, 'data')
 DATASETS = _child(root.DATASETS, 'data', CocoImages='data.coco_images', LabelledScenes='data.labelled_scenes')
 DATA_SAMPLERS = _child(root.DATA_SAMPLERS, 'data')
 TRANSFORMS = _child(root.TRANSFORMS, 'data', LoadBands='data.load_bands', Unchanged='data.load_bands')
-HOOKS = _child(root.HOOKS, 'hooks')
+HOOKS = _child(
+    root.HOOKS,
+    'hooks',
+    DetectionPictures='hooks.detection_pictures',
+    SegmentationPictures='hooks.segmentation_pictures',
+)
 LOOPS = _child(root.LOOPS, 'classify')
 METRICS = _child(root.METRICS, 'evaluation', CocoAP='evaluation.coco_ap')
 OPTIMIZERS = _child(root.OPTIMIZERS, 'optim')

@@ -16,6 +16,7 @@ from mae_transfer.experiments.pretraining import check_pretraining
 from mae_transfer.registry import DATASETS, MODELS
 from mae_transfer.settings import change_settings
 from mae_transfer.visualization.reconstruction import reconstruction_sheet
+from mae_transfer.visualization.shown_bands import shown_of
 from mae_transfer.vit.checkpoint import find_checkpoint
 from mae_transfer.whole_model import load_whole_model
 
@@ -28,6 +29,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('out', help='image file to write, e.g. reconstructions.png')
     parser.add_argument('--photos', help="folder of photos, or list file; default the config's held-out photos")
     parser.add_argument('--count', type=int, default=8, help='number of photos; default %(default)s')
+    parser.add_argument(
+        '--bands-shown',
+        help="for photos of other bands than 'RGB': one or three of them, by their numbers in the files, e.g. 4,3,2; "
+        'default: the first three',
+    )
     args = parser.parse_args()
     if args.count < 1:
         raise UserError(f'--count must be 1 or more; found {args.count}')
@@ -46,12 +52,13 @@ def main() -> None:
         changes = [('data_root', args.photos), ('hold_out', 1.0)]
         cfg = change_settings(cfg, [(f'test_dataloader.dataset.{key}', value) for key, value in changes])
     check_config(cfg, 'test')
-    model = MODELS.build(cfg.model).eval()
-    load_whole_model(model, str(find_checkpoint(args.checkpoint)))
     photos = DATASETS.build(dataset_settings(cfg.test_dataloader.dataset))
     batch = collate_photos([photos[i] for i in range(min(args.count, len(photos)))])
+    shown = shown_of(photos, batch['inputs'].shape[1], args.bands_shown)
+    model = MODELS.build(cfg.model).eval()
+    load_whole_model(model, str(find_checkpoint(args.checkpoint)))
     torch.manual_seed(0)
-    Image.fromarray(reconstruction_sheet(model, batch)).save(args.out)
+    Image.fromarray(reconstruction_sheet(model, batch, shown=shown)).save(args.out)
     print(f'{len(batch["inputs"])} photos drawn into {args.out}')
 
 

@@ -184,7 +184,7 @@ test_cfg = dict(type='TestLoop')
 default_hooks = dict(
     logger=dict(log_metric_by_epoch=False),
     checkpoint=dict(interval='${max(1, train_cfg.max_iters // 40)}', by_epoch=False),
-    visualization=dict(type='SegVisualizationHook'),
+    visualization=dict(type='mae_transfer.SegmentationPictures'),
 )
 visualizer = dict(type='SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')], name='visualizer')
 log_processor = dict(type='LogProcessor', window_size=50, by_epoch=False)

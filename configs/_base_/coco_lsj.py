@@ -90,5 +90,5 @@ test_evaluator = dict(
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 
-default_hooks = dict(visualization=dict(type='DetVisualizationHook'))
+default_hooks = dict(visualization=dict(type='mae_transfer.DetectionPictures'))
 visualizer = dict(type='DetLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')], name='visualizer')

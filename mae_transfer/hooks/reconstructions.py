@@ -11,9 +11,11 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from PIL import Image
 
+from ..data.bands import Bands
 from ..data.loaders import dataset_settings
 from ..registry import DATASETS, HOOKS
 from ..visualization.reconstruction import reconstruction_sheet
+from ..visualization.shown_bands import ShownBands, shown_of
 
 
 @HOOKS.register_module()
@@ -28,12 +30,23 @@ class ReconstructionHook(Hook):
         count: number of photos, the first ones of the data set; their masks are the same in all pictures of a run.
         interval: epochs between pictures (iterations in an iteration-based run). The trained model is always drawn.
         by_epoch: whether ``interval`` counts epochs.
+        bands_shown: for photos of other bands than 'RGB': one or three bands that are shown, by their numbers in the
+            files; by default the first three.
     """
 
     priority = 'LOW'
 
-    def __init__(self, dataset: dict | None = None, count: int = 8, interval: int = 20, by_epoch: bool = True):
+    def __init__(
+        self,
+        dataset: dict | None = None,
+        count: int = 8,
+        interval: int = 20,
+        by_epoch: bool = True,
+        bands_shown: Bands | None = None,
+    ) -> None:
         self.dataset, self.count, self.interval, self.by_epoch = dataset, count, interval, by_epoch
+        self.bands_shown = bands_shown
+        self.shown: ShownBands | None = None
         self.batch: dict[str, torch.Tensor] | None = None
         self.warned = False
 
@@ -72,9 +85,10 @@ class ReconstructionHook(Hook):
                 inputs=torch.stack([item['inputs'] for item in items]),
                 seeds=torch.tensor([item['seeds'] for item in items]),
             )
+            self.shown = shown_of(dataset, self.batch['inputs'].shape[1], self.bands_shown)
         training = model.training
         model.eval()
-        sheet = reconstruction_sheet(model, self.batch)
+        sheet = reconstruction_sheet(model, self.batch, shown=self.shown)
         model.train(training)
         folder = Path(runner.work_dir) / 'reconstructions'
         folder.mkdir(parents=True, exist_ok=True)

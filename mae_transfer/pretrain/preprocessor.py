@@ -12,13 +12,13 @@ from ..registry import MODELS
 
 @MODELS.register_module()
 class PhotoPreprocessor(BaseDataPreprocessor):
-    """Move uint8 RGB images to the device and normalise them there; float images would transfer four times the bytes.
+    """Move images to the device and normalise them there; 8-bit images would be four times the bytes as floats.
 
     Mean and standard deviation are stored only here; code that needs colours calls :meth:`to_unit`, :meth:`from_unit`
-    or :meth:`to_uint8`.
+    or :meth:`to_uint8`, and code that needs the values of the files :meth:`to_values`.
 
     Args:
-        mean, std: one value for each channel, on the scale 0 to 255. Default: those of ImageNet, as in MAE.
+        mean, std: one value for each channel, on the scale of the files. Default: those of ImageNet, as in MAE.
     """
 
     mean: Tensor
@@ -46,9 +46,16 @@ class PhotoPreprocessor(BaseDataPreprocessor):
         data['inputs'] = (data['inputs'].float() - self.mean) / self.std
         return data
 
+    def to_values(self, images: Tensor) -> Tensor:
+        """Normalised images (..., C, H, W) to the values of the files.
+
+        The rounding is that of float32: about 1e-7 of the largest of a value, its distance to the mean and the mean.
+        """
+        return images * self.std + self.mean
+
     def to_unit(self, images: Tensor) -> Tensor:
         """Normalised images (..., C, H, W) to colours in [0, 1]; values outside are clamped."""
-        return ((images * self.std + self.mean) / 255).clamp(0, 1)
+        return (self.to_values(images) / 255).clamp(0, 1)
 
     def from_unit(self, images: Tensor) -> Tensor:
         """Colours (..., C, H, W) in [0, 1] to normalised images: the inverse of :meth:`to_unit`."""

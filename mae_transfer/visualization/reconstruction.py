@@ -8,18 +8,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .shown_bands import ShownBands, with_captions
+
 if TYPE_CHECKING:
     from ..pretrain import MAE
 
 
 @torch.no_grad()
-def reconstruction_sheet(model: MAE, batch: dict, margin: int = 2) -> np.ndarray:
+def reconstruction_sheet(model: MAE, batch: dict, margin: int = 2, shown: ShownBands | None = None) -> np.ndarray:
     """Draw a row for each photo: the visible patches, the reconstruction, the photo.
 
     Args:
         model: with a data preprocessor.
-        batch: ``inputs`` (B, C, H, W) uint8 and ``seeds`` (B,), as from :func:`~mae_transfer.data.collate_photos`.
+        batch: ``inputs`` (B, C, H, W) and ``seeds`` (B,), as from :func:`~mae_transfer.data.collate_photos`.
         margin: white pixels between the pictures.
+        shown: which bands are shown. Their 2nd and 98th percentiles in the photo become black and white in its whole
+            row, and a caption below it says so. None for 8-bit colours or grey, which are shown as they are.
 
     Returns:
         (height, width, 3) uint8.
@@ -33,7 +37,16 @@ def reconstruction_sheet(model: MAE, batch: dict, margin: int = 2) -> np.ndarray
     hidden = mask.as_picture(model.grid(inputs), model.vit.patch_size)
     # Masked patches become zero, which is the mean colour, a neutral grey.
     columns = [inputs * (1 - hidden), model.reconstruct(inputs, mask), inputs]
-    return _tile([model.data_preprocessor.to_uint8(column) for column in columns], margin)
+    if shown is None:
+        return _tile([model.data_preprocessor.to_uint8(column) for column in columns], margin)
+    values = [model.data_preprocessor.to_values(column).movedim(1, 3).cpu().numpy() for column in columns]
+    rows, captions = [], []
+    for photo in zip(*values):
+        stretch = shown.stretch(photo[-1])
+        pictures = [torch.from_numpy(stretch.picture(image)).movedim(2, 0)[None] for image in photo]
+        rows.append(_tile(pictures, margin))
+        captions.append(stretch.caption())
+    return with_captions(rows, captions, margin)
 
 
 def _tile(columns: list[Tensor], margin: int) -> np.ndarray:

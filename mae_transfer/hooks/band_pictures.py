@@ -1,0 +1,56 @@
+"""Pictures of predictions on images of any bands: what the hooks of detection and segmentation share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.runner import Runner
+
+from ..data.bands import Bands
+from ..data.image_reader import ImageReader
+from ..data.loading import reader_of
+from ..visualization.shown_bands import shown_bands
+
+
+class BandPictures:
+    """Draws on chosen bands, stretched, where the libraries' hooks would read an image file as 8-bit colours.
+
+    Its subclasses derive from a hook of MMDetection or MMSegmentation as well, which draws wherever the images are
+    8-bit colours or greys as OpenCV reads them. Which bands a picture shows, and which of their values are black and
+    white, is said in the log.
+
+    Attributes:
+        bands_shown: one or three bands, by their numbers in the files; None for the first three.
+    """
+
+    bands_shown: Bands | None = None
+    _visualizer: Any
+    show: bool
+    wait_time: float
+
+    def pictures(self, runner: Runner, loader: Any, samples: Sequence[Any]) -> Iterator[tuple[np.ndarray, Any]] | None:
+        """The picture of the image of each sample, (H, W, 3) uint8, with the sample; None where the library's hook may
+        draw."""
+        reader = _reader_of(loader)
+        if reader is None or (reader.mode is not None and reader.exif_orientation):
+            return None
+        return ((self._picture(runner, reader, sample.img_path), sample) for sample in samples)
+
+    def _picture(self, runner: Runner, reader: ImageReader, path: str) -> np.ndarray:
+        shown, image = shown_bands(reader.bands, self.bands_shown), reader(Path(path))
+        if shown is None:
+            return np.array(image.convert('RGB'))  # type: ignore[union-attr]  # 'RGB' and 'L' give PIL images
+        stretch = shown.stretch(np.asarray(image))
+        runner.logger.info(f'picture of {path}: {stretch.caption()}')
+        return stretch.picture(np.asarray(image))
+
+
+def _reader_of(loader: Any) -> ImageReader | None:
+    """The reader of a data loader's images, also within wrappers of data sets."""
+    dataset = getattr(loader, 'dataset', None)
+    while dataset is not None and not hasattr(dataset, 'pipeline'):
+        dataset = getattr(dataset, 'dataset', None) or next(iter(getattr(dataset, 'datasets', ())), None)
+    return None if dataset is None else reader_of(dataset.pipeline)
