@@ -28,7 +28,10 @@ class CocoImages(CocoDataset):
     """
 
     def __init__(self, *args: Any, metainfo: dict | None = None, **kwargs: Any) -> None:
-        super().__init__(*args, metainfo=complete_metainfo(metainfo, CocoDataset.METAINFO), **kwargs)
+        metainfo = complete_metainfo(metainfo, CocoDataset.METAINFO)
+        if 'palette' in metainfo:  # MMDetection's visualizer cannot draw with lists
+            metainfo['palette'] = [tuple(colour) for colour in metainfo['palette']]
+        super().__init__(*args, metainfo=metainfo, **kwargs)
 
     def COCOAPI(self, path: str) -> CocoFile:  # CocoDataset calls it, by this name, to read its annotation file
         masks = any(getattr(transform, 'with_mask', False) for transform in self.pipeline.transforms)
