@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -53,7 +53,7 @@ class ChannelStatistics:
         return as_tuple(map(_rounded, self.mean, decimals)), as_tuple(map(_rounded, self.std, decimals))
 
 
-def as_tuple(values: Sequence | map) -> str:
+def as_tuple(values: Iterable[float]) -> str:
     """Numbers as Python writes a tuple of them."""
     return str(tuple(values))
 

@@ -25,9 +25,10 @@ Transform = Callable[[Pixels], torch.Tensor]
 
 
 class InRange:
-    """torchvision's transforms, applied to a PIL image or an array; values stay between the image's least and greatest.
+    """torchvision's transforms, applied to a PIL image or an array; an array's channels keep their least and greatest.
 
-    Bicubic interpolation overshoots at edges; PIL and torchvision clamp 8-bit values, but not floats.
+    Bicubic interpolation overshoots at edges: PIL images of 8 bits are clamped to 0..255 then, an array to the range
+    of each of its channels.
     """
 
     def __init__(self, transforms: Sequence[Callable]) -> None:
@@ -36,8 +37,8 @@ class InRange:
     def __call__(self, image: Pixels) -> torch.Tensor:
         if isinstance(image, Image.Image):
             return self.transform(image)
-        result = self.transform(torch.from_numpy(image).movedim(2, 0))
-        return result.clamp(float(image.min()), float(image.max())) if result.is_floating_point() else result
+        array = torch.from_numpy(image).movedim(2, 0)
+        return self.transform(array).clamp(array.amin((1, 2), keepdim=True), array.amax((1, 2), keepdim=True))
 
 
 def size_of(image: Pixels) -> tuple[int, int]:

@@ -150,7 +150,8 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog=f'python -m {TOOL}', description=__doc__.splitlines()[0])
     parser.add_argument('data', metavar='DATA', help='folder of images, at any depth, or list file')
     parser.add_argument(
-        '--bands', help="'RGB', 'L', or numbers of bands, counted from 1, e.g. 3,2,1,7; default: RGB for photos, all else"
+        '--bands',
+        help="'RGB', 'L', or numbers of bands, counted from 1, e.g. 3,2,1,7; default: RGB for photos, all else",
     )
     parser.add_argument('--count', type=int, help='measure so many images, evenly spaced, instead of all')
     args = parser.parse_args(argv)

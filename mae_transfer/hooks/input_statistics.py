@@ -76,7 +76,8 @@ class InputStatisticsHook(Hook):
 
     def _measure(self, preprocessor: nn.Module, arguments: tuple, result: Any) -> None:
         given, returned = (
-            data.get('inputs') if isinstance(data, dict) else None for data in (arguments[0] if arguments else None, result)
+            data.get('inputs') if isinstance(data, dict) else None
+            for data in (arguments[0] if arguments else None, result)
         )
         # BGR becomes RGB in MMEngine's preprocessors, which keep this setting under a private name.
         swapped = getattr(preprocessor, '_channel_conversion', False)
@@ -108,8 +109,9 @@ class InputStatisticsHook(Hook):
         new_mean, new_std = self._given.settings()
         return (
             f'channel {first + 1} of the normalised images has mean {mean[first]:.4g} and deviation {std[first]:.4g}, '
-            f'where about 0 and 1 are expected{more}: mean and std of the config are {config or "not set"}; measured on '
-            f'the first {self._given.images} images, on the scale of the files: mean={new_mean} std={new_std}: set these'
+            f'where about 0 and 1 are expected{more}: mean and std of the config are {config or "not set"}; measured '
+            f'on the first {self._given.images} images, on the scale of the files: mean={new_mean} std={new_std}: set '
+            'these'
         )
 
 

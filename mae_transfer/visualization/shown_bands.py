@@ -73,11 +73,13 @@ def shown_bands(bands: Bands, chosen: Bands | None = None) -> ShownBands | None:
     bands = resolve_bands(bands)
     if isinstance(bands, str):
         if chosen is not None:
-            raise UserError(f"bands={bands!r} are shown as they are: leave bands_shown out; found {chosen!r}")
+            raise UserError(f'bands={bands!r} are shown as they are: leave bands_shown out; found {chosen!r}')
         return None
     numbers = resolve_bands(chosen) if chosen is not None else bands[: 3 if len(bands) >= 3 else 1]
     if isinstance(numbers, str) or len(numbers) not in (1, 3) or not set(numbers) <= set(bands):
-        raise UserError(f'bands_shown is one or three of bands={bands}, by their numbers in the files; found {chosen!r}')
+        raise UserError(
+            f'bands_shown is one or three of bands={bands}, by their numbers in the files; found {chosen!r}'
+        )
     return ShownBands(numbers, tuple(bands.index(number) for number in numbers))
 
 

@@ -74,8 +74,7 @@ def test_npy(dtype, layout, channels, tmp_path):
 
 @pytest.mark.parametrize('dtype', ['uint8', 'uint16'])
 @pytest.mark.parametrize(
-    'suffix, channels',
-    [('png', 1), ('png', 3), ('png', 4), ('pgm', 1), ('ppm', 3), ('jp2', 1), ('jp2', 3), ('jp2', 4)],
+    'suffix, channels', [('png', 1), ('png', 3), ('png', 4), ('pgm', 1), ('ppm', 3), ('jp2', 1), ('jp2', 3), ('jp2', 4)]
 )
 def test_other_formats(suffix, channels, dtype, tmp_path):
     array = values(dtype, channels, (40, 40))
@@ -88,7 +87,9 @@ def test_grey_with_transparency_of_16_bits(tmp_path):
     rows = b''.join(b'\0' + row.astype('>u2').tobytes() for row in array)
     header = struct.pack('>IIBBBBB', 18, 19, 16, 4, 0, 0, 0)
     chunks = ((b'IHDR', header), (b'IDAT', zlib.compress(rows)), (b'IEND', b''))
-    parts = [struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data)) for kind, data in chunks]
+    parts = [
+        struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data)) for kind, data in chunks
+    ]
     path.write_bytes(b'\x89PNG\r\n\x1a\n' + b''.join(parts))
     check_exact(path, array)
 
@@ -154,11 +155,15 @@ DEEP = {
     '16-bit RGB TIFF': (lambda path: tiff(path / 'a.tif', values('uint16', 3)), '3 channels of uint16', '(1,2,3)'),
     '12 bits in 16': (lambda path: tiff(path / 'a.tif', values('uint16', 1) >> 4), '1 channel of uint16', '1'),
     'float TIFF 0..1': (lambda path: tiff(path / 'a.tif', values('float32', 1) % 1), '1 channel of float32', '1'),
-    '16-bit JPEG 2000': (lambda path: by_opencv(path / 'a.jp2', values('uint16', 3, (40, 40))), '3 channels of uint16', '(1,2,3)'),
+    '16-bit JPEG 2000': (
+        lambda path: by_opencv(path / 'a.jp2', values('uint16', 3, (40, 40))), '3 channels of uint16', '(1,2,3)',
+    ),
     '16-bit PPM': (lambda path: by_opencv(path / 'a.ppm', values('uint16', 3)), '3 channels of uint16', '(1,2,3)'),
     '4 bands': (lambda path: tiff(path / 'a.tif', values('uint8', 4)), '4 channels of uint8', '(1,2,3,4)'),
     '3 pages': (lambda path: tiff(path / 'a.tif', values('uint8', 3), 'pages'), '3 channels of uint8', '(1,2,3)'),
-    '13 bands': (lambda path: npy(path / 'a.npy', values('uint16', 13)), '13 channels of uint16', '(1,2,3,4,5,6,7,8,9,10,11,12,13)'),
+    '13 bands': (
+        lambda path: npy(path / 'a.npy', values('uint16', 13)), '13 channels of uint16', '(1,2,3,4,5,6,7,8,9,10,11,12,13)',
+    ),
     '2 bands': (lambda path: npy(path / 'a.npy', values('uint8', 2)), '2 channels of uint8', '(1,2)'),
 }  # fmt: skip
 
@@ -228,7 +233,9 @@ def test_a_palette_in_a_tiff_is_refused_as_bands_and_read_as_colours(tmp_path):
 @pytest.mark.skipif(find_spec('imagecodecs') is not None, reason='imagecodecs is installed')
 def test_a_codec_that_is_not_installed(tmp_path):
     path = pillow(tmp_path / 'a.tif', values('uint8', 3), 'RGB', compression='tiff_lzw')
-    with pytest.raises(UserError, match=f"^{path}: .*LZW.* requires the 'imagecodecs' package: pip install imagecodecs$"):
+    with pytest.raises(
+        UserError, match=f"^{path}: .*LZW.* requires the 'imagecodecs' package: pip install imagecodecs$"
+    ):
         ImageReader((1,))(path)
     ImageReader('RGB')(path)  # Pillow has it
 
@@ -284,7 +291,9 @@ def test_exif_orientation_of_16_bit_grey(orientation, tmp_path):
 DEEP_PIXELS, PIXELS = values('uint16', 4), values('uint8', 3)
 DAMAGED = {
     'tiff': content(tifffile.imwrite, DEEP_PIXELS, photometric='minisblack', planarconfig='contig'),
-    'deflate': content(tifffile.imwrite, DEEP_PIXELS, photometric='minisblack', planarconfig='contig', compression='deflate'),
+    'deflate': content(
+        tifffile.imwrite, DEEP_PIXELS, photometric='minisblack', planarconfig='contig', compression='deflate'
+    ),
     'pages': content(tifffile.imwrite, np.moveaxis(DEEP_PIXELS, 2, 0), photometric='minisblack'),
     'tiff of 8 bits': content(tifffile.imwrite, PIXELS, photometric='rgb'),
     'npy': content(np.save, DEEP_PIXELS),
@@ -299,7 +308,7 @@ _EXTREME = (b'\xff\xff\xff\xff', b'\xff\xff\xff\x7f', b'\0\0\0\0', b'\x7f\xff\xf
 
 
 def mutated(data: bytes, seed: int) -> tuple[bytes, bool]:
-    """The bytes cut short, with some of them changed, or with an extreme number in the header; whether they were cut."""
+    """The bytes cut short, with some changed, or with an extreme number in the header; whether they were cut."""
     rng, changed = np.random.default_rng(seed), bytearray(data)
     if seed % 3 == 0:
         return data[: rng.integers(len(data))], True

@@ -55,7 +55,9 @@ def test_other_values_than_8_bit_colours_are_refused(name, tmp_path):
     """OpenCV would cut them to 8 bits, or read the first band."""
     path = DEEP[name](tmp_path)
     for refuse in (lambda: run(RGB, path), lambda: examine_images(RGB, [str(path)])):
-        with pytest.raises(UserError, match=rf"^{path} has .*, but bands='RGB' reads 8-bit grey or colours: set bands="):
+        with pytest.raises(
+            UserError, match=rf"^{path} has .*, but bands='RGB' reads 8-bit grey or colours: set bands="
+        ):
             refuse()
 
 

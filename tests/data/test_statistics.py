@@ -104,7 +104,7 @@ def test_refusals(capsys, tmp_path):
     assert refusal(capsys, tmp_path / 'a', '--bands', '1,9') == (
         f'error: {first} has 4 channels of uint16, but bands=(1, 9) names band 9: bands count from 1'
     )
-    assert 'bands=\'RGB\' reads 8-bit' in refusal(capsys, tmp_path / 'a', '--bands', 'RGB')
+    assert "bands='RGB' reads 8-bit" in refusal(capsys, tmp_path / 'a', '--bands', 'RGB')
     assert "bands is 'RGB', 'L' (grey) or numbers" in refusal(capsys, tmp_path / 'a', '--bands', 'rgb')
     assert '--count is a number of images, 1 or more; found 0' in refusal(capsys, tmp_path / 'a', '--count', 0)
     second = tiff(tmp_path / 'a' / '1.tif', values('uint16', 5))

@@ -137,7 +137,9 @@ def test_16_bit_images_are_refused_as_rgb(kind, tmp_path):
             array = values('uint16', 1, file.size[::-1]) >> 4
         tiff(path, array)
     line = error_line(call('train', CONFIGS[kind], '--work-dir', tmp_path / 'run', *options(kind, tmp_path / 'data')))
-    assert re.search(r"\d\.jpg has 1 channel of uint16, but bands='RGB' reads 8-bit grey or colours: set bands=1, ", line)
+    assert re.search(
+        r"\d\.jpg has 1 channel of uint16, but bands='RGB' reads 8-bit grey or colours: set bands=1, ", line
+    )
 
 
 @pytest.mark.parametrize('tool', ['train', 'test'])
@@ -155,10 +157,20 @@ def test_statistics_that_do_not_fit_are_told(tmp_path):
         for i in range(8):
             write(tmp_path / split / f'{i}', '(1,)', seed=i)
     ended = train(
-        CONFIG, '--work-dir', tmp_path / 'run', '--amp', 'off', *small(tmp_path), 'bands=1', 'mean=(.449,)', 'std=(.226,)'
+        CONFIG,
+        '--work-dir',
+        tmp_path / 'run',
+        '--amp',
+        'off',
+        *small(tmp_path),
+        'bands=1',
+        'mean=(.449,)',
+        'std=(.226,)',
     )
     assert len(re.findall('channel 1 of the normalised images has mean', ended.out)) == 1
-    assert re.search(r'mean and std of the config are \(0.449,\) and \(0.226,\); measured on the first 24 images, ', ended.out)
+    assert re.search(
+        r'mean and std of the config are \(0.449,\) and \(0.226,\); measured on the first 24 images, ', ended.out
+    )
 
 
 def test_json_of_the_data_names_the_new_files(tmp_path):

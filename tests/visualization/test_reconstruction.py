@@ -6,6 +6,7 @@ import torch
 
 from mae_transfer.pretrain import MAE
 from mae_transfer.visualization.reconstruction import reconstruction_sheet
+from mae_transfer.visualization.shown_bands import shown_bands
 from tests.helpers import enlarge
 
 MEAN = {3: (124, 116, 104), 1: (100, 100, 100)}
@@ -15,7 +16,7 @@ def mae(channels: int = 3, img_size=(16, 24), target: str = 'NormalizedPixelTarg
     statistics = (
         dict(mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375))
         if channels == 3
-        else dict(mean=(100.0,), std=(50.0,))
+        else dict(mean=(100.0,) * channels, std=(50.0,) * channels)
     )
     model = MAE(
         vit=dict(
@@ -87,3 +88,26 @@ def test_the_middle_picture_is_the_model_s_reconstruction():
 
 def test_the_margin_can_be_chosen():
     cells(reconstruction_sheet(mae(), batch(count=3), margin=5), 3, margin=5)
+
+
+@pytest.mark.parametrize('numbers', [(1,), (9,), (9, 4, 1)])
+def test_bands_are_shown_with_one_stretch_for_a_row(numbers):
+    model = mae(13)
+    generator = torch.Generator().manual_seed(0)
+    data = dict(inputs=torch.randn(2, 13, 16, 24, generator=generator) * 4000 + 9000, seeds=torch.arange(2))
+    shown = shown_bands(range(1, 14), numbers)
+    sheet = reconstruction_sheet(model, data, shown=shown)
+    height = sheet.shape[0] // 2
+    hidden = hidden_pixels(model, data)
+    for row in range(2):
+        photo = data['inputs'][row].movedim(0, 2).numpy()
+        stretch = shown.stretch(photo)
+        masked, rebuilt, whole = (
+            sheet[row * height :][:16, column * 26 : column * 26 + 24].astype(int) for column in range(3)
+        )
+        assert np.abs(whole - stretch.picture(photo)).max() <= 1  # float32's rounding at the border of two greys
+        assert np.array_equal(masked[~hidden[row]], whole[~hidden[row]])
+        assert np.abs(rebuilt - whole)[~hidden[row]].max() <= 1 and not np.array_equal(rebuilt, whole)
+        assert (masked[hidden[row]] == stretch.picture(np.full((1, 1, 13), 100.0))[0, 0]).all()
+        caption = sheet[row * height + 18 : (row + 1) * height]
+        assert (caption.min() < 128) and (caption[:, 60:] < 128).any()  # wider than the pictures, if need be
