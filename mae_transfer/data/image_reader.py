@@ -24,6 +24,7 @@ from .image_values import (
     is_tiff,
     npy_array,
     open_stream,
+    opened_by_pillow,
     pillow_values,
     squeezed,
     tiff_series,
@@ -102,7 +103,7 @@ class ImageReader:
             # Pillow and OpenCV would open only the first page or band of some TIFFs, and others not at all.
             stream.seek(0)
             try:
-                with Image.open(stream) as file:
+                with opened_by_pillow(stream) as file:
                     channels = len(file.getbands())
             except UnidentifiedImageError:
                 channels = 0
@@ -156,7 +157,7 @@ class ImageReader:
             return Image.fromarray(array.squeeze(2) if array.shape[2] == 1 else array).convert(mode)
         if is_tiff(start):
             self.examine_file(source)
-        with open_stream(source) as stream, Image.open(stream) as file:
+        with open_stream(source) as stream, opened_by_pillow(stream) as file:
             self.check(pillow_values(file))
             image = ImageOps.exif_transpose(file) if self.exif_orientation else file
             return image.convert(mode)
@@ -179,7 +180,7 @@ class ImageReader:
                 series = tiff_series(stream)
                 tag = series.keyframe.tags.get(EXIF_ORIENTATION)
                 return _turned(_decoded(series, source), tag.value if tag else 1)
-            with Image.open(stream) as image:
+            with opened_by_pillow(stream) as image:
                 orientation = image.getexif().get(EXIF_ORIENTATION, 1) if self.exif_orientation else 1
                 if pillow_values(image).dtype == 'uint16':
                     stream.seek(0)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -44,6 +47,23 @@ def open_stream(source: Path | bytes) -> BinaryIO:
     return io.BytesIO(source) if isinstance(source, bytes) else open(source, 'rb')
 
 
+@contextmanager
+def opened_by_pillow(stream: BinaryIO) -> Iterator[Any]:
+    """An image that Pillow opened, for as long as the block runs.
+
+    Raises:
+        OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError: a file that cannot be read. The errors of
+            Pillow's decoders have no common base; all others become ``OSError``.
+    """
+    try:
+        with Image.open(stream) as image:
+            yield image
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        raise
+    except Exception as error:
+        raise OSError(f'{type(error).__name__}: {error}') from error
+
+
 def is_tiff(start: bytes) -> bool:
     """Whether a file that starts with these bytes is a TIFF."""
     return start[:4] in _TIFF
@@ -72,7 +92,7 @@ def image_values(source: Path | bytes) -> ImageValues:
         if is_tiff(start):
             series = tiff_series(stream)
             return ImageValues(np.dtype(series.dtype).name, channels_of(series.shape, axes_of(series)))
-        with Image.open(stream) as image:
+        with opened_by_pillow(stream) as image:
             return pillow_values(image)
 
 
@@ -94,7 +114,7 @@ def stored_size(source: Path | bytes) -> tuple[tuple[int, int], int]:
             series = tiff_series(stream)
             tag = series.keyframe.tags.get(EXIF_ORIENTATION)
             return _size(series.shape, axes_of(series)), int(tag.value) if tag else 1
-        with Image.open(stream) as image:
+        with opened_by_pillow(stream) as image:
             return image.size, int(image.getexif().get(EXIF_ORIENTATION, 1))
 
 
@@ -155,6 +175,7 @@ def tiff_series(stream: BinaryIO) -> Any:
             stream.seek(0)
             series = tifffile.TiffFile(stream, is_shaped=False).series[0]
         height, width = (series.shape[series.axes.index(letter)] for letter in 'YX')
+        _check_tiles(series.keyframe)
     except Exception as error:  # of any kind, if the file is damaged
         raise ValueError(f'a TIFF without an image, or damaged: {error}') from error
     if (most := Image.MAX_IMAGE_PIXELS) and height * width > 2 * most:
@@ -170,6 +191,13 @@ def _check_pages(file: tifffile.TiffFile) -> None:
         except IndexError:
             return
     raise ValueError(f'more than {_MOST_PAGES} pages')
+
+
+def _check_tiles(page: Any) -> None:
+    """Find strips or tiles that are missing, which tifffile would fill with zeros, be there millions."""
+    expected = math.prod(page.chunked)
+    if not page.is_contiguous and len(page.dataoffsets) < expected:
+        raise ValueError(f'{len(page.dataoffsets)} of {expected} strips or tiles')
 
 
 def axes_of(series: Any) -> str:

@@ -162,7 +162,9 @@ DEEP = {
     '4 bands': (lambda path: tiff(path / 'a.tif', values('uint8', 4)), '4 channels of uint8', '(1,2,3,4)'),
     '3 pages': (lambda path: tiff(path / 'a.tif', values('uint8', 3), 'pages'), '3 channels of uint8', '(1,2,3)'),
     '13 bands': (
-        lambda path: npy(path / 'a.npy', values('uint16', 13)), '13 channels of uint16', '(1,2,3,4,5,6,7,8,9,10,11,12,13)',
+        lambda path: npy(path / 'a.npy', values('uint16', 13)),
+        '13 channels of uint16',
+        '(1,2,3,4,5,6,7,8,9,10,11,12,13)',
     ),
     '2 bands': (lambda path: npy(path / 'a.npy', values('uint8', 2)), '2 channels of uint8', '(1,2)'),
 }  # fmt: skip
@@ -296,7 +298,17 @@ DAMAGED = {
     ),
     'pages': content(tifffile.imwrite, np.moveaxis(DEEP_PIXELS, 2, 0), photometric='minisblack'),
     'tiff of 8 bits': content(tifffile.imwrite, PIXELS, photometric='rgb'),
+    'tiles': content(
+        tifffile.imwrite,
+        DEEP_PIXELS,
+        photometric='minisblack',
+        planarconfig='contig',
+        tile=(16, 16),
+        compression='deflate',
+    ),
     'npy': content(np.save, DEEP_PIXELS),
+    'avif': content(Image.fromarray(PIXELS).save, 'AVIF'),
+    'gif': content(Image.fromarray(PIXELS).save, 'GIF'),
     'png': content(Image.fromarray(PIXELS).save, 'PNG'),
     'png of 16 bits': cv2.imencode('.png', DEEP_PIXELS)[1].tobytes(),
     'jpeg': content(Image.fromarray(PIXELS).save, 'JPEG'),
@@ -351,6 +363,16 @@ def test_damaged_files_are_unreadable_or_images(name, tmp_path, capfd):
                 # Pillow takes JPEG and JPEG 2000 that lack only their last bytes.
                 if cut and not name.startswith('jpeg'):
                     assert np.array_equal(array, whole.get(reader.mode)), (seed, len(changed), len(data))
+
+
+def test_missing_tiles(tmp_path):
+    """A height of millions of rows: tifffile would fill them with zeros."""
+    with tifffile.TiffFile(io.BytesIO(DAMAGED['tiles'])) as file:
+        place = file.pages[0].tags['ImageWidth'].valueoffset
+    changed = bytearray(DAMAGED['tiles'])
+    changed[place : place + 4] = (90_000).to_bytes(4, 'little')
+    with pytest.raises(ValueError, match=r'4 of 11250 strips or tiles'):
+        ImageReader((1,))(bytes(changed))
 
 
 def test_an_array_can_become_a_tensor(tmp_path):
