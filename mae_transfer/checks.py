@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from inspect import Parameter, signature
@@ -61,7 +62,18 @@ _OF_BUILDERS = (
     *('type', '_scope_', 'priority', 'convert_to_iter_based', 'constructor', 'paramwise_cfg', 'requires_grad'),
     *('checkpoint', 'bg_cls_weight'),
 )
-_OF_LOADERS = ('num_batch_per_epoch', 'disable_subprocess_warning', *signature(DataLoader.__init__).parameters)
+#: Settings of data loaders that are whole numbers: the least, and what is counted.
+_NUMBERS_OF_LOADERS = (
+    ('batch_size', 1, 'images'),
+    ('num_workers', 0, 'processes'),
+    ('repeat', 1, 'passes over the data in an epoch'),
+)
+_OF_LOADERS = (
+    'repeat',
+    'num_batch_per_epoch',
+    'disable_subprocess_warning',
+    *signature(DataLoader.__init__).parameters,
+)
 
 
 def check_settings(cfg: Config) -> None:
@@ -100,7 +112,7 @@ def check_loaders(cfg: Config, *purposes: str) -> None:
     for name, loader in data_loaders(cfg).items():
         if not name.startswith(purposes):
             continue
-        for key, least, what in (('batch_size', 1, 'images'), ('num_workers', 0, 'processes')):
+        for key, least, what in _NUMBERS_OF_LOADERS:
             number = loader.get(key, 1)
             if not isinstance(number, int) or number < least:
                 raise UserError(f'{name}.{key} is a whole number of {what}, {least} or more; found {number}')
@@ -224,7 +236,7 @@ def check_data(cfg: Config, *purposes: str) -> None:
             prefixes = dataset.get('data_prefix') or {}
             prefixes = prefixes.values() if isinstance(prefixes, Mapping) else [prefixes]
             for path in [root, *(root / prefix for prefix in prefixes if isinstance(prefix, str))]:
-                if not path.exists():
+                if not os.path.exists(path):
                     raise UserError(
                         f'{loader}: {path} does not exist: set the data root, e.g. --cfg-options data_root=path/to/data'
                     )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence, Sized
 from functools import cached_property
 from typing import Any
 
+from mmengine.dataset import InfiniteSampler
 from mmengine.device import get_device
 from mmengine.dist import get_world_size
 from mmengine.model import BaseTTAModel, is_model_wrapper
@@ -90,15 +92,19 @@ class StrictRunner(Runner):
         Raises:
             UserError: fewer images than one batch, where an incomplete batch is dropped.
         """
+        repeat = None
         if isinstance(dataloader, dict):
-            dataloader = loader_settings(dataloader)
+            repeat, dataloader = dataloader.get('repeat'), loader_settings(dataloader)
         loader = Runner.build_dataloader(dataloader, *args, **kwargs)
-        size = loader.batch_size
-        if isinstance(loader.dataset, Sized) and size and len(loader.sampler) < size and loader.drop_last:
-            raise UserError(
-                f'{len(loader.dataset)} images, {len(loader.sampler)} for each process, make no batch of {size}: give '
-                'more, or lower train_dataloader.batch_size and total_batch_size'
-            )
+        size, endless = loader.batch_size, isinstance(loader.sampler, InfiniteSampler)
+        if isinstance(loader.dataset, Sized) and size and loader.drop_last and not endless:
+            count = len(loader.sampler)
+            if count < size:
+                passes = f' repeat={math.ceil(size * repeat / count)},' if repeat and count else ''
+                raise UserError(
+                    f'{len(loader.dataset)} images, {count} for each process, make no batch of {size}: give '
+                    f'more,{passes} or lower train_dataloader.batch_size and total_batch_size'
+                )
         return loader
 
     def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:

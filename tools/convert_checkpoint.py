@@ -19,7 +19,8 @@ from safetensors.torch import save_file
 
 from mae_transfer import launch
 from mae_transfer.errors import CheckpointError, UserError
-from mae_transfer.experiments.outputs import output_file
+from mae_transfer.outputs import output_file
+from mae_transfer.paths import user_path
 from mae_transfer.vit.checkpoint import Weights, read_weights
 from mae_transfer.vit.layouts import LAYOUTS, from_canonical
 
@@ -37,7 +38,7 @@ def check_destination(dst: str, force: bool = False) -> Path:
     Raises:
         UserError: the path is a folder, its suffix is not one of :data:`SUFFIXES`, or the file exists.
     """
-    path = Path(dst)
+    path = user_path(dst, 'DST')
     if path.suffix not in SUFFIXES and not path.is_dir():
         found = f"ends in '{path.suffix}'" if path.suffix else 'has no suffix'
         raise UserError(f"DST '{dst}' {found}: choose one of {', '.join(SUFFIXES)}, e.g. {path.with_suffix('.pth')}")

@@ -6,6 +6,7 @@ Named settings:
 - `image_size`: size of all crops, one number or (height, width).
 - `max_epochs`: length of the run; the schedule and all intervals follow. `warmup`: epochs before the full learning
   rate.
+- `repeat`: passes over the photos in one epoch, each with other crops: for small sets, whose epochs would be few steps.
 - `total_batch_size`: images per optimiser step on any number of GPUs; the runner accumulates gradients accordingly.
 - `base_lr`: learning rate per 256 images of `total_batch_size`.
 """
@@ -16,6 +17,7 @@ data_root = 'data/imagenet'
 image_size = 224
 max_epochs = 1600
 warmup = 40  # epochs
+repeat = 1
 total_batch_size = 4096
 base_lr = 1.5e-4  # 2.4e-3 at a batch of 4096
 
@@ -30,6 +32,7 @@ model = dict(
 
 train_dataloader = dict(
     batch_size=64,
+    repeat='${repeat}',
     num_workers=8,
     persistent_workers=True,
     drop_last=True,

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image
 
+from ..paths import shown, user_path
 from ..registry import DATASETS, FUNCTIONS, TRANSFORMS
 from .classes import Classes, class_folders, folder_labels, resolve_classes
-from .image_dataset import ImageDataset
-from .labels import Source, find_cifar, read_source, split_folder
-from .photos import read_image
+from .image_dataset import MAX_PIXELS, ImageDataset
+from .image_files import warn_once
+from .labels import find_cifar, read_source, split_folder
+from .photos import check_mode, read_image
+from .source import Source
 
 Transform = Callable[[Image.Image], torch.Tensor]
 
@@ -33,7 +35,7 @@ class LabelSpace(NamedTuple):
 
 
 class LabelledImages(ImageDataset):
-    """The images of a :class:`~mae_transfer.data.labels.Source`, transformed.
+    """The images of a :class:`~mae_transfer.data.source.Source`, transformed.
 
     A subclass may have a static method ``label_space(**settings)`` that returns the :class:`LabelSpace` of the data set
     with these settings. If it has, its classes are compared with those of the other data sets and of the model before
@@ -57,6 +59,9 @@ class LabelledImages(ImageDataset):
         mode: str = 'RGB',
         skip_unreadable: bool | None = None,
     ) -> None:
+        check_mode(mode)
+        for note in source.notes:
+            warn_once(note)
         skip_unreadable = training if skip_unreadable is None else skip_unreadable
         super().__init__(source.root, training, skip_unreadable, dict(classes=source.classes, present=source.present))
         self.labels, self.images, self.mode = source.labels, source.images, mode
@@ -106,8 +111,8 @@ class LabelledPhotos(LabelledImages):
         split: 'train' for training, by default with random crops; any other name for evaluation. None: for evaluation,
             with the class folders directly in ``data_root`` (ImageNet-A, -R, -Sketch, ImageNetV2). With ``ann_file``
             the split only chooses between training and evaluation.
-        ann_file: a list file (a path and a label per line, as Places365's) or iNaturalist's JSON, relative to
-            ``data_root``.
+        ann_file: a list file (a path and a label per line, as Places365's; other forms: see ``list_files.read_list``)
+            or iNaturalist's JSON, relative to ``data_root``.
         data_prefix: the folder below ``data_root`` that the paths are relative to.
         img_size: side, or (height, width), of the crops; 224 by default. A transform with its own ``img_size`` keeps
             it.
@@ -121,6 +126,7 @@ class LabelledPhotos(LabelledImages):
         skip_unreadable: whether an unreadable image is replaced by the next one, whose label and index the item then
             has, and listed in ``skipped``; otherwise it is an error. By default only for 'train', because a replaced
             image would falsify an accuracy.
+        max_pixels: see the base class.
 
     Items: dict of ``inputs`` (C, h, w) uint8, ``labels`` int, ``indices`` int (of the image that was read), ``skipped``
     list of str.
@@ -142,9 +148,11 @@ class LabelledPhotos(LabelledImages):
         mode: str = 'RGB',
         per_class: int | None = None,
         skip_unreadable: bool | None = None,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         source = read_source(data_root, split, ann_file, data_prefix, classes, per_class)
         super().__init__(source, split == 'train', img_size, transform, mode, skip_unreadable)
+        self.max_pixels = max_pixels
 
     @staticmethod
     def label_space(
@@ -156,11 +164,12 @@ class LabelledPhotos(LabelledImages):
         **_: Any,
     ) -> LabelSpace:
         """The classes of a data set with these settings; in a folder tree only the class folders are listed."""
-        if ann_file is None and find_cifar(Path(data_root)) is None:
-            folder = split_folder(Path(data_root, data_prefix), split)
+        root = user_path(data_root)
+        if ann_file is None and find_cifar(root) is None:
+            folder = split_folder(root / user_path(data_prefix, 'data_prefix'), split)
             given = resolve_classes(classes)
             labels = folder_labels(class_folders(folder), given, folder)
-            return LabelSpace(given or tuple(labels))
+            return LabelSpace(given or tuple(map(shown, labels)))
         source = read_source(data_root, split, ann_file, data_prefix, classes)
         return LabelSpace(source.classes, source.numbered)
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
-from zlib import crc32
 
 import torch
 from PIL import Image
@@ -15,10 +13,10 @@ from torchvision.transforms import InterpolationMode, v2
 from ..errors import UserError
 from ..registry import DATASETS, FUNCTIONS
 from .crops import CentreCrop, torch_seeded
-from .image_dataset import ImageDataset
+from .image_dataset import MAX_PIXELS, ImageDataset
+from .photo_sources import find_photos
 
 _BICUBIC = InterpolationMode.BICUBIC
-SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm')
 
 
 @DATASETS.register_module()
@@ -27,8 +25,9 @@ class Photos(ImageDataset):
 
     Args:
         data_root: a folder, searched for images at any depth; if it contains ``train/`` and ``val/`` (ImageNet's
-            layout), only the one that ``split`` names is searched. Or a text file with one path per line, relative to
-            the file's folder; anything after the path, separated by a space, is ignored.
+            layout), only the one that ``split`` names is searched. Hidden files and folders are passed over. Or a list
+            file with one path per line, relative to the file's folder; anything after the path, separated by a space,
+            tab, comma or semicolon, is ignored. Or one image, which is then used for both splits.
         split: 'train': random crops; 'val': centre crops of photos that 'train' leaves out.
         img_size: side, or (height, width), of the crops.
         augment: the augmentation of 'train' (MAE Table 1e): 'random_size', crops of random position, size and aspect
@@ -40,12 +39,14 @@ class Photos(ImageDataset):
             They are chosen by a hash of their paths, so they are the same in every run. 1 gives all to 'val', 0 all to
             'train'.
         mode: 'RGB' (3 channels) or 'L' (1).
+        max_pixels: see the base class.
 
     Items: dict of ``inputs`` (C, h, w) uint8, ``seeds`` int, ``skipped`` list of str: the paths of unreadable photos,
     for which the item shows the next readable one.
 
     Raises:
-        UserError: no such folder, no image in it; an unknown ``split`` or ``augment``; an invalid ``color_jitter``.
+        UserError: no such folder, no image in it; a file that is no image and no list; a list of which no file exists;
+            an unknown ``split``, ``augment`` or ``mode``; an invalid ``color_jitter``.
     """
 
     # torchvision's transforms draw only from torch's generator.
@@ -61,12 +62,14 @@ class Photos(ImageDataset):
         color_jitter: tuple[float, float, float, float] | None = None,
         hold_out: float = 0.02,
         mode: str = 'RGB',
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         if split not in ('train', 'val'):
             raise UserError(f"split is 'train' or 'val'; found '{split}'")
+        check_mode(mode)
         root, self.names = find_photos(data_root, split, hold_out)
         super().__init__(root, training=split == 'train', skip_unreadable=True)
-        self.mode = mode
+        self.mode, self.max_pixels = mode, max_pixels
         self.transform = _train_transform(to_2tuple(img_size), augment, scale, color_jitter)
         if split == 'val':
             self.transform = CentreCrop(img_size)
@@ -108,69 +111,16 @@ def _train_transform(
     return v2.Compose([*crop, v2.RandomHorizontalFlip(), *jitter, v2.PILToTensor()])
 
 
-def find_photos(data_root: str, split: str, hold_out: float) -> tuple[Path, list[str]]:
-    """The folder of the photos of a split, and their paths relative to it, sorted or in the order of the list file.
-
-    See :class:`Photos` for the arguments and errors.
-    """
-    root = Path(data_root)
-    if root.is_file():
-        lines = [line.strip() for line in root.read_text().splitlines()]
-        names = [_listed_path(line) for line in lines if line]
-        if not names:
-            raise UserError(f'list file {root} names no photo: give one path per line, relative to {root.parent}')
-        return root.parent, _choose(names, split, hold_out)
-    if not root.is_dir():
-        raise UserError(
-            f'data_root {root} does not exist: give a folder of images or a list file (--cfg-options data_root=...)'
-        )
-    has_splits = (root / 'train').is_dir() and (root / 'val').is_dir()
-    if has_splits:
-        root = root / split
-    names = images_below(root)
-    if not names:
-        raise UserError(f'no image in {root}: looked for {", ".join(SUFFIXES)} in all folders below it')
-    return root, names if has_splits else _choose(names, split, hold_out)
-
-
-def images_below(root: Path) -> list[str]:
-    """The sorted paths, relative to ``root``, of all images in it and in its folders, linked folders included."""
-    names = []
-    for folder, _, files in os.walk(root, followlinks=True):
-        below = '' if Path(folder) == root else os.path.relpath(folder, root)
-        names += [os.path.join(below, file) for file in files if file.lower().endswith(SUFFIXES)]
-    return sorted(names)
+def check_mode(mode: str) -> None:
+    """Raise ``UserError`` for a mode that images are not read in."""
+    if mode not in ('RGB', 'L'):
+        raise UserError(f"mode is 'RGB' (3 channels) or 'L' (grey, 1 channel); found {mode!r}")
 
 
 def read_image(path: Path, mode: str) -> Image.Image:
     """The image in a file, converted to 'RGB' or 'L'; raises one of ``image_dataset.UNREADABLE``."""
     with Image.open(path) as file:
         return file.convert(mode)
-
-
-def _listed_path(line: str) -> str:
-    """The path in a line of a list file. It may contain spaces, so it ends at the last word with an image's suffix."""
-    path = line
-    while not path.lower().endswith(SUFFIXES) and len(path.split()) > 1:
-        path = path.rsplit(None, 1)[0]
-    return path
-
-
-def _choose(names: list[str], split: str, hold_out: float) -> list[str]:
-    """For 'val' the photos whose paths have the lowest hashes, at least one; for 'train' the others."""
-    if hold_out == 1 and split == 'val':
-        return names
-    if hold_out == 0:
-        if split == 'val':
-            raise UserError(
-                'hold_out=0 leaves no photo for validation: give a share, e.g. .02, or a data_root with train/ and val/'
-            )
-        return names
-    if len(names) < 2:
-        raise UserError(f'{len(names)} photo cannot be split into train and val: give at least two')
-    count = min(max(1, round(len(names) * hold_out)), len(names) - 1)
-    held_out = set(sorted(names, key=lambda name: (crc32(name.encode()), name))[:count])
-    return [name for name in names if (name in held_out) == (split == 'val')]
 
 
 @FUNCTIONS.register_module()

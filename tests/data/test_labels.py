@@ -160,13 +160,14 @@ def test_places365_lists(tmp_path):
         ('a.jpg 0\nmy cat.jpg', None, "list.txt, line 2: no label in 'my cat.jpg'"),
         ('a.jpg 0\nb.jpg -1', None, 'list.txt, line 2: label -1 is out of range: labels begin at 0'),
         ('a.jpg 0\n\nb.jpg 3', 3, 'list.txt, line 3: label 3 is out of range: 3 classes have the labels 0 to 2'),
-        ('a.jpg 1\nb.jpg 2x', None, "list.txt, line 2: label '2x' is not a number, although the first label is"),
-        ('a.jpg 1\nb.jpg 1.5', None, "label '1.5' is not a number"),
+        ('a.jpg 1\nb.jpg 2x', None, "list.txt, line 2: label '2x' is not a whole number, although the first label is"),
+        ('a.jpg 1\nb.jpg 1.5', None, "label '1.5' is not a whole number"),
         ('a.jpg cat\nb.jpg cow', ['cat', 'dog'], "list.txt, line 2: 'cow' is none of the 2 classes"),
         (
             'x/a.jpg 0\nx/b.jpg 1',
             None,
-            'x/a.jpg does not exist, nor do the next images of .*list.txt: set data_prefix to',
+            r"none of the images that .*list.txt names exists \(2 of 2 looked for\): 'x/a.jpg' in line 1 stands for "
+            '/.*/x/a.jpg: set data_prefix to',
         ),
     ],
 )

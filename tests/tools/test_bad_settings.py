@@ -47,7 +47,7 @@ def test_folder_without_an_image(refused, tmp_path):
 
 def test_empty_list_file(refused, tmp_path):
     (tmp_path / 'list.txt').write_text('\n')
-    assert f'list file {tmp_path}/list.txt names no photo' in refused(data_root=tmp_path / 'list.txt')
+    assert f'list file {tmp_path}/list.txt names no image' in refused(data_root=tmp_path / 'list.txt')
 
 
 @pytest.mark.parametrize('workers', [0, 1])
@@ -174,8 +174,8 @@ def test_a_total_batch_size_that_is_no_positive_number(refused):
 
 def test_fewer_photos_than_a_batch(refused):
     assert refused(batch=32, total_batch_size=32) == (
-        'error: 24 images, 24 for each process, make no batch of 32: give more, or lower train_dataloader.batch_size '
-        'and total_batch_size'
+        'error: 24 images, 24 for each process, make no batch of 32: give more, repeat=2, or lower '
+        'train_dataloader.batch_size and total_batch_size'
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mae_transfer.errors import UserError
-from mae_transfer.experiments.outputs import output_file, output_folder
+from mae_transfer.outputs import output_file, output_folder
 
 
 def test_the_folders_above_a_file_are_created(tmp_path):
