@@ -243,7 +243,7 @@ def check_data(cfg: Config, *purposes: str) -> None:
                 if path.is_dir() and not any(path.iterdir()):
                     raise UserError(f'{loader}: folder {path} is empty')
             annotations = root / (dataset.get('ann_file') or '')
-            if dataset.get('ann_file') and not annotations.is_file():
+            if dataset.get('ann_file') and not os.path.isfile(annotations):
                 raise UserError(
                     f'{loader}: annotation file {annotations} does not exist: set the data root, '
                     'e.g. --cfg-options data_root=path/to/data'

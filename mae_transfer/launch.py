@@ -76,7 +76,10 @@ def load_config(args: argparse.Namespace) -> Config:
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = read_config(path, args.cfg_options)
     work_dir = args.work_dir or cfg.get('work_dir') or str(default_work_dir(path))
-    output_folder(work_dir, '--work-dir' if args.work_dir else 'work_dir', create=False)
+    option = '--work-dir' if args.work_dir else 'work_dir'
+    output_folder(work_dir, option, create=False)
+    if shown(work_dir) != work_dir:
+        raise UserError(f"{option}: files of the run name its folder, but '{shown(work_dir)}' is no text: rename it")
     return change_settings(cfg, [('launcher', args.launcher), ('work_dir', work_dir)])
 
 

@@ -19,10 +19,10 @@ def output_file(path: str | Path, option: str) -> Path:
         UserError: the path is a folder; a folder above it cannot be created; it cannot be written to.
     """
     path = user_path(path, option)
-    if path.is_dir():
+    if os.path.isdir(path):
         raise UserError(f"{option}: '{shown(path)}' is a folder: name a file in it")
     output_folder(path.parent, option)
-    if path.exists() and not (path.is_file() and os.access(path, os.W_OK)):
+    if os.path.exists(path) and not (os.path.isfile(path) and os.access(path, os.W_OK)):
         raise UserError(f"{option}: the file '{shown(path)}' cannot be written to: choose another name")
     return path
 

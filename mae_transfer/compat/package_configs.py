@@ -3,6 +3,7 @@ for OpenMMLab's packages."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from mmengine.config import Config
@@ -48,7 +49,7 @@ def find_config(name: str | Path, option: str = '') -> Path:
         UserError: there is no such file.
     """
     path = config_path(str(name)) if str(name).startswith(PREFIX) else user_path(name, option or 'config')
-    if not path.is_file():
+    if not os.path.isfile(path):
         prefix = f'{option}: ' if option else ''
         raise UserError(f'{prefix}config {name} does not exist; the configs are in configs/')
     return path

@@ -36,7 +36,7 @@ def resolve_classes(classes: Classes) -> tuple[str, ...] | None:
         names = ImageNetInfo().label_names()
     elif isinstance(classes, str):
         file = user_path(classes, 'classes')
-        if not file.is_file():
+        if not os.path.isfile(file):
             raise UserError(
                 f"classes='{classes}' is not a file: give a file with one name per line, 'imagenet', a list of names, "
                 'or a number of classes'
@@ -88,7 +88,7 @@ def class_folders(root: Path) -> list[str]:
     Raises:
         UserError: ``root`` does not exist or contains no folder.
     """
-    if not root.is_dir():
+    if not os.path.isdir(root):
         fault = 'is no folder' if os.path.exists(root) else 'does not exist'
         raise UserError(
             f'data_root {shown(root)} {fault}: give a folder with one folder per class (--cfg-options data_root=...)'

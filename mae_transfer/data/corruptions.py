@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from itertools import product
 from typing import Any
@@ -68,7 +69,7 @@ class ImageNetC(LabelledImages):
         groups = [f'{corruption}/{severity}' for corruption, severity in product(corruptions, SEVERITIES)]
         if not groups:
             raise UserError(f'corruptions={corruptions} names no corruption, e.g. {CORRUPTIONS[0]}')
-        missing = [group for group in groups if not (root / group).is_dir()]
+        missing = [group for group in groups if not os.path.isdir(root / group)]
         if missing:
             raise UserError(
                 f"{shown(root)}: {len(missing)} of {len(groups)} folders are missing, e.g. '{missing[0]}'; found "

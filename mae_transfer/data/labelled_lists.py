@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -97,5 +98,5 @@ def _parse_numbers(file: Path, listing: Listing, classes: tuple[str, ...] | None
 
 def check_annotations(file: Path) -> None:
     """Raise ``UserError`` if an annotation file does not exist."""
-    if not file.is_file():
+    if not os.path.isfile(file):
         raise UserError(f'ann_file {shown(file)} does not exist: its path is relative to data_root')

@@ -168,9 +168,9 @@ def find_cifar(root: Path) -> Path | None:
         UserError: ``root`` contains both.
     """
     bases = (CIFAR10.base_folder, CIFAR100.base_folder)
-    if root.name in bases and root.is_dir():
+    if root.name in bases and os.path.isdir(root):
         return root
-    found = [root / base for base in bases if (root / base).is_dir()]
+    found = [root / base for base in bases if os.path.isdir(root / base)]
     if len(found) > 1:
         raise UserError(f'{shown(root)} contains {" and ".join(bases)}: set data_root to one of them')
     return found[0] if found else None

@@ -28,8 +28,8 @@ def find_photos(
         suffixes: of photos, in lower case.
     """
     root = user_path(data_root)
-    if root.is_dir():
-        has_splits = (root / 'train').is_dir() and (root / 'val').is_dir()
+    if os.path.isdir(root):
+        has_splits = os.path.isdir(root / 'train') and os.path.isdir(root / 'val')
         if has_splits:
             root = root / split
         names = images_below(root, suffixes)
@@ -56,7 +56,7 @@ def refuse_other_files(root: Path, expected: str) -> None:
         UserError: nothing there, a pipe or device, an archive, JSON.
     """
     name = shown(root)
-    if not root.is_file():
+    if not os.path.isfile(root):
         fault = 'is neither a folder nor a file' if os.path.exists(root) else 'does not exist'
         raise UserError(f'data_root {name} {fault}: give {expected} (--cfg-options data_root=...)')
     try:

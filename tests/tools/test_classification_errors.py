@@ -34,7 +34,9 @@ def test_labels_out_of_range(class_photos, tmp_path):
         train_dataloader__dataset__ann_file=tmp_path / 'list.txt',
         train_dataloader__dataset__classes="['a','b','c']",
     )
-    assert line.endswith('list.txt, line 2: label 3 is out of range: 3 classes have the labels 0 to 2')
+    assert line.endswith(
+        'list.txt, line 2: label 3 is out of range: 3 classes have the labels 0 to 2; are they numbered from 1?'
+    )
 
 
 def test_fewer_images_than_neighbours(class_photos, pretrained, tmp_path):
