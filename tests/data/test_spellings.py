@@ -32,8 +32,8 @@ def folder(tmp_path):
         (
             '\\sub\\\udce9.jpg',
             'sub/é.jpg',
-            'backslashes are read as slashes, and paths that begin with a slash are read as relative, and it is read as '
-            'Windows-1252',
+            'backslashes are read as slashes, and paths that begin with a slash are read as relative, and it is read '
+            'as Windows-1252',
         ),
         (
             unicodedata.normalize('NFD', 'sub/é.jpg'),
