@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -71,8 +72,8 @@ def test_trees(first, number, tmp_path):
     for seed in range(first, first + number):
         folder = mutate_tree(tmp_path / str(seed), seed)
         for split in ('train', 'val'):
-            ends.append(outcome(lambda: Photos(str(folder), split, img_size=4), seed))
-            ends.append(outcome(lambda: LabelledPhotos(str(folder), split, img_size=4, skip_unreadable=True), seed))
+            for kind, more in ((Photos, {}), (LabelledPhotos, dict(skip_unreadable=True))):
+                ends.append(outcome(partial(kind, str(folder), split, img_size=4, **more), seed))
     assert ends.count('read') > number and ends.count('refused') > number // 20
 
 
