@@ -31,6 +31,8 @@ test_cfg = dict(
             split='train',
             classes='${classes}',
             img_size='${model.vit.img_size}',
+            bands='${bands}',
+            exif_orientation='${exif_orientation}',
             transform=dict(type='CentreCrop'),
             skip_unreadable=True,
         ),

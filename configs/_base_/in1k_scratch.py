@@ -23,7 +23,7 @@ model = dict(
 train_dataloader = dict(
     batch_size=256,
     repeat='${repeat}',
-    dataset=dict(transform=dict(type='FineTuneCrop', auto_augment='rand-m9-mstd0.5-inc1')),
+    dataset=dict(transform=dict(type='FineTuneCrop', auto_augment='${rand_augment(bands)}')),
 )
 
 optim_wrapper = dict(

@@ -34,7 +34,7 @@ train_dataloader = dict(
     num_workers=0,
     dataset=dict(
         pipeline=[
-            dict(type='LoadImageFromFile'),
+            '${load_image(bands, exif_orientation)}',
             dict(type='LoadAnnotations'),
             dict(type='RandomFlip', prob=0.5),
             dict(type='PackSegInputs'),
@@ -43,7 +43,9 @@ train_dataloader = dict(
 )
 val_dataloader = dict(
     num_workers=0,
-    dataset=dict(pipeline=[dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackSegInputs')]),
+    dataset=dict(
+        pipeline=['${load_image(bands, exif_orientation)}', dict(type='LoadAnnotations'), dict(type='PackSegInputs')]
+    ),
 )
 test_dataloader = val_dataloader
 

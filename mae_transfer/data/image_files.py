@@ -9,11 +9,13 @@ from collections.abc import Collection, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 from mmengine.logging import print_log
 from PIL import features
 
 from ..errors import shorten
 from ..paths import shown
+from .bands import Bands, resolve_bands
 
 #: The suffixes, in lower case, of image files that Pillow reads. Of an animation the first picture is read.
 SUFFIXES = (
@@ -22,11 +24,18 @@ SUFFIXES = (
     *(('.jp2', '.j2k') if features.check('jpg_2000') else ()),
     *(('.avif',) if features.check('avif') else ()),
 )
+#: Of arrays, which are images where their bands are numbered.
+_ARRAYS = ('.npy',)
 #: Folders that operating systems and network disks add; what is in them are no photos of the user's.
 _SYSTEM_FOLDERS = ('__MACOSX', '@eaDir', '$RECYCLE.BIN', 'System Volume Information', 'lost+found')
 
 #: A file or folder, whatever path leads to it: its device and inode.
 Identity = tuple[int, int]
+
+
+def suffixes_of(bands: Bands) -> tuple[str, ...]:
+    """The suffixes of image files of which these bands can be read."""
+    return SUFFIXES if isinstance(resolve_bands(bands), str) else (*SUFFIXES, *_ARRAYS)
 
 
 def is_hidden(name: str) -> bool:
@@ -160,3 +169,8 @@ def images_below(root: str | os.PathLike, suffixes: tuple[str, ...] = SUFFIXES) 
 def warn_once(line: str) -> None:
     """Log a warning, unless this process has logged it before: several data sets read the same files."""
     print_log(line, logger='current', level=logging.WARNING)
+
+
+def evenly(count: int, most: int) -> list[int]:
+    """Up to ``most`` of the numbers below ``count``, evenly spaced, the first and the last included."""
+    return sorted({int(i) for i in np.linspace(0, count - 1, min(most, count)).round()})

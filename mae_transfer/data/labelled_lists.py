@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import UserError
 from ..paths import shown
+from .image_files import SUFFIXES
 from .list_files import Listing, read_list
 from .source import Source
 
@@ -20,7 +21,9 @@ _WHOLE = re.compile(r'([+-]?\d{1,18})(?:\.0*)?')  # 18 digits fit into int64
 _MOST_CLASSES = 1_000_000  # a number above that is something else, such as an id
 
 
-def read_labelled_list(file: Path, root: Path, classes: tuple[str, ...] | None = None) -> Source:
+def read_labelled_list(
+    file: Path, root: Path, classes: tuple[str, ...] | None = None, suffixes: tuple[str, ...] = SUFFIXES
+) -> Source:
     """Read a list file with a path and a label on each line; the labels are either all numbers or all class names.
 
     For the forms of its lines see :func:`~mae_transfer.data.list_files.read_list`.
@@ -29,7 +32,7 @@ def read_labelled_list(file: Path, root: Path, classes: tuple[str, ...] | None =
         UserError: no file; what ``read_list`` raises; a label that is out of range or not a class.
     """
     check_annotations(file)
-    listing = read_list(file, root, labelled=True, advice=PREFIX_ADVICE)
+    listing = read_list(file, root, labelled=True, suffixes=suffixes, advice=PREFIX_ADVICE)
     notes = list(listing.notes)
     numbered = _WHOLE.fullmatch(listing.labels[0]) is not None
     if numbered:

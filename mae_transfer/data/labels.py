@@ -25,24 +25,28 @@ def read_source(
     data_prefix: str = '',
     classes: Classes = None,
     per_class: int | None = None,
+    suffixes: tuple[str, ...] = SUFFIXES,
 ) -> Source:
     """Find the images and labels of a data set in any of the layouts.
 
-    For the arguments and the errors see :class:`~mae_transfer.data.labelled.LabelledPhotos`.
+    For the arguments and the errors see :class:`~mae_transfer.data.labelled.LabelledPhotos`; ``suffixes`` are those of
+    images, in lower case.
     """
     given, root = resolve_classes(classes), user_path(data_root)
     if ann_file is not None:
         file, images = root / user_path(ann_file, 'ann_file'), root / user_path(data_prefix, 'data_prefix')
-        read = read_inaturalist if file.suffix.lower() == '.json' else read_labelled_list
-        source = read(file, images, given)
+        if file.suffix.lower() == '.json':
+            source = read_inaturalist(file, images, given)
+        else:
+            source = read_labelled_list(file, images, given, suffixes)
     elif (cifar := find_cifar(root)) is not None:
         source = read_cifar(cifar, split == 'train', given)
     else:
-        source = read_tree(split_folder(root / user_path(data_prefix, 'data_prefix'), split), given)
+        source = read_tree(split_folder(root / user_path(data_prefix, 'data_prefix'), split), given, suffixes)
     return source if per_class is None else keep_per_class(source, per_class)
 
 
-def read_tree(root: Path, classes: tuple[str, ...] | None = None) -> Source:
+def read_tree(root: Path, classes: tuple[str, ...] | None = None, suffixes: tuple[str, ...] = SUFFIXES) -> Source:
     """Read a tree with one folder per class, each searched for images at any depth.
 
     Raises:
@@ -50,12 +54,12 @@ def read_tree(root: Path, classes: tuple[str, ...] | None = None) -> Source:
             also a class folder without images (with ``classes``, that class counts as not present).
     """
     folders = folder_labels(class_folders(root), classes, root)
-    search = ImageSearch(root, closed=[identity(root / folder) for folder in folders])
+    search = ImageSearch(root, suffixes, closed=[identity(root / folder) for folder in folders])
     found = {folder: search.below(root / folder) for folder in folders}
     empty = [folder for folder in folders if not found[folder]]
     if len(empty) == len(folders):
         raise UserError(
-            f'no image in the {len(folders)} class folders of {shown(root)}: looked for {", ".join(SUFFIXES)}'
+            f'no image in the {len(folders)} class folders of {shown(root)}: looked for {", ".join(suffixes)}'
         )
     if empty and classes is None:
         raise UserError(

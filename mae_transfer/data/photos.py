@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import torch
-from PIL import Image
 from timm.layers import to_2tuple
 from torchvision.transforms import InterpolationMode, v2
 
 from ..errors import UserError
 from ..registry import DATASETS, FUNCTIONS
-from .crops import CentreCrop, torch_seeded
+from .bands import Bands
+from .crops import CentreCrop, InRange, Pixels, Transform, torch_seeded
 from .image_dataset import MAX_PIXELS, ImageDataset
+from .image_files import evenly, suffixes_of
+from .image_reader import MOST_EXAMINED, ImageReader
 from .photo_sources import find_photos
 
 _BICUBIC = InterpolationMode.BICUBIC
@@ -38,15 +37,18 @@ class Photos(ImageDataset):
         hold_out: share of the photos that is held out for 'val', unless ``data_root`` contains ``train/`` and ``val/``.
             They are chosen by a hash of their paths, so they are the same in every run. 1 gives all to 'val', 0 all to
             'train'.
-        mode: 'RGB' (3 channels) or 'L' (1).
+        bands, exif_orientation: which bands of the files are read, and whether they are turned as their EXIF
+            orientation says; see :class:`~mae_transfer.data.image_reader.ImageReader`. By default they are not turned,
+            as in the official code.
         max_pixels: see the base class.
 
-    Items: dict of ``inputs`` (C, h, w) uint8, ``seeds`` int, ``skipped`` list of str: the paths of unreadable photos,
-    for which the item shows the next readable one.
+    Items: dict of ``inputs`` (C, h, w), uint8, or float32 for files of more bits; ``seeds`` int; ``skipped`` list of
+    str: the paths of unreadable photos, for which the item shows the next readable one.
 
     Raises:
         UserError: no such folder, no image in it; a file that is no image and no list; a list of which no file exists;
-            an unknown ``split``, ``augment`` or ``mode``; an invalid ``color_jitter``.
+            an unknown ``split`` or ``augment``; an invalid ``color_jitter``; files whose values are not what ``bands``
+            says.
     """
 
     # torchvision's transforms draw only from torch's generator.
@@ -61,15 +63,19 @@ class Photos(ImageDataset):
         scale: tuple[float, float] = (0.2, 1.0),
         color_jitter: tuple[float, float, float, float] | None = None,
         hold_out: float = 0.02,
-        mode: str = 'RGB',
+        bands: Bands = 'RGB',
+        exif_orientation: bool = False,
         max_pixels: int = MAX_PIXELS,
     ) -> None:
         if split not in ('train', 'val'):
             raise UserError(f"split is 'train' or 'val'; found '{split}'")
-        check_mode(mode)
-        root, self.names = find_photos(data_root, split, hold_out)
+        self.reader = ImageReader(bands, exif_orientation)
+        root, self.names = find_photos(data_root, split, hold_out, suffixes_of(bands))
         super().__init__(root, training=split == 'train', skip_unreadable=True)
-        self.mode, self.max_pixels = mode, max_pixels
+        self.max_pixels = max_pixels
+        self.reader.examine([self.root / self.names[place] for place in evenly(len(self), MOST_EXAMINED)])
+        if color_jitter is not None and self.reader.bands != 'RGB':
+            raise UserError(f"color_jitter={color_jitter} is for bands='RGB'; found bands={bands}: set it to None")
         self.transform = _train_transform(to_2tuple(img_size), augment, scale, color_jitter)
         if split == 'val':
             self.transform = CentreCrop(img_size)
@@ -81,18 +87,18 @@ class Photos(ImageDataset):
         """See the base class."""
         return self.names[index]
 
-    def read(self, index: int) -> Image.Image:
+    def read(self, index: int) -> Pixels:
         """See the base class."""
-        return read_image(self.root / self.names[index], self.mode)
+        return self.reader(self.root / self.names[index])
 
-    def item(self, image: Image.Image, index: int, seed: int) -> dict:
+    def item(self, image: Pixels, index: int, seed: int) -> dict:
         """See the class; the masking follows from the same seed as the crop."""
         return dict(inputs=self.transform(image), seeds=seed)
 
 
 def _train_transform(
     size: tuple[int, int], augment: str, scale: tuple[float, float], color_jitter: tuple[float, ...] | None
-) -> Callable[[Image.Image], torch.Tensor]:
+) -> Transform:
     """The transform of 'train'; see :class:`Photos`."""
     if augment == 'none' and color_jitter is None:
         return CentreCrop(size)
@@ -108,19 +114,7 @@ def _train_transform(
     else:
         raise UserError(f"augment is 'random_size', 'fixed_size' or 'none'; found '{augment}'")
     jitter = [] if color_jitter is None else [v2.ColorJitter(*color_jitter)]
-    return v2.Compose([*crop, v2.RandomHorizontalFlip(), *jitter, v2.PILToTensor()])
-
-
-def check_mode(mode: str) -> None:
-    """Raise ``UserError`` for a mode that images are not read in."""
-    if mode not in ('RGB', 'L'):
-        raise UserError(f"mode is 'RGB' (3 channels) or 'L' (grey, 1 channel); found {mode!r}")
-
-
-def read_image(path: Path, mode: str) -> Image.Image:
-    """The image in a file, converted to 'RGB' or 'L'; raises one of ``image_dataset.UNREADABLE``."""
-    with Image.open(path) as file:
-        return file.convert(mode)
+    return InRange([*crop, v2.RandomHorizontalFlip(), *jitter])
 
 
 @FUNCTIONS.register_module()
@@ -128,7 +122,7 @@ def collate_photos(items: list[dict]) -> dict:
     """Collate items of :class:`Photos` to a batch.
 
     Returns:
-        ``inputs`` (B, C, h, w) uint8, ``seeds`` (B,) int64, ``skipped`` list of paths.
+        ``inputs`` (B, C, h, w), ``seeds`` (B,) int64, ``skipped`` list of paths.
     """
     return dict(
         inputs=torch.stack([item['inputs'] for item in items]),

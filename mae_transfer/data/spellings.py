@@ -9,10 +9,9 @@ from collections.abc import Callable, Sequence
 from itertools import combinations
 from pathlib import Path
 
-import numpy as np
-
 from ..errors import UserError
 from ..paths import shown
+from .image_files import evenly
 
 #: Changes of a name, one after the other: what the change is, the change.
 _Spelling = tuple[tuple[str, Callable[[str], str]], ...]
@@ -58,7 +57,7 @@ def existing_names(
     if spelling:
         names = [_spell(name, spelling) for name in names]
         notes = (f'{shown(file)}: {", and ".join(what for what, _ in spelling)}',)
-    chosen = _evenly(len(names), most)
+    chosen = evenly(len(names), most)
     if any(os.path.exists(root / names[i]) for i in chosen):
         return names, notes
     where = f' in line {lines[0]}' if lines else ''
@@ -71,7 +70,7 @@ def existing_names(
 def _spelling(names: list[str], root: Path, most: int = 20) -> _Spelling:
     """The changes by which the most names of a sample exist; of names that a change could concern."""
     concerned = [name for name in names if '\\' in name or name.startswith('/') or not name.isascii()]
-    sample = [concerned[i] for i in _evenly(len(concerned), most)]
+    sample = [concerned[i] for i in evenly(len(concerned), most)]
 
     def count(spelling: _Spelling) -> int:
         return sum(os.path.exists(root / _spell(name, spelling)) for name in sample)
@@ -89,7 +88,3 @@ def _spell(name: str, spelling: _Spelling) -> str:
     for _, change in spelling:
         name = change(name)
     return name
-
-
-def _evenly(count: int, most: int) -> list[int]:
-    return sorted({int(i) for i in np.linspace(0, count - 1, min(most, count)).round()})

@@ -150,7 +150,7 @@ def test_an_image_above_the_limit_is_told_apart_from_damage(kind, tmp_path):
 def test_an_image_of_182_million_pixels_is_read(tmp_path):
     """Pillow's own limit is 179 million."""
     Image.new('1', (13500, 13500)).save(tmp_path / 'a.png')
-    dataset = Photos(str(tmp_path / 'a.png'), 'val', img_size=4, mode='L')
+    dataset = Photos(str(tmp_path / 'a.png'), 'val', img_size=4, bands='L')
     seen = []
     dataset.read = lambda index: seen.append(Image.open(tmp_path / dataset.name(index)).size) or Image.new('L', (4, 4))
     assert dataset[0]['skipped'] == [] and seen == [(13500, 13500)]

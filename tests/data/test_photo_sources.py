@@ -8,6 +8,7 @@ import tarfile
 import zipfile
 from zlib import crc32
 
+import numpy as np
 import pytest
 
 from mae_transfer.data import Photos, photo_sources
@@ -101,7 +102,15 @@ def test_another_kind_of_file_is_refused_in_one_line(tmp_path, make, says):
     assert '\n' not in str(caught.value)
 
 
-@pytest.mark.parametrize('mode', ['GREY', 'rgb', None, 3])
-def test_an_unknown_mode_is_refused_at_once(tmp_path, mode):
-    with pytest.raises(UserError, match=r"mode is 'RGB' \(3 channels\) or 'L' \(grey, 1 channel\); found"):
-        Photos(str(photo_folder(tmp_path, 2)), mode=mode)
+@pytest.mark.parametrize('bands', ['GREY', 'rgb', None, (0,)])
+def test_unknown_bands_are_refused_at_once(tmp_path, bands):
+    with pytest.raises(UserError, match=r"bands is 'RGB', 'L' \(grey\) or numbers of the file's bands"):
+        Photos(str(photo_folder(tmp_path, 2)), bands=bands)
+
+
+def test_arrays_are_photos_where_bands_have_numbers(tmp_path):
+    for number in range(3):
+        np.save(tmp_path / f'{number}.npy', np.zeros((9, 8, 5), np.uint16))
+    assert Photos(str(tmp_path), hold_out=0, bands=(5, 1)).names == ['0.npy', '1.npy', '2.npy']
+    with pytest.raises(UserError, match='no image in'):
+        Photos(str(tmp_path), hold_out=0)
