@@ -10,7 +10,7 @@ from timm.data import ImageNetInfo
 
 from ..errors import UserError, shorten
 from ..paths import shown, user_path
-from .image_files import SUFFIXES, ancestors, identity, is_folder, is_hidden
+from .image_files import SUFFIXES, ancestors, identity, is_archive, is_folder, is_hidden
 from .list_files import read_text
 
 #: How a config names the classes of a data set; see :func:`resolve_classes`.
@@ -90,6 +90,8 @@ def class_folders(root: Path) -> list[str]:
     """
     if not os.path.isdir(root):
         fault = 'is no folder' if os.path.exists(root) else 'does not exist'
+        if os.path.isfile(root) and is_archive(root):
+            fault = 'is an archive, which must be unpacked'
         raise UserError(
             f'data_root {shown(root)} {fault}: give a folder with one folder per class (--cfg-options data_root=...)'
         )

@@ -13,7 +13,7 @@ import numpy as np
 from mmengine.logging import print_log
 from PIL import features
 
-from ..errors import shorten
+from ..errors import UserError, shorten
 from ..paths import shown
 from .bands import Bands, resolve_bands
 
@@ -28,6 +28,11 @@ SUFFIXES = (
 _ARRAYS = ('.npy',)
 #: Folders that operating systems and network disks add; what is in them are no photos of the user's.
 _SYSTEM_FOLDERS = ('__MACOSX', '@eaDir', '$RECYCLE.BIN', 'System Volume Information', 'lost+found')
+#: The first bytes of archives and compressed files: zip, gzip, bzip2, xz, zstd, 7z, rar.
+_ARCHIVES = (
+    *(b'PK\x03\x04', b'\x1f\x8b\x08', b'BZh91AY&SY', b'\xfd7zXZ\x00', b'\x28\xb5\x2f\xfd'),
+    *(b'7z\xbc\xaf\x27\x1c', b'Rar!\x1a\x07'),
+)
 
 #: A file or folder, whatever path leads to it: its device and inode.
 Identity = tuple[int, int]
@@ -174,3 +179,17 @@ def warn_once(line: str) -> None:
 def evenly(count: int, most: int) -> list[int]:
     """Up to ``most`` of the numbers below ``count``, evenly spaced, the first and the last included."""
     return sorted({int(i) for i in np.linspace(0, count - 1, min(most, count)).round()})
+
+
+def is_archive(file: str | os.PathLike) -> bool:
+    """Whether a file is an archive or compressed.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        with open(file, 'rb') as opened:
+            head = opened.read(512)
+    except OSError as error:
+        raise UserError(f'data_root {shown(file)} cannot be read: {error.strerror}') from error
+    return head.startswith(_ARCHIVES) or head[257:262] == b'ustar'

@@ -26,10 +26,12 @@ class LabelSpace(NamedTuple):
     Attributes:
         classes: their names in label order.
         numbered: whether the names are the bare numbers of a list file, in which the last classes may be missing.
+        notes: what was not obvious about the labels.
     """
 
     classes: tuple[str, ...]
     numbered: bool = False
+    notes: tuple[str, ...] = ()
 
 
 class LabelledImages(ImageDataset):
@@ -175,7 +177,7 @@ class LabelledPhotos(LabelledImages):
             labels = folder_labels(class_folders(folder), given, folder)
             return LabelSpace(given or tuple(map(shown, labels)))
         source = read_source(data_root, split, ann_file, data_prefix, classes, suffixes=suffixes_of(bands))
-        return LabelSpace(source.classes, source.numbered)
+        return LabelSpace(source.classes, source.numbered, source.notes)
 
 
 @FUNCTIONS.register_module()

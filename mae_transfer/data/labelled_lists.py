@@ -46,7 +46,7 @@ def read_labelled_list(
         if classes is None and labels.min() > 0:
             notes.append(
                 f'{shown(file)}: no image has the label 0, the least is {labels.min()}: labels are numbered from 0, so '
-                f'class 0 is one without images, and num_classes is {len(class_names)}'
+                'class 0 is one without images'
             )
     else:
         class_names = classes or tuple(sorted(set(map(shown, listing.labels))))

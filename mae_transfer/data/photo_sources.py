@@ -8,14 +8,8 @@ from zlib import crc32
 
 from ..errors import UserError
 from ..paths import shown, user_path
-from .image_files import SUFFIXES, images_below, warn_once
+from .image_files import SUFFIXES, images_below, is_archive, warn_once
 from .list_files import read_list
-
-#: The first bytes of archives and compressed files: zip, gzip, bzip2, xz, zstd, 7z, rar.
-_ARCHIVES = (
-    *(b'PK\x03\x04', b'\x1f\x8b\x08', b'BZh91AY&SY', b'\xfd7zXZ\x00', b'\x28\xb5\x2f\xfd'),
-    *(b'7z\xbc\xaf\x27\x1c', b'Rar!\x1a\x07'),
-)
 
 
 def find_photos(
@@ -59,12 +53,7 @@ def refuse_other_files(root: Path, expected: str) -> None:
     if not os.path.isfile(root):
         fault = 'is neither a folder nor a file' if os.path.exists(root) else 'does not exist'
         raise UserError(f'data_root {name} {fault}: give {expected} (--cfg-options data_root=...)')
-    try:
-        with open(root, 'rb') as file:
-            head = file.read(512)
-    except OSError as error:
-        raise UserError(f'data_root {name} cannot be read: {error.strerror}') from error
-    if head.startswith(_ARCHIVES) or head[257:262] == b'ustar':
+    if is_archive(root):
         raise UserError(f'data_root {name} is an archive: unpack it, and give the folder')
     if root.suffix.lower() == '.json':
         raise UserError(f'data_root {name} is a JSON file: give {expected}, e.g. the folder of the images it names')

@@ -38,5 +38,5 @@ def check_same_classes(train: LabelSpace, val: LabelSpace, num_classes: int) -> 
     if num_classes not in (0, count):
         raise UserError(
             f'the data has {count} classes, the model has num_classes={num_classes}: choose --cfg-options '
-            f'model.num_classes={count}'
+            f'model.num_classes={count}{"".join(f" ({note})" for note in train.notes)}'
         )

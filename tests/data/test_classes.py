@@ -142,11 +142,13 @@ def test_folders_of_systems_and_links_to_what_contains_them_are_no_classes(tmp_p
     assert class_folders(tmp_path / 'train') == ['a', 'b']
 
 
-@pytest.mark.parametrize('kind', ['zip', 'jpg'])
-def test_a_file_is_no_tree_of_classes(tmp_path, kind):
-    (tmp_path / f'data.{kind}').touch()
-    with pytest.raises(UserError, match=f'data.{kind} is no folder: give a folder with one folder per class'):
-        class_folders(tmp_path / f'data.{kind}')
+@pytest.mark.parametrize(
+    'content, says', [(b'PK\x03\x04...', 'is an archive, which must be unpacked'), (b'\xff\xd8', 'is no folder')]
+)
+def test_a_file_is_no_tree_of_classes(tmp_path, content, says):
+    (tmp_path / 'data').write_bytes(content)
+    with pytest.raises(UserError, match=f'data {says}: give a folder with one folder per class'):
+        class_folders(tmp_path / 'data')
 
 
 def test_folders_whose_names_are_not_utf_8_are_found_among_the_classes(tmp_path):

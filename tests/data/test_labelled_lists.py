@@ -22,7 +22,7 @@ def test_labels_numbered_from_1_are_told(tmp_path):
     assert pairs(source) == [('a.jpg', 1), ('b.jpg', 2)] and len(source.classes) == 3
     assert source.notes == (
         f'{tmp_path}/list.txt: no image has the label 0, the least is 1: labels are numbered from 0, so class 0 is one '
-        'without images, and num_classes is 3',
+        'without images',
     )
     assert not listed(tmp_path, 'a.jpg 0\nb.jpg 2').notes
 

@@ -111,6 +111,11 @@ def test_list_files_are_compared(tmp_path, train, val, num_classes, words):
             check_same_classes(*check)
 
 
+def test_labels_from_1_are_told_with_the_number_of_classes(tmp_path):
+    with pytest.raises(UserError, match=r'choose --cfg-options model.num_classes=3 \(.*no image has the label 0'):
+        check_same_classes(*lists(tmp_path, [1, 2], [1, 2]), 2)
+
+
 def test_a_list_need_not_contain_all_of_the_given_classes(tmp_path):
     check_same_classes(*lists(tmp_path, [0, 1], [1], classes=7), 7)
 

@@ -91,6 +91,38 @@ def test_missing_labelled_data(config, tmp_path):
     assert f'error: train_dataloader: {tmp_path}/none' in line and 'does not exist: set the data root' in line
 
 
+@pytest.mark.parametrize(
+    'name, content, says',
+    [
+        ('photos.zip', b'PK\x03\x04', 'photos.zip is an archive: unpack it, and give the folder'),
+        ('list.txt', b'pictures/a.jpg', "names exists (1 of 1 looked for): 'pictures/a.jpg' in line 1 stands for"),
+        ('photo.heic', b'\0\0\0 ftypheic', 'photo.heic is not a text file: expected one path per line'),
+        ('coco.json', b'{}', 'coco.json is a JSON file: give a folder of images, a list file or an image'),
+    ],
+)
+def test_a_file_that_is_no_source_of_photos(refused, tmp_path, name, content, says):
+    (tmp_path / name).write_bytes(content)
+    assert says in refused(data_root=tmp_path / name)
+
+
+def test_a_single_photo_needs_a_batch_of_one_or_repetition(refused, photos):
+    line = refused(data_root=photos / 'train' / '000.jpg')
+    assert line.startswith('error: 1 images, 1 for each process, make no batch of 8: give more, repeat=8, or lower')
+
+
+@pytest.mark.parametrize('repeat', [0, 0.5, 'many'])
+def test_an_impossible_repetition(refused, repeat):
+    line = refused(repeat=repeat)
+    assert line.endswith(f'is a whole number of passes over the data in an epoch, 1 or more; found {repeat}')
+
+
+def test_a_file_as_work_dir(photos, tmp_path):
+    (tmp_path / 'file').touch()
+    for tool, checkpoint in (('train', []), ('test', ['no.pth'])):
+        line = error_line(call(tool, CONFIG, *checkpoint, '--work-dir', tmp_path / 'file', *small(photos)))
+        assert line.startswith(f"error: --work-dir: the folder '{tmp_path}/file' cannot be created: ")
+
+
 # Sizes
 
 
