@@ -92,7 +92,7 @@ class ImageSearch:
     def below(self, folder: str | os.PathLike) -> list[str]:
         """The sorted paths, relative to ``folder``, of the images in it and in all folders below."""
         start, names = os.fspath(folder), list[str]()
-        entered = self._closed | (ancestors(start) if os.path.islink(start) else set())
+        entered = ancestors(start) if os.path.islink(start) else set()
         folders, links = [('', start)], deque[tuple[str, str]]()
         # Links are followed when all else is done, so that a photo's name does not depend on links to its folder.
         while folders or links:
@@ -100,7 +100,7 @@ class ImageSearch:
             try:
                 if prefix:
                     key = identity(path)
-                    if key in entered:
+                    if key in entered or key in self._closed:
                         self._met_again.append(path)
                         continue
                     entered.add(key)
@@ -126,24 +126,24 @@ class ImageSearch:
             else:
                 suffix = os.path.splitext(name)[1].lower()
                 self._passed_over[suffix] += 1
-                self._example.setdefault(suffix, prefix + name)
+                self._example[suffix] = min(prefix + name, self._example.get(suffix, prefix + name))
 
     def notes(self) -> tuple[str, ...]:
         """A line for each kind of files and folders that the search left out, with their number and examples."""
         lines = []
         if self._passed_over:
-            most = self._passed_over.most_common()
-            kinds = shorten((f'{shown(suffix) or "without suffix"} {count}' for suffix, count in most), 8)
+            most = sorted(self._passed_over.items(), key=lambda item: (-item[1], item[0]))
+            kinds = shorten((f'{shown(suffix) or "no suffix"} {count}' for suffix, count in most), 8)
             lines.append(
-                f'{shown(self.root)}: passed over {self._passed_over.total()} files that are no images by their '
-                f"suffix: {kinds}; e.g. '{shown(self._example[most[0][0]])}'"
+                f'{shown(self.root)}: files that are no images by their suffix are passed over '
+                f"({self._passed_over.total()}): {kinds}; e.g. '{shown(self._example[most[0][0]])}'"
             )
         for folders, what in (
-            (self._met_again, 'links lead to folders that are searched anyway, and were not followed'),
-            (self._refused, 'folders cannot be read'),
+            (self._met_again, 'links to folders that are searched anyway are not followed'),
+            (self._refused, 'folders that cannot be read are passed over'),
         ):
             if folders:
-                lines.append(f'{shown(self.root)}: {len(folders)} {what}: {shorten(map(shown, sorted(folders)), 3)}')
+                lines.append(f'{shown(self.root)}: {what} ({len(folders)}): {shorten(map(shown, sorted(folders)), 3)}')
         return tuple(lines)
 
 

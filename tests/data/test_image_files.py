@@ -76,10 +76,9 @@ def test_what_is_passed_over_is_counted_and_named_once(tmp_path, told):
     for _ in range(2):
         assert images_below(tmp_path) == ['a.jpg']
     assert told == [
-        f'{tmp_path}: passed over 5 files that are no images by their suffix: .txt 3, .mp4 1, without suffix 1; e.g. '
-        f"'{next(path.name for path in os.scandir(tmp_path) if path.name.endswith('.txt'))}'"
-    ] or told[0].startswith(f'{tmp_path}: passed over 5 files that are no images by their suffix: .txt 3, ')
-    assert len(told) == 1
+        f'{tmp_path}: files that are no images by their suffix are passed over (5): .txt 3, no suffix 1, .mp4 1; e.g. '
+        "'n0.txt'"
+    ]
 
 
 def test_other_suffixes_can_be_asked_for(tmp_path):
@@ -91,7 +90,7 @@ def test_pipes_are_no_images(tmp_path, told):
     os.mkfifo(tmp_path / 'b.jpg')
     link(tmp_path / 'c.jpg', 'b.jpg')
     assert images_below(tmp_path) == ['a.jpg']  # opening a pipe would wait for ever
-    assert 'passed over 2 files' in told[0]
+    assert 'are passed over (2): .jpg 2' in told[0]
 
 
 def test_names_that_are_not_utf_8_are_kept(tmp_path, told):
@@ -112,7 +111,9 @@ def test_a_folder_that_cannot_be_read_is_told(tmp_path, told, monkeypatch):
 
     monkeypatch.setattr(os, 'scandir', refuse)
     assert images_below(tmp_path) == ['a.jpg']
-    assert told == [f'{tmp_path}: 1 folders cannot be read: {tmp_path}/closed (Permission denied)']
+    assert told == [
+        f'{tmp_path}: folders that cannot be read are passed over (1): {tmp_path}/closed (Permission denied)'
+    ]
 
 
 # --- links ------------------------------------------------------------------------------------------------------------
@@ -122,8 +123,7 @@ def test_a_link_to_a_folder_that_contains_it_is_not_followed(tmp_path, up, told)
     link(tmp_path / 'photos/a/up', up)
     assert images_below(tmp_path / 'photos') == ['2.jpg', 'a/1.jpg']
     assert told == [
-        f'{tmp_path}/photos: 1 links lead to folders that are searched anyway, and were not followed: '
-        f'{tmp_path}/photos/a/up'
+        f'{tmp_path}/photos: links to folders that are searched anyway are not followed (1): {tmp_path}/photos/a/up'
     ]
 
 
