@@ -25,6 +25,13 @@ Key = int | tuple[int, int]
 MAX_PIXELS = 2**30
 
 
+def pixel_limit(max_pixels: int | None) -> int | None:
+    """The setting ``max_pixels``; raises ``UserError`` for what is no number of pixels."""
+    if max_pixels is not None and not (isinstance(max_pixels, int) and max_pixels > 0):
+        raise UserError(f'max_pixels is a number of pixels, 1 or more, or None for no limit; found {max_pixels!r}')
+    return max_pixels
+
+
 class ImageDataset(Dataset):
     """Base of data sets that make each item from one image.
 
@@ -73,8 +80,8 @@ class ImageDataset(Dataset):
         metainfo: what MMEngine passes to metrics and visualizers.
 
     Attributes:
-        max_pixels: the most pixels of an image, a limit against files that would fill the memory. A larger image is
-            not read: it counts as unreadable, for a reason that is told.
+        max_pixels: the most pixels of an image, a limit against files that would fill the memory; None for no limit. A
+            larger image is not read: it counts as unreadable, for a reason that is told.
         seeded: context manager, given a seed, that seeds the generators while ``item`` runs. A subclass whose ``item``
             draws only from torch's generator may set ``seeded = staticmethod(torch_seeded)``, which is faster.
     """
@@ -82,7 +89,7 @@ class ImageDataset(Dataset):
     root: Path
     training: bool
     skip_unreadable: bool
-    max_pixels: int = MAX_PIXELS
+    max_pixels: int | None = MAX_PIXELS
     seeded: Callable[[int], AbstractContextManager] = staticmethod(seeded)
 
     def __init__(
@@ -142,7 +149,7 @@ class ImageDataset(Dataset):
             candidate = (index + step) % len(self)
             try:
                 # Pillow has one limit for all files, and raises at twice its number.
-                Image.MAX_IMAGE_PIXELS = self.max_pixels // 2
+                Image.MAX_IMAGE_PIXELS = None if self.max_pixels is None else self.max_pixels / 2  # type: ignore
                 return self.read(candidate), candidate, skipped
             except UserError:
                 raise

@@ -13,7 +13,7 @@ from ..registry import DATASETS, FUNCTIONS, TRANSFORMS
 from .bands import Bands
 from .classes import Classes, class_folders, folder_labels, resolve_classes
 from .crops import Pixels, Transform
-from .image_dataset import MAX_PIXELS, ImageDataset
+from .image_dataset import MAX_PIXELS, ImageDataset, pixel_limit
 from .image_files import evenly, suffixes_of, warn_once
 from .image_reader import MOST_EXAMINED, ImageReader
 from .labels import find_cifar, read_source, split_folder
@@ -153,11 +153,11 @@ class LabelledPhotos(LabelledImages):
         exif_orientation: bool = False,
         per_class: int | None = None,
         skip_unreadable: bool | None = None,
-        max_pixels: int = MAX_PIXELS,
+        max_pixels: int | None = MAX_PIXELS,
     ) -> None:
         source = read_source(data_root, split, ann_file, data_prefix, classes, per_class, suffixes_of(bands))
         super().__init__(source, split == 'train', img_size, transform, bands, exif_orientation, skip_unreadable)
-        self.max_pixels = max_pixels
+        self.max_pixels = pixel_limit(max_pixels)
 
     @staticmethod
     def label_space(

@@ -10,7 +10,7 @@ from ..errors import UserError
 from ..registry import DATASETS, FUNCTIONS
 from .bands import Bands
 from .crops import CentreCrop, InRange, Pixels, Transform, torch_seeded
-from .image_dataset import MAX_PIXELS, ImageDataset
+from .image_dataset import MAX_PIXELS, ImageDataset, pixel_limit
 from .image_files import evenly, suffixes_of
 from .image_reader import MOST_EXAMINED, ImageReader
 from .photo_sources import find_photos
@@ -65,14 +65,14 @@ class Photos(ImageDataset):
         hold_out: float = 0.02,
         bands: Bands = 'RGB',
         exif_orientation: bool = False,
-        max_pixels: int = MAX_PIXELS,
+        max_pixels: int | None = MAX_PIXELS,
     ) -> None:
         if split not in ('train', 'val'):
             raise UserError(f"split is 'train' or 'val'; found '{split}'")
         self.reader = ImageReader(bands, exif_orientation)
         root, self.names = find_photos(data_root, split, hold_out, suffixes_of(bands))
         super().__init__(root, training=split == 'train', skip_unreadable=True)
-        self.max_pixels = max_pixels
+        self.max_pixels = pixel_limit(max_pixels)
         self.reader.examine([self.root / self.names[place] for place in evenly(len(self), MOST_EXAMINED)])
         if color_jitter is not None and self.reader.bands != 'RGB':
             raise UserError(f"color_jitter={color_jitter} is for bands='RGB'; found bands={bands}: set it to None")

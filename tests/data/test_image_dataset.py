@@ -140,7 +140,7 @@ def test_an_image_above_the_limit_is_told_apart_from_damage(kind, tmp_path):
             return Photos(str(tmp_path), 'val', img_size=4, hold_out=1, max_pixels=most)[0]
         return LabelledPhotos(str(tmp_path), None, img_size=4, max_pixels=most, skip_unreadable=training)[0]
 
-    assert first(1200)['skipped'] == []
+    assert first(1200)['skipped'] == first(None)['skipped'] == []
     assert first(1199)['skipped'] == ['x/a.png (has 1,200 pixels, more than max_pixels=1,199)']
     if kind == 'labelled':
         with pytest.raises(UserError, match='x/a.png has 1,200 pixels, more than max_pixels=1,199: choose more'):
@@ -154,3 +154,11 @@ def test_an_image_of_182_million_pixels_is_read(tmp_path):
     seen = []
     dataset.read = lambda index: seen.append(Image.open(tmp_path / dataset.name(index)).size) or Image.new('L', (4, 4))
     assert dataset[0]['skipped'] == [] and seen == [(13500, 13500)]
+
+
+@pytest.mark.parametrize('most', [0, -1, 'many', 2.5])
+def test_an_impossible_limit_is_refused(most, tmp_path):
+    save_photo(tmp_path / 'x' / 'a.png')
+    for kind, split in ((Photos, 'train'), (LabelledPhotos, None)):
+        with pytest.raises(UserError, match='max_pixels is a number of pixels, 1 or more, or None for no limit; found'):
+            kind(str(tmp_path), split, max_pixels=most)
