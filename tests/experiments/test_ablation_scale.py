@@ -68,10 +68,9 @@ def test_the_decoder_is_scaled_with_the_width_of_the_vit(embed_dim, width, expec
 def test_a_scaled_row_keeps_the_setting_that_it_varies(name, model, dataset, scale):
     cfg = scaled(scale, name)
     assert {key: cfg.model.to_dict()[key] for key in model} == model
-    assert cfg.model.vit.to_dict() == dict(type='ViT', arch='128x6x4', img_size=64, patch_size=8)
-    assert cfg.train_dataloader.dataset.to_dict() == dict(
-        type='Photos', data_root='photos', split='train', img_size=64, scale=(0.2, 1.0), **dataset
-    )
+    assert cfg.model.vit.to_dict() == dict(type='ViT', arch='128x6x4', img_size=64, patch_size=8, in_channels=3)
+    photos = dict(type='Photos', data_root='photos', split='train', img_size=64, bands='RGB', exif_orientation=False)
+    assert cfg.train_dataloader.dataset.to_dict() == dict(photos, scale=(0.2, 1.0), **dataset)
     for key in ('base_lr', 'total_batch_size', 'train_cfg', 'param_scheduler', 'optim_wrapper', 'val_dataloader'):
         assert cfg[key] == scale[key]
     assert 'published' not in cfg
