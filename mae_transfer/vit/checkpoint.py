@@ -187,7 +187,7 @@ def load_vit(
         _check_size(weights.encoder, target)
         if not may_inflate:
             _check_channels(weights.encoder, target)
-        grid = None
+        grid = None if source_grid is None else SourceGrid(source_grid, 'source_grid')
         patches = patch_positions(weights.encoder)
         if patches is not None and 'pos_embed' in target:
             grid = find_source_grid(patches, weights.grid, source_grid, grid_of(vit))

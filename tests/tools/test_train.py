@@ -10,6 +10,8 @@ import torch
 from mae_transfer.errors import UserError
 from mae_transfer.pretrain.mae import MAE
 from mae_transfer.settings import read_config
+from mae_transfer.vit.checkpoint import read_weights
+from mae_transfer.vit.layouts import from_canonical
 from tests.tools.commands import (
     CONFIG,
     REPOSITORY,
@@ -131,6 +133,18 @@ def test_load_from_names_the_weights_that_it_does_not_load(whole, photos, tmp_pa
     assert 'not loaded: decoder.mask_token' in ended.out
 
 
+def test_a_pre_training_goes_on_from_an_official_file(whole, photos, tmp_path):
+    weights = read_weights(whole[0])
+    state = from_canonical(weights.encoder, weights.decoder, 'official')
+    torch.save(dict(model=state), tmp_path / 'official.pth')
+    options = small(photos, base_lr=0.0, pretrained=tmp_path / 'official.pth')
+    ended = train(CONFIG, '--work-dir', tmp_path / 'run', *options)
+    assert f'weights to start from: {tmp_path}/official.pth (model.vit)' in ended.out
+    assert 'decoder: loaded 20 of 20 weights' in ended.out
+    expected = checkpoint(whole[0])['state_dict']
+    assert largest_difference(checkpoint(tmp_path / 'run')['state_dict'], expected) == 0
+
+
 # Precision
 
 
@@ -247,7 +261,7 @@ def test_a_setting_is_changed(option, find, value):
         ('data_rot=x', "--cfg-options data_rot: the config has no 'data_rot'; did you mean 'data_root'?"),
         ('modle.vit.arch=tiny', "--cfg-options modle.vit.arch: the config has no 'modle'; did you mean 'model'?"),
         ('model.vti.arch=tiny', "the config has no 'model.vti'; did you mean 'model.vit'?"),
-        ('pretrained=x', "--cfg-options pretrained: the config has no 'pretrained'"),
+        ('presets=x', "--cfg-options presets: the config has no 'presets'"),
         ('max_iters=100', "the config has no 'max_iters'; did you mean 'max_epochs'?"),
         (
             'model.vit.arch.depth=2',
