@@ -25,7 +25,7 @@ def check_whole_model(model: nn.Module, checkpoint: dict, filename: str, complet
     Raises:
         UserError: parameters without a value in the file or of another shape: any, when ``complete``; otherwise all, or
             some of a ViT's blocks, as when it is of another size. Blocks in the file that the model does not have.
-            Positions for as many patches in another grid.
+            Positions for as many patches in another grid; another number of image channels.
     """
     state = checkpoint.get('state_dict', checkpoint)
     state = {key.removeprefix('module.'): value for key, value in state.items() if isinstance(value, torch.Tensor)}
@@ -42,6 +42,13 @@ def check_whole_model(model: nn.Module, checkpoint: dict, filename: str, complet
             f'{filename} is of another model: {name} is {tuple(state[name].shape)} there and '
             f'{tuple(wanted[name].shape)} here ({len(reshaped)} such tensors); {advice}'
         )
+    for name in reshaped:
+        there, here = state[name].shape, wanted[name].shape
+        if name.endswith('patch_embed.proj.weight') and there[1:2] != here[1:2]:
+            raise UserError(
+                f'{filename} takes {there[1]} image channels, the model {here[1]}: start from its ViT alone, which can '
+                f'be inflated, by --cfg-options pretrained={filename}'
+            )
     if missing and (complete or len(missing) + len(reshaped) == len(wanted) or any(map(_is_block, missing))):
         name = next(filter(_is_block, missing), missing[0])
         raise UserError(

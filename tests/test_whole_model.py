@@ -99,3 +99,6 @@ def test_weights_for_other_channels_are_another_model():
     model.backbone = small_vit(depth=2, in_channels=4)
     with pytest.raises(UserError, match=r'patch_embed.proj.weight is \(16, 3, 4, 4\) there and \(16, 4, 4, 4\) here'):
         check_whole_model(model, dict(state_dict=Model().state_dict()), 'file', complete=True)
+    advice = r'^file takes 3 image channels, the model 4: .* inflated, by --cfg-options pretrained=file$'
+    with pytest.raises(UserError, match=advice):
+        check_whole_model(model, dict(state_dict=Model().state_dict()), 'file', complete=False)

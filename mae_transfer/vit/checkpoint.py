@@ -6,10 +6,9 @@ size, a head, no relative positions after pre-training) are reported.
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -22,9 +21,10 @@ from .checkpoint_files import find_checkpoint, read_checkpoint
 from .comparison import compare_states
 from .fitting import describe_inflation, fit_weight, grid_of
 from .layouts import detect_layout, strip_wrappers, to_canonical
+from .load_report import LoadReport
 from .relative_position import is_rel_pos_table, rel_pos_kind
 from .sizes import SIZES
-from .source_grid import SourceGrid, find_source_grid, format_shape, patch_positions, stated_grid
+from .source_grid import SourceGrid, find_source_grid, patch_positions, stated_beside, stated_grid
 
 __all__ = [
     'CheckpointError',
@@ -65,11 +65,11 @@ def read_weights(source: str | Path | Mapping) -> Weights:
         CheckpointError: the source is unreadable or contains no ViT.
     """
     if isinstance(source, Mapping):
-        label, stored = 'a dictionary', source
+        label, stored, beside = 'a dictionary', source, None
     else:
         path = find_checkpoint(source)
-        label, stored = str(path), read_checkpoint(path)
-    grid = stated_grid(stored.get('meta'))
+        label, stored, beside = str(path), read_checkpoint(path), stated_beside(path)
+    grid = stated_grid(stored.get('meta')) or beside
     while key := next((key for key in _WEIGHT_KEYS if isinstance(stored.get(key), Mapping)), None):
         label, stored = f"{label}['{key}']", stored[key]
     tensors = {name: value for name, value in stored.items() if isinstance(value, Tensor)}
@@ -96,58 +96,6 @@ def starting_point(init_cfg: Mapping | None) -> dict | None:
             f"init_cfg of a ViT has 'checkpoint' and 'source_grid', not '{next(iter(settings))}': leave it out"
         )
     return None if source in (None, 'none') else dict(source=source, source_grid=grid)
-
-
-@dataclass
-class LoadReport:
-    """What became of each weight.
-
-    ``resized`` maps a name to its shapes (in the checkpoint, in the model), ``inflated`` to what was done to its
-    channels. ``grid`` is that of the checkpoint's positions, ``model_grid`` that of the model's. ``at_zero`` are the
-    model's relative positions, if the checkpoint has none: they keep their initial zeros.
-    """
-
-    loaded: list[str] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
-    at_zero: list[str] = field(default_factory=list)
-    unexpected: list[str] = field(default_factory=list)
-    resized: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = field(default_factory=dict)
-    inflated: dict[str, str] = field(default_factory=dict)
-    grid: SourceGrid | None = None
-    model_grid: tuple[int, int] | None = None
-    layout: str = ''
-    source: str = ''
-
-    @property
-    def level(self) -> int:
-        """How loudly to log it."""
-        return logging.WARNING if self.missing or self.inflated else logging.INFO
-
-    def __str__(self) -> str:
-        total = len(self.loaded) + len(self.missing) + len(self.at_zero)
-        lines = [f'ViT: loaded {len(self.loaded)} of {total} weights from {self.source} (layout {self.layout})']
-        if self.resized:
-            changes = [
-                f'{name} {format_shape(old)} -> {format_shape(new)}' for name, (old, new) in self.resized.items()
-            ]
-            lines.append(f'  resized: {shorten(changes)}')
-        lines += [f'  {name}: {change}' for name, change in self.inflated.items()]
-        if self.grid and self.model_grid:
-            rows, columns = self.grid.grid
-            if self.grid.grid != self.model_grid:
-                lines.append(f'  positions: of {self.grid}, resized to {format_shape(self.model_grid)}')
-            elif rows != columns or not self.grid.is_known:
-                lines.append(f'  positions: of {self.grid}')
-        if self.at_zero:
-            lines.append(
-                '  relative positions, which the checkpoint has none of, left as they were (they start at zero): '
-                f'{shorten(self.at_zero)}'
-            )
-        if self.missing:
-            lines.append(f'  not in the checkpoint, left as they were: {shorten(self.missing)}')
-        if self.unexpected:
-            lines.append(f'  in the checkpoint, not used: {shorten(self.unexpected)}')
-        return '\n'.join(lines)
 
 
 def load_vit(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor
 
 from ..errors import CheckpointError
@@ -38,9 +39,12 @@ def fold_head_norm(head: Mapping[str, Tensor]) -> dict[str, Tensor]:
         raise CheckpointError(f"the head follows a batch norm, but '{missing[0]}' is not there")
     weight, bias = head['head.weight'], head['head.bias']
     scale = (head[f'{_NORM}running_var'].double() + HEAD_NORM_EPS).rsqrt()
-    scaled = weight.double() * scale
-    folded['head.weight'] = scaled.to(weight.dtype)
-    folded['head.bias'] = (bias.double() - scaled @ head[f'{_NORM}running_mean'].double()).to(bias.dtype)
+    shift = -scale * head[f'{_NORM}running_mean'].double()
+    if f'{_NORM}weight' in head:  # ours and MAE's have none
+        gain = head[f'{_NORM}weight'].double()
+        scale, shift = scale * gain, shift * gain + head.get(f'{_NORM}bias', torch.zeros(())).double()
+    folded['head.weight'] = (weight.double() * scale).to(weight.dtype)
+    folded['head.bias'] = (bias.double() + weight.double() @ shift).to(bias.dtype)
     return folded
 
 

@@ -103,8 +103,9 @@ LAYOUTS: dict[str, dict[str, Names]] = {
     ),
     'timm': dict(head=Names('', _HEAD), encoder=Names('', {}, 'blocks')),
     'mmpretrain': dict(
-        # The norm after average pooling, fc_norm elsewhere, is ln2 of the backbone in mmpretrain.
-        head=Names('', {'head': 'head.layers.head', 'fc_norm': 'backbone.ln2'}),
+        # The norm after average pooling, fc_norm elsewhere, is ln2 of the backbone in mmpretrain; a linear probe's is
+        # its ClsBatchNormNeck.
+        head=Names('', {'head': 'head.layers.head', 'fc_norm': 'backbone.ln2', 'head_norm': 'neck.bn'}),
         decoder=Names('neck.', {**_DECODER, 'norm': 'ln1'}, 'decoder_blocks', _MMPRETRAIN_BLOCK),
         encoder=Names(
             'backbone.', {'patch_embed.proj': 'patch_embed.projection', 'norm': 'ln1'}, 'layers', _MMPRETRAIN_BLOCK

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import ast
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -56,6 +58,17 @@ def stated_grid(meta: Any) -> SourceGrid | None:
         height, width = (sides, sides) if isinstance(sides, int) else sides
         return SourceGrid((height // patch, width // patch), "the file's config")
     except (TypeError, ValueError, UserError):  # a backbone that is no ViT of ours
+        return None
+
+
+def stated_beside(path: Path) -> SourceGrid | None:
+    """The grid that the ``config.json`` of a Hugging Face model states, beside its weights."""
+    try:
+        config = json.loads((path.parent / 'config.json').read_text(encoding='utf-8'))
+        sides, patch = config['image_size'], config['patch_size']
+        height, width = (sides, sides) if isinstance(sides, int) else sides
+        return SourceGrid((height // patch, width // patch), 'config.json beside it')
+    except (OSError, KeyError, TypeError, ValueError):  # no such file, or of another kind of model
         return None
 
 

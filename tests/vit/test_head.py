@@ -4,11 +4,16 @@ import pytest
 import torch
 
 from mae_transfer.errors import CheckpointError
+from mae_transfer.vit.checkpoint import read_weights
 from mae_transfer.vit.head import fold_head_norm, why_no_head
+from mae_transfer.vit.layouts import from_canonical
+from tests.vit.test_checkpoint import small_vit
 
 
-def probe(width: int = 8, classes: int = 3) -> tuple[torch.nn.Module, dict]:
-    norm, linear = torch.nn.BatchNorm1d(width, eps=1e-6, affine=False), torch.nn.Linear(width, classes)
+def probe(affine: bool = False) -> tuple[torch.nn.Module, dict]:
+    norm, linear = torch.nn.BatchNorm1d(8, eps=1e-6, affine=affine), torch.nn.Linear(8, 3)
+    for parameter in norm.parameters():
+        torch.nn.init.normal_(parameter)
     norm.running_mean.normal_()
     norm.running_var.uniform_(1e-3, 4)
     state = {f'head_norm.{name}': value for name, value in norm.state_dict().items()}
@@ -16,8 +21,9 @@ def probe(width: int = 8, classes: int = 3) -> tuple[torch.nn.Module, dict]:
     return torch.nn.Sequential(norm, linear).eval(), state
 
 
-def test_the_folded_head_gives_the_same_logits():
-    model, state = probe()
+@pytest.mark.parametrize('affine', [False, True])
+def test_the_folded_head_gives_the_same_logits(affine):
+    model, state = probe(affine)
     folded = fold_head_norm(state)
     assert list(folded) == ['head.weight', 'head.bias']
     x = torch.randn(50, 8)
@@ -47,3 +53,12 @@ def test_only_transformers_has_no_average_pooling():
     averaged = {'fc_norm.weight': torch.ones(1), 'head.weight': torch.ones(1, 1)}
     assert 'averages the patches' in why_no_head(averaged, 'hf')
     assert not why_no_head(averaged, 'timm') and not why_no_head({'head.weight': torch.ones(1, 1)}, 'hf')
+
+
+def test_a_linear_probe_of_mmpretrain_is_read_with_its_norm():
+    _, state = probe()
+    names = {'head_norm': 'neck.bn', 'head': 'head.layers.head'}
+    file = {name.replace(part, names[part]): value for name, value in state.items() for part in [name.split('.')[0]]}
+    file |= from_canonical(small_vit().state_dict(), None, 'mmpretrain')
+    weights = read_weights(file)
+    assert set(weights.head) == set(state) and weights.decoder is None and not weights.other

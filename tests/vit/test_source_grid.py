@@ -191,3 +191,20 @@ def test_what_init_cfg_has_no_use_for_is_refused():
 
 def test_weights_that_were_read_remember_the_grid():
     assert read_weights(dict(meta=run_config(), state_dict=small_vit().state_dict())).grid.grid == (2, 6)
+
+
+@pytest.mark.parametrize(
+    'text, grid',
+    [
+        ('{"image_size": [16, 48], "patch_size": 8}', (2, 6)),
+        ('{"image_size": 32, "patch_size": 8}', (4, 4)),
+        ('{"hidden_size": 8}', None),
+        ('{"image_size": "x", "patch_size": 8}', None),
+        ('[1]', None),
+        ('not JSON', None),
+    ],
+)
+def test_a_hugging_face_folder_states_the_grid(text, grid, tmp_path):
+    (tmp_path / 'config.json').write_text(text)
+    torch.save(small_vit().state_dict(), tmp_path / 'pytorch_model.bin')
+    assert read_weights(tmp_path).grid == (grid and SourceGrid(grid, 'config.json beside it'))
