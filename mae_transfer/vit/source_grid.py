@@ -136,7 +136,10 @@ def find_source_grid(
     if known:
         return known
     side = round(count**0.5)
-    advice = 'give source_grid=(rows, columns), in a config within the init_cfg of the ViT'
+    advice = (
+        'give source_grid=(rows, columns), in a config as model.vit.init_cfg.source_grid, for detection and '
+        'segmentation as model.backbone.init_cfg.source_grid'
+    )
     is_square, is_same = side * side == count, model_grid is not None and _count(model_grid) == count
     if model_grid and is_square and is_same and model_grid != (side, side):
         raise CheckpointError(

@@ -9,10 +9,12 @@ import torch
 
 from mae_transfer.errors import UserError
 from mae_transfer.pretrain.mae import MAE
+from mae_transfer.registry import MODELS
 from mae_transfer.settings import read_config
 from mae_transfer.vit.checkpoint import read_weights
 from mae_transfer.vit.layouts import from_canonical
 from tests.tools.commands import (
+    ARCH,
     CONFIG,
     REPOSITORY,
     call,
@@ -143,6 +145,17 @@ def test_a_pre_training_goes_on_from_an_official_file(whole, photos, tmp_path):
     assert 'decoder: loaded 20 of 20 weights' in ended.out
     expected = checkpoint(whole[0])['state_dict']
     assert largest_difference(checkpoint(tmp_path / 'run')['state_dict'], expected) == 0
+
+
+def test_source_grid_is_a_setting(photos, tmp_path):
+    vit = MODELS.build(dict(type='ViT', arch=ARCH, img_size=(16, 48), patch_size=8))
+    torch.nn.init.normal_(vit.pos_embed)
+    torch.save(vit.state_dict(), tmp_path / 'vit.pth')
+    options = ['--work-dir', tmp_path / 'run', *small(photos, pretrained=tmp_path / 'vit.pth')]
+    ended = call('train', CONFIG, *options)
+    assert ended.code == 2 and 'pos_embed of 12 patches is for no square grid: give source_grid=' in ended.err
+    ended = train(CONFIG, *options, 'model.vit.init_cfg.source_grid=(2,6)')
+    assert 'positions: of 2 x 6 patches (source_grid), resized to 4 x 4' in ended.out
 
 
 # Precision

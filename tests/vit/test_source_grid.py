@@ -175,7 +175,9 @@ def test_init_cfg_gives_the_grid(tmp_path):
     source = randomize(small_vit(img_size=(16, 48)))
     torch.save(source.state_dict(), tmp_path / 'vit.pth')
     init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'vit.pth'))
-    with pytest.raises(CheckpointError, match='no square grid: give source_grid=.rows, columns., in a config within'):
+    with pytest.raises(
+        CheckpointError, match=r'no square grid: give source_grid=\(rows, columns\), in a config as model.vit'
+    ):
         small_vit(init_cfg=init_cfg).init_weights()
     vit = small_vit(init_cfg=dict(init_cfg, source_grid=[2, 6]))
     vit.init_weights()
