@@ -95,8 +95,10 @@ def convert(
         head = {}
     elif has_head_norm(head) and layout != 'mae_transfer':
         notes.append("head: the linear probe's batch norm is folded into it, which leaves the classifier the same")
-    if layout == 'hf' and not any(name.startswith('norm.') for name in weights.encoder):
-        notes.append('the ViT has no final norm: one of transformers (vit.layernorm) starts as the identity, and acts')
+    if layout == 'hf':
+        notes.append("set layer_norm_eps=1e-6 in transformers' config, which has 1e-12 by default")
+        if not any(name.startswith('norm.') for name in weights.encoder):
+            notes.append('the ViT has no final norm: transformers adds one (vit.layernorm), without weights from here')
     if weights.decoder and decoder is None:
         dropped += [f'decoder.{name}' for name in weights.decoder]
     grid = _grid_to_state(weights, source_grid)

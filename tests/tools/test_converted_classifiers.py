@@ -117,6 +117,7 @@ def test_a_converted_classifier_is_the_same_or_has_no_head(task, layout, tmp_pat
         return
     assert 'dropped: nothing' in printed and 'left out' not in printed
     assert ('batch norm is folded into it' in printed) == ('probe' in task)
+    assert ('set layer_norm_eps=1e-6' in printed) == (layout == 'hf')
     # In float64, so that only what the conversion changed differs.
     theirs = other_project(layout, {name: value.double() for name, value in state.items()}).double().eval()
     with torch.no_grad():

@@ -294,3 +294,10 @@ def test_an_impossible_change_is_refused(option, says):
     with pytest.raises(UserError) as refused:
         changed(option)
     assert says in str(refused.value) and '\n' not in str(refused.value)
+
+
+@pytest.mark.parametrize('changes', [dict(model__vit__in_channels=4), dict(model__data_preprocessor__mean='(1,2,3,4)')])
+def test_channels_and_normalisation_that_disagree_are_refused(photos, tmp_path, changes):
+    ended = call('train', CONFIG, '--work-dir', tmp_path, *small(photos, **changes))
+    assert ended.code == 2 and 'set `bands`, e.g. bands=(1,2,3,4), which the model follows' in ended.err
+    assert len(ended.err.strip().splitlines()) == 1
