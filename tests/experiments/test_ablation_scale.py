@@ -103,7 +103,7 @@ def test_a_scale_without_changes_is_the_config_itself():
 
 def test_a_scale_has_the_given_sizes():
     cfg = make_scale(read_config(SCALE), 'small', 96, 12, 9, 32, 1e-3, 'photos')
-    assert cfg.model.vit.to_dict() == dict(type='ViT', arch='small', img_size=96, patch_size=12)
+    assert cfg.model.vit.to_dict() == dict(type='ViT', arch='small', img_size=96, patch_size=12, in_channels=3)
     assert cfg.train_cfg.max_epochs == 9 and cfg.param_scheduler[0].warmup == pytest.approx(0.4)
     assert cfg.total_batch_size == cfg.train_dataloader.batch_size == 32 and cfg.base_lr == 1e-3
     assert {(cfg[loader].dataset.data_root, cfg[loader].dataset.img_size) for loader in LOADERS} == {('photos', 96)}

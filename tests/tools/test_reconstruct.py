@@ -65,3 +65,9 @@ def test_a_config_of_another_model_is_refused(tmp_path):
     config = REPOSITORY / 'configs' / 'in1k_finetune_vitb.py'
     line = error_line(call('reconstruct', config, 'no.pth', tmp_path / 'out.png'))
     assert line.endswith('in1k_finetune_vitb.py is not a pre-training config: its model is not an MAE')
+
+
+def test_channels_without_their_normalisation_are_refused(photos, tmp_path):
+    options = small(photos, model__vit__in_channels=4)
+    line = error_line(call('reconstruct', CONFIG, 'no.pth', tmp_path / 'out.png', *options))
+    assert 'model.vit.in_channels is 4, but model.data_preprocessor.mean has 3 values: set `bands`' in line
