@@ -35,7 +35,7 @@ train_dataloader = dict(
     dataset=dict(
         pipeline=[
             dict(type='LoadImageFromFile'),
-            dict(type='LoadAnnotations'),
+            dict(type='mae_transfer.LoadLabels'),
             dict(type='RandomFlip', prob=0.5),
             dict(type='PackSegInputs'),
         ]
@@ -43,7 +43,7 @@ train_dataloader = dict(
 )
 val_dataloader = dict(
     num_workers=0,
-    dataset=dict(pipeline=[dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackSegInputs')]),
+    dataset=dict(pipeline=[dict(type='LoadImageFromFile'), dict(type='mae_transfer.LoadLabels'), dict(type='PackSegInputs')]),
 )
 test_dataloader = val_dataloader
 

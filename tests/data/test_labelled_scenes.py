@@ -12,7 +12,7 @@ from mae_transfer.errors import UserError
 from tests.own_data import label_map, photo, write_scenes
 
 ADE_MINI = Path(__file__).parents[3] / 'shared' / 'data' / 'ade_mini'
-PIPELINE = [dict(type='mmseg.LoadImageFromFile'), dict(type='mmseg.LoadAnnotations'), dict(type='mmseg.PackSegInputs')]
+PIPELINE = [dict(type='mmseg.LoadImageFromFile'), dict(type='mae_transfer.LoadLabels'), dict(type='mmseg.PackSegInputs')]
 CLASSES = ('road', 'field')
 
 
