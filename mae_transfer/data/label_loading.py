@@ -13,8 +13,8 @@ from ..registry import TRANSFORMS
 from .label_maps import LabelMap, decode_label_map
 from .label_survey import found_numbers
 
-_ORIENTATION = 0x0112  # the tag of EXIF
-_TRANSPOSED = (5, 6, 7, 8)  # its values by which height and width change places
+_WIDTH, _HEIGHT, _ORIENTATION = 256, 257, 274  # tags of TIFF and EXIF
+_TRANSPOSED = (5, 6, 7, 8)  # orientations by which height and width change places
 
 
 @TRANSFORMS.register_module()
@@ -101,6 +101,8 @@ def orientation_of(path: str, backend_args: dict | None = None) -> tuple[tuple[i
     # Pillow raises errors of many kinds for damaged headers.
     try:
         with Image.open(BytesIO(get(path, backend_args=backend_args))) as image:
-            return image.size, int(image.getexif().get(_ORIENTATION, 1))
+            tags = getattr(image, 'tag_v2', None)  # of a TIFF, whose size Pillow gives as shown
+            stored = image.size if tags is None else (tags[_WIDTH], tags[_HEIGHT])
+            return stored, int(image.getexif().get(_ORIENTATION, 1))
     except Exception as error:
         raise UserError(f'image {path} cannot be read: {" ".join(str(error).split())}') from None

@@ -7,14 +7,15 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from ..errors import UserError
 
-#: Suffixes of label maps, and the formats that keep every number as it was written. JPEG and WebP change numbers, and a
-#: PGM's are stretched to its greatest one.
+#: Formats that keep every number as it was written, and the suffixes by which label maps are found. JPEG and WebP change
+#: numbers, a PGM's are stretched to its greatest one, and a GIF's indices are numbered anew when it is saved; such a file
+#: is refused, of whatever name.
+_FORMATS = ('PNG', 'TIFF', 'BMP')
 LABEL_SUFFIXES = ('.png', '.tif', '.tiff', '.bmp', '.gif')
-_FORMATS = ('PNG', 'TIFF', 'BMP', 'GIF')
 #: Pillow's image modes with one number for each pixel; in 'P' (palette) it is an index, which is the label.
 _ONE_NUMBER = ('1', 'L', 'P', 'I', 'I;16', 'I;16L', 'I;16B', 'F')
 #: Grey values of 2 and 4 bits, which Pillow stretches to 0..255, and by what.
@@ -49,44 +50,47 @@ def decode_label_map(content: bytes, path: str) -> LabelMap:
     # Decoders raise errors of any kind for damaged files.
     try:
         with Image.open(BytesIO(content)) as image:
+            mode, raw = image.mode, _mode_in_file(image)
             if image.format not in _FORMATS:
                 raise UserError(
                     f'label map {path} is a {image.format} file, which may change the numbers: save it as PNG or TIFF'
                 )
             if (pages := getattr(image, 'n_frames', 1)) > 1:
                 raise UserError(f'label map {path} has {pages} pages: give a file with one')
-            scale = _grey_scale(image)
-            numbers, palette = np.asarray(image), image.getpalette() if image.mode == 'P' else None
-            kind, mode = image.format, image.mode
-        if mode not in _ONE_NUMBER and kind != 'GIF':
-            # Pillow keeps only the higher 8 of the 16 bits of a channel; OpenCV keeps them all.
-            decoded = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
-            numbers = numbers if decoded is None else decoded
+            numbers = np.asarray(image)
+        if ';16' in raw and mode not in _ONE_NUMBER:  # of the 16 bits of a channel Pillow keeps 8
+            numbers = _by_opencv(content)
     except UserError:
         raise
+    except UnidentifiedImageError:  # such as a TIFF of float64
+        mode = raw = ''
+        numbers = _by_opencv(content) if content[:2] in (b'II', b'MM') else None
     except Exception as error:
-        raise UserError(f'label map {path} cannot be read: {_one_line(error)}') from None
-    if scale is None:
+        raise UserError(f'label map {path} cannot be read: {" ".join(str(error).split()) or error!r}') from None
+    if numbers is None:
+        raise UserError(f'label map {path} cannot be read: it is no picture, or is damaged')
+    if mode in ('1', 'L') and 'I' in raw:
         raise UserError(f'label map {path} has a grey scale in which 0 is white: save it with 0 as black')
-    if kind == 'GIF' and palette:
-        _check_gif(numbers, palette, path)
-    if mode in _ONE_NUMBER:
-        form = ''
-        if mode == 'F':
-            numbers, form = _whole(numbers, path), 'whole floats'
-        return LabelMap(_compact(numbers // scale if scale > 1 else numbers), form)
-    return _equal_channels(numbers, mode, path)
+    if numbers.ndim > 2:
+        return _equal_channels(numbers, mode, path)
+    form = ''
+    if numbers.dtype.kind not in 'iub':
+        numbers, form = _whole(numbers, path), 'whole floats'
+    return LabelMap(_compact(numbers // _STRETCHED[raw] if raw in _STRETCHED else numbers), form)
 
 
-def _grey_scale(image: Image.Image) -> int | None:
-    """By what Pillow multiplies the numbers of a grey image; None if it turns them round, as white is 0 in the file."""
-    if image.mode not in ('1', 'L') or not image.tile:
-        return 1
-    arguments = image.tile[0][3]
-    raw = arguments if isinstance(arguments, str) else arguments[0] if arguments else ''
-    if isinstance(raw, str) and 'I' in raw:
+def _mode_in_file(image: Image.Image) -> str:
+    """Pillow's raw mode: how the pixels are stored, such as 'L;4' for 4 bits; '' where it is not known."""
+    arguments = image.tile[0][3] if image.tile else ''
+    raw = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
+    return raw if isinstance(raw, str) else ''
+
+
+def _by_opencv(content: bytes) -> np.ndarray | None:
+    try:
+        return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
         return None
-    return _STRETCHED.get(raw, 1)
 
 
 def _whole(numbers: np.ndarray, path: str) -> np.ndarray:
@@ -95,7 +99,7 @@ def _whole(numbers: np.ndarray, path: str) -> np.ndarray:
     if not whole.all():
         wrong = numbers[~whole]
         raise UserError(
-            f'label map {path} holds floats (mode F), and {wrong.size} of its {numbers.size} pixels are not whole '
+            f'label map {path} holds floats, and {wrong.size} of its {numbers.size} pixels are not whole '
             f'numbers, e.g. {wrong[0]:g}: give one whole number per pixel'
         )
     return numbers.astype(np.int64)
@@ -103,13 +107,11 @@ def _whole(numbers: np.ndarray, path: str) -> np.ndarray:
 
 def _equal_channels(channels: np.ndarray, mode: str, path: str) -> LabelMap:
     """The numbers (H, W) of colours (H, W, C) that are all grey."""
-    if channels.ndim == 2:  # OpenCV reads some grey files so
-        return LabelMap(_compact(channels))
     has_alpha = mode.endswith(('A', 'a'))
     colours = channels[..., : channels.shape[-1] - has_alpha]
     if mode == 'CMYK' or not (colours == colours[..., :1]).all():
         raise UserError(
-            f'label map {path} is a colour image (mode {mode}): give one number per pixel, in a grey or palette image'
+            f'label map {path} is a colour image (mode {mode or "unknown"}): give one number per pixel, in a grey or palette image'
         )
     if has_alpha and not (channels[..., -1] == np.iinfo(channels.dtype).max).all():
         raise UserError(
@@ -119,23 +121,8 @@ def _equal_channels(channels: np.ndarray, mode: str, path: str) -> LabelMap:
     return LabelMap(_compact(colours[..., 0]), form)
 
 
-def _check_gif(numbers: np.ndarray, palette: list[int], path: str) -> None:
-    """Refuse a GIF of greys in another order than its indices: programs renumber a GIF's greys as they save it."""
-    used = np.flatnonzero(np.bincount(numbers.ravel()))
-    colours = np.array(palette).reshape(-1, 3)[used]
-    if (colours == colours[:, :1]).all() and not (colours[:, 0] == used).all():
-        raise UserError(
-            f'label map {path} is a GIF whose grey values are not its indices, so that either could be the label: save '
-            'it as PNG'
-        )
-
-
 def _compact(numbers: np.ndarray) -> np.ndarray:
     if numbers.dtype in (np.uint8, bool):
         return numbers.astype(np.uint8)
     numbers = numbers.astype(np.int64)
     return numbers.astype(np.uint8) if numbers.min() >= 0 and numbers.max() <= 255 else numbers
-
-
-def _one_line(error: Exception) -> str:
-    return ' '.join(str(error).split()) or type(error).__name__

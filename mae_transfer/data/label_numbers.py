@@ -84,13 +84,15 @@ def parse_values(values: Sequence[int] | None, classes: Sequence[str]) -> tuple[
     """The setting ``label_values``: the number of each class, in the order of the classes.
 
     Raises:
-        UserError: not as many different whole numbers as there are classes.
+        UserError: not as many different numbers from 0 to 65535 as there are classes.
     """
     if values is None:
         return None
     given = list(values) if isinstance(values, (list, tuple)) else [values]
-    if not all(isinstance(value, int) and not isinstance(value, bool) for value in given):
-        raise UserError(f'label_values are whole numbers, one for each class, e.g. label_values=0,255; found {values!r}')
+    if not all(isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**16 for value in given):
+        raise UserError(
+            f'label_values are whole numbers from 0 to 65535, one for each class, e.g. label_values=0,255; found {values!r}'
+        )
     if len(given) != len(classes) or len(set(given)) != len(given):
         raise UserError(
             f'label_values has {len(set(given))} different numbers ({shorten(map(str, given))}), but there are '

@@ -101,10 +101,10 @@ def _listed(
             others.append(name)
         else:
             found[name[: -len(end)]].append(os.path.join(folder, name))
-    if several := sorted(paths for paths in found.values() if len(paths) > 1):
+    if several := sorted(sorted(paths) for paths in found.values() if len(paths) > 1):
         setting = 'img_suffix' if what == _IMAGES else 'seg_map_suffix'
         raise UserError(
-            f'{folder}: {len(several)} names stand for several {what} each, e.g. {shorten(sorted(several[0]))}: leave one '
+            f'{folder}: {len(several)} names stand for several {what} each, e.g. {shorten(several[0])}: leave one '
             f"of them, or set the data set's {setting}, e.g. {setting}={Path(several[0][0]).suffix}"
         )
     if others and suffix is None:

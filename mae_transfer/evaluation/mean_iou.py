@@ -102,8 +102,8 @@ class MeanIoU(IoUMetric):
             predicted = np.array(values)[predicted]
         elif self.dataset_meta.get('reduce_zero_label'):
             predicted = predicted + 1
-        is_small = predicted.min() >= 0 and predicted.max() <= 255
-        Image.fromarray(predicted.astype(np.uint8 if is_small else np.int32)).save(Path(self.output_dir, name))
+        kind = np.uint8 if predicted.max() < 256 else np.uint16
+        Image.fromarray(predicted.astype(kind)).save(Path(self.output_dir, name))
 
 
 def _check_finite(sample: dict, path: str) -> None:
