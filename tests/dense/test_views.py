@@ -14,7 +14,7 @@ from mae_transfer.dense.views import AveragedViews, average_views
 from mae_transfer.errors import UserError
 from tests.dense.small_segmentor import batch, photo, segmentor
 
-OWN_SIZE = [dict(type='LoadImageFromFile'), dict(type='mae_transfer.LoadLabels'), dict(type='PackSegInputs')]
+OWN_SIZE = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackSegInputs')]
 RESIZED = [OWN_SIZE[0], dict(type='Resize', scale=(80, 40), keep_ratio=True), *OWN_SIZE[1:]]
 EARLY_LABELS = [*OWN_SIZE[:2], dict(type='Resize', scale=(80, 40), keep_ratio=True), OWN_SIZE[2]]
 
