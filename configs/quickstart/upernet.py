@@ -43,7 +43,9 @@ train_dataloader = dict(
 )
 val_dataloader = dict(
     num_workers=0,
-    dataset=dict(pipeline=[dict(type='LoadImageFromFile'), dict(type='mae_transfer.LoadLabels'), dict(type='PackSegInputs')]),
+    dataset=dict(
+        pipeline=[dict(type='LoadImageFromFile'), dict(type='mae_transfer.LoadLabels'), dict(type='PackSegInputs')]
+    ),
 )
 test_dataloader = val_dataloader
 

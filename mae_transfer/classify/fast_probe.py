@@ -243,8 +243,8 @@ class FastProbeLoop(FeatureLoop):
         chosen = score(train_heads(images, pairs=[pairs[best]], **self.train_settings), test, self.present)
         if not chosen.loss.isfinite().all():
             raise UserError(
-                f'the classifier of the fast probe diverged (lr {lr:g}, the best on held-out images), so that its accuracy '
-                'means nothing: choose smaller test_cfg.lrs'
+                f'the classifier of the fast probe diverged (lr {lr:g}, the best on held-out images), so that its '
+                'accuracy means nothing: choose smaller test_cfg.lrs'
             )
         return {
             'probe/top1': chosen.top1.item(),

@@ -84,8 +84,8 @@ def check_size(
     if (width, height) == tuple(shape) and orientation in _TRANSPOSED:
         is_turned = (shape[1], shape[0]) != stored
         advice = (
-            f'that is its size as {"stored" if is_turned else "shown"}, and its EXIF orientation is {orientation}: read '
-            f'images so, exif_orientation={not is_turned} of LoadImage, or turn the label map'
+            f'that is its size as {"stored" if is_turned else "shown"}, and its EXIF orientation is {orientation}: '
+            f'read images so, exif_orientation={not is_turned} of LoadImage, or turn the label map'
         )
     raise UserError(
         f'label map {path} is {width} x {height} pixels, but its image is {shape[1]} x {shape[0]}: {advice}'

@@ -11,9 +11,9 @@ from PIL import Image, UnidentifiedImageError
 
 from ..errors import UserError
 
-#: Formats that keep every number as it was written, and the suffixes by which label maps are found. JPEG and WebP change
-#: numbers, a PGM's are stretched to its greatest one, and a GIF's indices are numbered anew when it is saved; such a file
-#: is refused, of whatever name.
+#: Formats that keep every number as it was written, and the suffixes by which label maps are found. JPEG and WebP
+#: change numbers, a PGM's are stretched to its greatest one, and a GIF's indices are numbered anew when it is saved;
+#: such a file is refused, whatever its name.
 _FORMATS = ('PNG', 'TIFF', 'BMP')
 LABEL_SUFFIXES = ('.png', '.tif', '.tiff', '.bmp', '.gif')
 #: Pillow's image modes with one number for each pixel; in 'P' (palette) it is an index, which is the label.
@@ -25,8 +25,8 @@ _STRETCHED = {'L;2': 85, 'L;4': 17}
 class LabelMap(NamedTuple):
     """What a file holds.
 
-    ``numbers``: (H, W), uint8 where all lie in 0..255, otherwise int64. ``form``: what is unusual about the file, though
-    its meaning is plain, e.g. 'three equal channels'; '' if nothing is.
+    ``numbers``: (H, W), uint8 where all lie in 0..255, otherwise int64. ``form``: what is unusual about the file,
+    though its meaning is plain, e.g. 'three equal channels'; '' if nothing is.
     """
 
     numbers: np.ndarray
@@ -44,11 +44,13 @@ def decode_label_map(content: bytes, path: str) -> LabelMap:
         path: of the file, for messages.
 
     Raises:
-        UserError: a file that is damaged, no picture, or in a format that changes numbers; several pages; colours; floats
-            that are not whole; transparent pixels; a grey scale from white to black.
+        UserError: a file that is damaged, no picture, or in a format that changes numbers; several pages; colours;
+            floats that are not whole; transparent pixels; a grey scale from white to black.
     """
     # Decoders raise errors of any kind for damaged files.
     try:
+        with Image.open(BytesIO(content)) as image:
+            image.verify()  # a PNG's check sums, which decoding ignores
         with Image.open(BytesIO(content)) as image:
             mode, raw = image.mode, _mode_in_file(image)
             if image.format not in _FORMATS:
@@ -57,7 +59,7 @@ def decode_label_map(content: bytes, path: str) -> LabelMap:
                 )
             if (pages := getattr(image, 'n_frames', 1)) > 1:
                 raise UserError(f'label map {path} has {pages} pages: give a file with one')
-            numbers = np.asarray(image)
+            numbers: np.ndarray | None = np.asarray(image)
         if ';16' in raw and mode not in _ONE_NUMBER:  # of the 16 bits of a channel Pillow keeps 8
             numbers = _by_opencv(content)
     except UserError:
@@ -66,7 +68,8 @@ def decode_label_map(content: bytes, path: str) -> LabelMap:
         mode = raw = ''
         numbers = _by_opencv(content) if content[:2] in (b'II', b'MM') else None
     except Exception as error:
-        raise UserError(f'label map {path} cannot be read: {" ".join(str(error).split()) or error!r}') from None
+        reason = ' '.join(str(error).split()) or type(error).__name__
+        raise UserError(f'label map {path} cannot be read: {reason}') from None
     if numbers is None:
         raise UserError(f'label map {path} cannot be read: it is no picture, or is damaged')
     if mode in ('1', 'L') and 'I' in raw:
@@ -81,7 +84,8 @@ def decode_label_map(content: bytes, path: str) -> LabelMap:
 
 def _mode_in_file(image: Image.Image) -> str:
     """Pillow's raw mode: how the pixels are stored, such as 'L;4' for 4 bits; '' where it is not known."""
-    arguments = image.tile[0][3] if image.tile else ''
+    tile = getattr(image, 'tile', ())
+    arguments = tile[0][3] if tile else ''
     raw = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
     return raw if isinstance(raw, str) else ''
 
@@ -111,11 +115,13 @@ def _equal_channels(channels: np.ndarray, mode: str, path: str) -> LabelMap:
     colours = channels[..., : channels.shape[-1] - has_alpha]
     if mode == 'CMYK' or not (colours == colours[..., :1]).all():
         raise UserError(
-            f'label map {path} is a colour image (mode {mode or "unknown"}): give one number per pixel, in a grey or palette image'
+            f'label map {path} is a colour image (mode {mode or "unknown"}): give one number per pixel, in a grey '
+            'or palette image'
         )
     if has_alpha and not (channels[..., -1] == np.iinfo(channels.dtype).max).all():
         raise UserError(
-            f'label map {path} has transparent pixels (mode {mode}), and transparency is no label: save it without alpha'
+            f'label map {path} has transparent pixels (mode {mode}), and transparency is no label: save it '
+            'without alpha'
         )
     form = 'grey values with alpha' if mode == 'LA' else 'three equal channels'
     return LabelMap(_compact(colours[..., 0]), form)
@@ -123,6 +129,6 @@ def _equal_channels(channels: np.ndarray, mode: str, path: str) -> LabelMap:
 
 def _compact(numbers: np.ndarray) -> np.ndarray:
     if numbers.dtype in (np.uint8, bool):
-        return numbers.astype(np.uint8)
+        return numbers.astype(np.uint8, copy=False)
     numbers = numbers.astype(np.int64)
     return numbers.astype(np.uint8) if numbers.min() >= 0 and numbers.max() <= 255 else numbers

@@ -68,8 +68,8 @@ class Numbering(NamedTuple):
         ignored = f'{0} or {IGNORED}' if self.reduce_zero_label else IGNORED
         raise UserError(
             f'label map {path} contains the value {foreign.max()}; expected {own[0]}..{own[-1]} for the classes and '
-            f'{ignored} for ignored pixels (reduce_zero_label={self.reduce_zero_label}): correct it, set classes=... to '
-            f'all classes, or give the value of each class, label_values={self._values_for(everywhere)}'
+            f'{ignored} for ignored pixels (reduce_zero_label={self.reduce_zero_label}): correct it, set '
+            f'classes=... to all classes, or give the value of each class, label_values={self._values_for(everywhere)}'
         )
 
     def _values_for(self, everywhere: np.ndarray | None) -> str:
@@ -88,10 +88,11 @@ def parse_values(values: Sequence[int] | None, classes: Sequence[str]) -> tuple[
     """
     if values is None:
         return None
-    given = list(values) if isinstance(values, (list, tuple)) else [values]
+    given: list = list(values) if isinstance(values, (list, tuple)) else [values]
     if not all(isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**16 for value in given):
         raise UserError(
-            f'label_values are whole numbers from 0 to 65535, one for each class, e.g. label_values=0,255; found {values!r}'
+            f'label_values are whole numbers from 0 to 65535, one for each class, e.g. label_values=0,255; '
+            f'found {values!r}'
         )
     if len(given) != len(classes) or len(set(given)) != len(given):
         raise UserError(
@@ -104,7 +105,7 @@ def parse_values(values: Sequence[int] | None, classes: Sequence[str]) -> tuple[
 def one_class_line(name: str) -> str:
     """The error of a segmentor with a single class."""
     return (
-        f"'{name}' is the only class, so that every prediction is right and nothing is learnt: name the background, too, "
-        f'classes=background,{name}, with reduce_zero_label=False if it is 0 and the class 1, or label_values=0,255 if '
-        'the class is 255'
+        f"'{name}' is the only class, so that every prediction is right and nothing is learnt: name the background, "
+        f'too, classes=background,{name}, with reduce_zero_label=False if it is 0 and the class 1, or '
+        'label_values=0,255 if the class is 255'
     )

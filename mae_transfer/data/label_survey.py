@@ -83,8 +83,8 @@ class Survey:
         absent = [name for name, count in zip(self.numbering.classes, per_class) if not count]
         count, classes = len(self.numbers_of), len(per_class)
         print_log(
-            f'{self.folder}: {100 * self.labelled / total:.3g} % of the pixels of {"all" if every else "evenly spread"} '
-            f'{count} label maps are labelled, with {classes - len(absent)} of {classes} classes{self._left_out()}',
+            f'{self.folder}: {100 * self.labelled / total:.3g} % of the pixels of {"all" if every else "evenly spread"}'
+            f' {count} label maps are labelled, with {classes - len(absent)} of {classes} classes{self._left_out()}',
             logger='current',
         )
         for form, files in self.forms.items():
@@ -98,8 +98,8 @@ class Survey:
         if self.turned:
             self._warn(
                 f'{self.turned} of {count} images are shown upside down or mirrored by their EXIF orientation (2, 3 or '
-                '4): their label maps must be drawn on the images as shown with exif_orientation=True of LoadImage, and '
-                'as stored with exif_orientation=False'
+                '4): their label maps must be drawn on the images as shown with exif_orientation=True of LoadImage, '
+                'and as stored with exif_orientation=False'
             )
 
     def _found(self) -> np.ndarray:
@@ -143,7 +143,8 @@ class Survey:
         highest = max((number for number in self.pixels if number != IGNORED), default=0)
         if self.numbering.values is None and self.numbering.reduce_zero_label and self.pixels[0] and highest < count:
             return (
-                f'; the numbers end at {highest}, and 0 is ignored: if 0 is the first class, set reduce_zero_label=False'
+                f'; the numbers end at {highest}, and 0 is ignored: if 0 is the first class, set '
+                'reduce_zero_label=False'
             )
         return ''
 

@@ -49,8 +49,8 @@ class LabelledScenes(BaseSegDataset):
 
     Raises:
         UserError: what :func:`~mae_transfer.data.scene_pairs.find_pairs` and ``decode_label_map`` raise; a label map of
-            another size than its image, or with a number that means nothing; no labelled pixel; a single class; too many
-            classes for a label map; ``LoadAnnotations`` in the pipeline.
+            another size than its image, or with a number that means nothing; no labelled pixel; a single class; too
+            many classes for a label map; ``LoadAnnotations`` in the pipeline.
     """
 
     def __init__(
@@ -79,8 +79,8 @@ class LabelledScenes(BaseSegDataset):
         _check_count(self.numbering)
         if foreign := [step for step in _steps(self.pipeline) if _is_foreign_loader(step)]:
             raise UserError(
-                f"the pipeline reads label maps by '{type(foreign[0]).__name__}', which reads large numbers and channels "
-                "wrongly: set dict(type='mae_transfer.LoadLabels') in its place"
+                f"the pipeline reads label maps by '{type(foreign[0]).__name__}', which reads large numbers and "
+                "channels wrongly: set dict(type='mae_transfer.LoadLabels') in its place"
             )
         if not kwargs.get('lazy_init', False):
             self.full_init()

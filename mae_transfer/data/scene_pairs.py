@@ -86,12 +86,12 @@ def find_pairs(
     return [Pair(image_files.paths[name], None if label_files is None else label_files.paths[name]) for name in names]
 
 
-def _listed(
-    folder: str, what: str, suffix: str | None, usual: tuple[str, ...], backend_args: dict | None
-) -> _Files:
+def _listed(folder: str, what: str, suffix: str | None, usual: tuple[str, ...], backend_args: dict | None) -> _Files:
     """The files of a kind in a folder; raises as :func:`find_pairs`."""
     if not isdir(folder, backend_args=backend_args):
-        raise UserError(f'the folder of the {what}, {folder}, does not exist: set data_root, or data_prefix of the data set')
+        raise UserError(
+            f'the folder of the {what}, {folder}, does not exist: set data_root, or data_prefix of the data set'
+        )
     suffixes = usual if suffix is None else (suffix,)
     found: dict[str, list[str]] = defaultdict(list)
     others = []
@@ -186,8 +186,9 @@ def _names_in(list_file: str, images: _Files, labels: _Files | None, backend_arg
         missing = [entry for entry, name in zip(entries, names) if files is not None and name not in files.paths]
         if files is not None and missing:
             raise UserError(
-                f'{list_file}: {len(missing)} of {len(entries)} names have no file among the {files.what} {files.pattern} '
-                f"in {files.folder}, e.g. '{missing[0]}': give one name per line, relative to the folder"
+                f'{list_file}: {len(missing)} of {len(entries)} names have no file among the {files.what} '
+                f"{files.pattern} in {files.folder}, e.g. '{missing[0]}': give one name per line, relative to "
+                'the folder'
             )
     return names
 

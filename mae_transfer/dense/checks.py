@@ -49,7 +49,7 @@ def check_pooled_batch(cfg: Config, processes: int) -> None:
 
 
 def check_softmax(cfg: Config) -> None:
-    """Refuse to train a softmax over a single output, which is 1 whatever the model learns: the loss is 0 from the start.
+    """Refuse to train a softmax over a single output, which is 1 whatever the model learns, so that the loss is 0.
 
     A head with two classes and one output, a probability that is compared with a threshold, is fine if its loss has
     ``use_sigmoid=True``.
@@ -66,8 +66,8 @@ def check_softmax(cfg: Config) -> None:
             names = class_names(cfg.get('classes')) or ('NAME',)
             raise UserError(f'model.{name} takes a softmax over one output: {one_class_line(names[0])}')
         raise UserError(
-            f'model.{name} takes a softmax over one output (out_channels=1), which is always 1: set use_sigmoid=True of '
-            'its loss_decode, or leave out out_channels'
+            f'model.{name} takes a softmax over one output (out_channels=1), which is always 1: set use_sigmoid=True '
+            'of its loss_decode, or leave out out_channels'
         )
 
 
@@ -75,7 +75,7 @@ def _takes_softmax(loss: Mapping, scope: str | None) -> bool:
     if 'type' not in loss:  # MMSegmentation's default
         return True
     kind = class_of(loss, MODELS, scope)
-    if not takes(kind, 'use_sigmoid'):
+    if kind is None or not takes(kind, 'use_sigmoid'):
         return False
     return not loss.get('use_sigmoid', signature(kind).parameters['use_sigmoid'].default)
 

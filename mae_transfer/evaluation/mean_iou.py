@@ -19,7 +19,7 @@ from ..registry import METRICS
 
 @METRICS.register_module()
 class MeanIoU(IoUMetric):
-    """MMSegmentation's ``IoUMetric``, which says which classes have no pixel, and ends in an error where it means nothing.
+    """MMSegmentation's ``IoUMetric`` that names classes without a pixel, and ends in an error where it means nothing.
 
     A class without a labelled pixel counts as 0 where it is predicted, and not at all where it is not.
 
@@ -29,8 +29,9 @@ class MeanIoU(IoUMetric):
         **kwargs: passed to ``IoUMetric``.
 
     Raises:
-        UserError: no image, no label map, no labelled pixel; a label map of another size than the prediction; predictions
-            that are not finite; ``format_only`` without ``output_dir``; two images whose predictions have one name.
+        UserError: no image, no label map, no labelled pixel; a label map of another size than the prediction;
+            predictions that are not finite; ``format_only`` without ``output_dir``; two
+            images whose predictions have one name.
     """
 
     def __init__(self, output_dir: str | None = None, format_only: bool = False, **kwargs: Any) -> None:
@@ -47,7 +48,9 @@ class MeanIoU(IoUMetric):
             _check_finite(sample, path)
             if not self.format_only:
                 labels = self._labels_of(sample, predicted.shape, path)
-                self.results.append(self.intersect_and_union(predicted, labels.to(predicted), classes, self.ignore_index))
+                self.results.append(
+                    self.intersect_and_union(predicted, labels.to(predicted), classes, self.ignore_index)
+                )
             if self.output_dir is not None:
                 self._write(predicted.cpu().numpy().astype(np.int64), path)
 

@@ -14,8 +14,8 @@ from tests.data.label_forms import FORMS, channels, palette
 class Mutation(NamedTuple):
     """What became of a label map.
 
-    ``numbers``: what a right reading gives, None where that is not known because bytes were changed. ``right``: whether it
-    may be read at all.
+    ``numbers``: what a right reading gives, None where that is not known because bytes were changed. ``right``: whether
+    it may be read at all.
     """
 
     what: str
@@ -27,8 +27,8 @@ class Mutation(NamedTuple):
 def mutate_label_map(path: Path, rng: np.random.Generator) -> Mutation:
     """Change a label map of numbers 0..2 at random, in its place or under another name.
 
-    Bytes are cut off, inserted or changed in the header or anywhere; it is written in another form, size or format, with
-    other numbers, or under another name.
+    Bytes are cut off, inserted or changed in the header or anywhere; it is written in another form, size or format,
+    with other numbers, or under another name.
     """
     kinds = (_bytes, _bytes, _header, _form, _colours, _numbers, _size, _format, _name, _file)
     return kinds[rng.integers(len(kinds))](path, rng)
@@ -132,14 +132,31 @@ def _format(path: Path, rng: np.random.Generator) -> Mutation:
 
 def _name(path: Path, rng: np.random.Generator) -> Mutation:
     numbers = _read(path)
-    names = ('a.PNG', 'a.Png', 'a.tif', 'a.bmp', 'b.png', '.a.png', 'a_mask.png', 'a', 'a.jpg', 'a.png.bak', 'A.png', ' a.png')
+    names = (
+        'a.PNG',
+        'a.Png',
+        'a.tif',
+        'a.bmp',
+        'b.png',
+        '.a.png',
+        'a_mask.png',
+        'a',
+        'a.jpg',
+        'a.png.bak',
+        'A.png',
+        ' a.png',
+    )
     name = names[rng.integers(len(names))]
     path.rename(path := path.with_name(name))
-    return Mutation(f"named '{name}'", path, numbers, right=path.stem == 'a' and path.suffix.lower() in ('.png', '.tif', '.bmp'))
+    return Mutation(
+        f"named '{name}'", path, numbers, right=path.stem == 'a' and path.suffix.lower() in ('.png', '.tif', '.bmp')
+    )
 
 
 def _file(path: Path, rng: np.random.Generator) -> Mutation:
-    what = ('gone', 'a folder', 'a link to itself', 'a link to nothing', 'twice', 'text', 'empty', 'noise')[rng.integers(8)]
+    what = ('gone', 'a folder', 'a link to itself', 'a link to nothing', 'twice', 'text', 'empty', 'noise')[
+        rng.integers(8)
+    ]
     content = path.read_bytes()
     if what == 'twice':
         path.with_suffix('.tif').write_bytes(content)

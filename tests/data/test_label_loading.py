@@ -77,14 +77,22 @@ def test_the_orientation_is_found(suffix, tmp_path):
 @pytest.mark.parametrize(
     'orientation, read, says',
     [
-        (6, (30, 20), 'is 20 x 30 pixels, but its image is 30 x 20: that is its size as shown, and its EXIF orientation is 6: '
-                      'read images so, exif_orientation=True of LoadImage, or turn the label map'),
-        (8, (20, 30), 'is 30 x 20 pixels, but its image is 20 x 30: that is its size as stored, and its EXIF orientation is '
-                      '8: read images so, exif_orientation=False of LoadImage, or turn the label map'),
+        (
+            6,
+            (30, 20),
+            'is 20 x 30 pixels, but its image is 30 x 20: that is its size as shown, and its EXIF orientation is 6: '
+            'read images so, exif_orientation=True of LoadImage, or turn the label map',
+        ),
+        (
+            8,
+            (20, 30),
+            'is 30 x 20 pixels, but its image is 20 x 30: that is its size as stored, and its EXIF orientation is 8: '
+            'read images so, exif_orientation=False of LoadImage, or turn the label map',
+        ),
         (3, (30, 20), 'is 20 x 30 pixels, but its image is 30 x 20: give both the same size'),
         (1, (30, 20), 'is 20 x 30 pixels, but its image is 30 x 20: give both the same size'),
     ],
-)  # fmt: skip
+)
 def test_a_label_map_that_fits_the_other_orientation_is_refused_by_name(orientation, read, says, tmp_path):
     image = rotated(tmp_path / 'a.jpg', orientation)
     check_size('a.png', LabelMap(np.zeros(read[::-1])), image, read[::-1])

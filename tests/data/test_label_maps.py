@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -46,6 +48,15 @@ def white_is_zero(path):
         assert image.tile[0][3][0] == 'L;I'
 
 
+def damage(path):
+    """Change the pixels of a PNG, which it notices by its check sum alone."""
+    Image.fromarray(LABELS).save(path)
+    content = path.read_bytes()
+    place = content.index(b'IDAT') + 4
+    pixels = zlib.compress(zlib.decompress(content[place:-16]).replace(b'\3', b'\2'))
+    path.write_bytes(content[: place - 8] + len(pixels).to_bytes(4, 'big') + b'IDAT' + pixels + content[-16:])
+
+
 REFUSED = {
     'JPEG': ('a.png', lambda path: Image.fromarray(LABELS).save(path, 'JPEG'), 'is a JPEG file, which may change the'),
     'WebP': ('a.png', lambda path: Image.fromarray(channels(LABELS)).save(path, 'WEBP'), 'is a WEBP file, which may'),
@@ -55,7 +66,11 @@ REFUSED = {
         lambda path: Image.fromarray(LABELS).save(path, save_all=True, append_images=[Image.fromarray(LABELS)]),
         'has 2 pages: give a file with one',
     ),
-    'colours': ('a.png', lambda path: palette(LABELS).convert('RGB').save(path), r'is a colour image \(mode RGB\): give'),
+    'colours': (
+        'a.png',
+        lambda path: palette(LABELS).convert('RGB').save(path),
+        r'is a colour image \(mode RGB\): give',
+    ),
     'CMYK': ('a.tif', lambda path: palette(LABELS).convert('CMYK').save(path), r'is a colour image \(mode CMYK\)'),
     'floats': (
         'a.tif',
@@ -73,9 +88,14 @@ REFUSED = {
         r'has transparent pixels \(mode RGBA\), and transparency is no label: save it without alpha',
     ),
     'white is 0': ('a.tif', white_is_zero, 'has a grey scale in which 0 is white: save it with 0 as black'),
-    'GIF': ('a.gif', lambda path: palette(LABELS).save(path), 'is a GIF file, which may change the numbers: save it as PNG'),
+    'GIF': (
+        'a.gif',
+        lambda path: palette(LABELS).save(path),
+        'is a GIF file, which may change the numbers: save it as PNG',
+    ),
     'text': ('a.png', lambda path: path.write_text('labels'), 'cannot be read: it is no picture, or is damaged'),
     'empty': ('a.png', lambda path: path.write_bytes(b''), 'cannot be read: it is no picture, or is damaged'),
+    'check sum': ('a.png', damage, "cannot be read: broken PNG file .bad header checksum in b'IDAT'."),
     'cut short': (
         'a.png',
         lambda path: (Image.fromarray(LABELS).save(path), path.write_bytes(path.read_bytes()[:-30])),

@@ -42,7 +42,12 @@ def test_numbers_become_labels(numbering, labels):
             '(reduce_zero_label=True): correct it, set classes=... to all classes, or give the value of each class, '
             'label_values=...',
         ),
-        (False, [0, 2], None, 'value 2; expected 0..1 for the classes and 255 for ignored pixels (reduce_zero_label=Fal'),
+        (
+            False,
+            [0, 2],
+            None,
+            'value 2; expected 0..1 for the classes and 255 for ignored pixels (reduce_zero_label=Fal',
+        ),
         (True, [-1, 1], None, 'contains the value -1'),
         (True, [0, 1000], [0, 1000], 'label_values=0,1000'),
         (True, [0, 128], [0, 128, 255], 'label_values=128,255'),
@@ -65,12 +70,22 @@ def test_values_are_as_many_different_numbers_as_classes(given, values):
 @pytest.mark.parametrize(
     'given, says',
     [
-        ([0], 'label_values has 1 different numbers (0), but there are 2 classes (road, field): give one number for each'),
+        (
+            [0],
+            'label_values has 1 different numbers (0), but there are 2 classes (road, field): give one number for each',
+        ),
         (0, 'label_values has 1 different numbers'),
         ([7, 7], 'label_values has 1 different numbers (7, 7)'),
         ([0, 1, 2], 'label_values has 3 different numbers'),
-        ([0, 0.5], 'label_values are whole numbers from 0 to 65535, one for each class, e.g. label_values=0,255; found [0, 0.5]'),
-        ('road', "label_values are whole numbers from 0 to 65535, one for each class, e.g. label_values=0,255; found 'road'"),
+        (
+            [0, 0.5],
+            'label_values are whole numbers from 0 to 65535, one for each class, e.g. label_values=0,255; found [0, '
+            '0.5]',
+        ),
+        (
+            'road',
+            "label_values are whole numbers from 0 to 65535, one for each class, e.g. label_values=0,255; found 'road'",
+        ),
         ([0, -1], 'label_values are whole numbers'),
         ([True, 2], 'label_values are whole numbers'),
     ],

@@ -43,7 +43,8 @@ MASK = (
         (
             [[0, 255], [0, 0]],
             dict(),
-            f'labels: all 2 label maps contain only 0 and 255, of which 0 and 255 are ignored by reduce_zero_label=True: {MASK}',
+            'labels: all 2 label maps contain only 0 and 255, of which 0 and 255 are ignored by '
+            f'reduce_zero_label=True: {MASK}',
         ),
         (
             [[0, 255]],
@@ -54,14 +55,14 @@ MASK = (
         (
             [[0, 0]],
             dict(),
-            'only 0, of which 0 is ignored by reduce_zero_label=True: label some pixels, or, if 0 is the first class, set '
-            'reduce_zero_label=False',
+            'only 0, of which 0 is ignored by reduce_zero_label=True: label some pixels, or, if 0 is the first class, '
+            'set reduce_zero_label=False',
         ),
-        ([[255]], dict(), 'only 255, of which 255 is ignored: label some pixels, or give the number of each class, label_v'),
+        ([[255]], dict(), 'only 255, of which 255 is ignored: label some pixels, or give the number of each class'),
         ([[255]], dict(zero_is_none=False), 'only 255, of which 255 is ignored: label some pixels'),
         ([[7, 9]], dict(values=(0, 255)), 'only 7, 9, none of label_values=(0, 255): give the number of each class'),
     ],
-)  # fmt: skip
+)
 def test_label_maps_without_anything_to_tell_apart_are_refused(maps, settings, says):
     with pytest.raises(UserError) as caught:
         survey(*maps, **settings).check()
@@ -110,8 +111,8 @@ def test_a_wrong_number_is_named_with_the_values_that_the_classes_seem_to_have()
             True,
             [
                 'labels: 25 % of the pixels of all 2 label maps are labelled, with 1 of 2 classes',
-                'labels: 1 of 2 classes have no pixel in the 2 label maps: crack; the numbers end at 1, and 0 is ignored: if 0 '
-                'is the first class, set reduce_zero_label=False',
+                'labels: 1 of 2 classes have no pixel in the 2 label maps: crack; the numbers end at 1, and 0 is '
+                'ignored: if 0 is the first class, set reduce_zero_label=False',
             ],
         ),
         (
@@ -128,8 +129,8 @@ def test_a_wrong_number_is_named_with_the_values_that_the_classes_seem_to_have()
             dict(values=(0, 255)),
             True,
             [
-                'labels: 50 % of the pixels of all 1 label maps are labelled, with 2 of 2 classes; ignored, as label_values '
-                'does not name them: 3, 900'
+                'labels: 50 % of the pixels of all 1 label maps are labelled, with 2 of 2 classes; ignored, as '
+                'label_values does not name them: 3, 900'
             ],
         ),
         (
@@ -142,7 +143,7 @@ def test_a_wrong_number_is_named_with_the_values_that_the_classes_seem_to_have()
             ],
         ),
     ],
-)  # fmt: skip
+)
 def test_what_is_learnt_is_said(maps, settings, every, lines, said):
     survey(*maps, **settings).say(every)
     assert said == lines
@@ -153,4 +154,6 @@ def test_orientations_that_the_size_does_not_show_are_said(orientation, is_said,
     survey([1, 2], [1, 2], orientations=[orientation]).say(True)
     told = [line for line in said if 'EXIF' in line]
     assert len(told) == is_said
-    assert all('labels: 1 of 2 images are shown upside down or mirrored by their EXIF orientation' in line for line in told)
+    assert all(
+        'labels: 1 of 2 images are shown upside down or mirrored by their EXIF orientation' in line for line in told
+    )

@@ -13,7 +13,11 @@ from tests.data.label_forms import FORMS, palette
 from tests.own_data import SIZES, label_map, photo, write_scenes
 
 ADE_MINI = Path(__file__).parents[3] / 'shared' / 'data' / 'ade_mini'
-PIPELINE = [dict(type='mmseg.LoadImageFromFile'), dict(type='mae_transfer.LoadLabels'), dict(type='mmseg.PackSegInputs')]
+PIPELINE = [
+    dict(type='mmseg.LoadImageFromFile'),
+    dict(type='mae_transfer.LoadLabels'),
+    dict(type='mmseg.PackSegInputs'),
+]
 CLASSES = ('road', 'field')
 
 
@@ -188,7 +192,9 @@ def test_where_nothing_is_labelled_the_others_are_examined_until_something_is(sc
         Image.new('L', SIZES[i]).save(scenes / f'annotations/training/{i}.png')
     assert len(build(scenes)) == 3
     Image.new('L', SIZES[1]).save(scenes / 'annotations/training/1.png')
-    with pytest.raises(UserError, match='all 3 label maps contain only 0, of which 0 is ignored by reduce_zero_label=T'):
+    with pytest.raises(
+        UserError, match='all 3 label maps contain only 0, of which 0 is ignored by reduce_zero_label=T'
+    ):
         build(scenes)
 
 
@@ -207,7 +213,8 @@ def test_other_readers_of_label_maps_are_refused(nested, scenes):
     if nested:
         foreign = dict(type='mmcv.TestTimeAug', transforms=[[dict(type='mmcv.RandomFlip', prob=0.0)], [foreign]])
     with pytest.raises(
-        UserError, match="the pipeline reads label maps by 'LoadAnnotations', .*: set dict.type='mae_transfer.LoadLabels'"
+        UserError,
+        match="the pipeline reads label maps by 'LoadAnnotations', .*: set dict.type='mae_transfer.LoadLabels'",
     ):
         build(scenes, pipeline=[PIPELINE[0], foreign, PIPELINE[2]])
 
@@ -219,7 +226,8 @@ def test_images_without_label_maps_are_only_predicted(scenes):
 
 def test_a_single_class_is_refused(scenes):
     with pytest.raises(
-        UserError, match="'crack' is the only class, .*: name the background, too, classes=background,crack, with reduce_z"
+        UserError,
+        match="'crack' is the only class, .*: name the background, too, classes=background,crack, with reduce_z",
     ):
         build(scenes, ('crack',))
 

@@ -46,10 +46,10 @@ def test_suffixes_may_be_mixed_and_in_capitals(tmp_path):
     [
         ('a.jpg', 'a_mask.png', dict(seg_map_suffix='_mask.png')),
         ('a.jpg', 'a_mask.PNG', dict(seg_map_suffix='_mask.png')),
-        ('a_leftImg8bit.png', 'a_gtFine_labelIds.png', dict(img_suffix='_leftImg8bit.png', seg_map_suffix='_gtFine_labelIds.png')),
+        ('a_leftImg8bit.png', 'a_gtFine.png', dict(img_suffix='_leftImg8bit.png', seg_map_suffix='_gtFine.png')),
         ('a.jpg', 'a.png', dict(img_suffix='.jpg', seg_map_suffix='.png')),
     ],
-)  # fmt: skip
+)
 def test_names_may_have_ends_of_their_own(image, labels, settings, tmp_path):
     touch(tmp_path / 'images', image)
     touch(tmp_path / 'labels', labels)
@@ -107,14 +107,14 @@ def test_each_folder_is_searched_once(tmp_path):
         (
             ['a.jpg', 'a.png', 'b.jpg', 'b.JPG'],
             ['a.png', 'b.png'],
-            'images: 2 names stand for several images each, e.g. {root}/images/a.jpg, {root}/images/a.png: leave one of '
-            "them, or set the data set's img_suffix, e.g. img_suffix=.jpg",
+            'images: 2 names stand for several images each, e.g. {root}/images/a.jpg, {root}/images/a.png: leave '
+            "one of them, or set the data set's img_suffix, e.g. img_suffix=.jpg",
         ),
-        (['a.jpg'], ['a.png', 'a.tif'], "labels: 1 names stand for several label maps each, e.g. {root}/labels/a.png"),
+        (['a.jpg'], ['a.png', 'a.tif'], 'labels: 1 names stand for several label maps each, e.g. {root}/labels/a.png'),
         (['a.txt'], ['a.png'], 'images contains no image *.jpg, *.jpeg,'),
         (['._a.jpg'], ['a.png'], 'images contains no image *.jpg, *.jpeg,'),
     ],
-)  # fmt: skip
+)
 def test_files_that_do_not_pair_are_refused(images, labels, says, tmp_path):
     touch(tmp_path / 'images', *images)
     touch(tmp_path / 'labels', *labels)
@@ -144,8 +144,7 @@ def test_there_may_be_no_label_maps(tmp_path):
 
 
 @pytest.mark.parametrize(
-    'content',
-    [b'c\nsub/a\n', b'c.jpg\r\nsub/a.PNG\r\n\r\n', b'\xef\xbb\xbfc\nsub\\a.PNG', b'  c  \n\tsub/a'],
+    'content', [b'c\nsub/a\n', b'c.jpg\r\nsub/a.PNG\r\n\r\n', b'\xef\xbb\xbfc\nsub\\a.PNG', b'  c  \n\tsub/a']
 )
 def test_a_list_gives_names_in_its_order(content, tmp_path):
     touch(tmp_path / 'images', 'a.jpg', 'c.jpg', 'sub/a.PNG', 'without.jpg')
@@ -158,7 +157,10 @@ def test_a_list_gives_names_in_its_order(content, tmp_path):
 @pytest.mark.parametrize(
     'content, says',
     [
-        (b'a\nb\n', "list.txt: 1 of 2 names have no file among the images *.jpg, *.jpeg, .* in .*/images, e.g. 'b': give"),
+        (
+            b'a\nb\n',
+            "list.txt: 1 of 2 names have no file among the images *.jpg, *.jpeg, .* in .*/images, e.g. 'b': give",
+        ),
         (b'a\nlonely', "list.txt: 1 of 2 names have no file among the label maps .* e.g. 'lonely'"),
         (b'\n', 'list file .*list.txt names no image: give one name per line'),
         (b'\xff\xfea\0', 'list file .*list.txt cannot be read as UTF-8 text: '),

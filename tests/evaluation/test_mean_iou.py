@@ -58,9 +58,9 @@ def test_classes_without_a_pixel_are_named(said):
     found = evaluate(sample([[0, 0, 2]], [[0, 0, 255]]))
     assert found == dict(aAcc=100, mIoU=100, mAcc=100)
     assert said == [
-        '2 of 3 classes have no pixel in the evaluated label maps: field, sky; where such a class is predicted its IoU is 0, '
-        'otherwise the means leave it out'
-    ]  # fmt: skip
+        '2 of 3 classes have no pixel in the evaluated label maps: field, sky; where such a class is predicted its IoU '
+        'is 0, otherwise the means leave it out'
+    ]
 
 
 def test_an_f_score_without_a_right_pixel_is_0():
@@ -119,10 +119,9 @@ def test_predictions_are_written_with_the_numbers_of_the_label_maps(meta, writte
 def test_predictions_need_a_folder_and_names_of_their_own(tmp_path):
     with pytest.raises(UserError, match='format_only writes predictions: set where, test_evaluator.output_dir=FOLDER'):
         MeanIoU(format_only=True)
-    with pytest.raises(UserError, match='the predictions of one/a.jpg and two/a.jpg would both be .*a.png: predict one'):
+    with pytest.raises(
+        UserError, match='the predictions of one/a.jpg and two/a.jpg would both be .*a.png: predict one'
+    ):
         evaluate(
-            sample([[0]], path='one/a.jpg'),
-            sample([[0]], path='two/a.jpg'),
-            format_only=True,
-            output_dir=str(tmp_path),
+            sample([[0]], path='one/a.jpg'), sample([[0]], path='two/a.jpg'), format_only=True, output_dir=str(tmp_path)
         )

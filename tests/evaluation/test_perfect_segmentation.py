@@ -16,9 +16,10 @@ from tests.data.test_label_loading import LoadImageByOption
 #: The truth: the class of each pixel, None where there is none. The last class has a single pixel.
 TRUTH = [np.array([[0, 0, 1], [1, 255, 0]]), np.array([[1, 0, 0, 0]]), np.array([[2], [0], [255], [1]])]
 CLASSES = ('road', 'field', 'pole')
+READER = dict(type='mmcv.LoadImageFromFile')
 
 
-def perfect(root, truth=TRUTH, classes=CLASSES, reader=dict(type='mmcv.LoadImageFromFile'), **settings):
+def perfect(root, truth=TRUTH, classes=CLASSES, reader=READER, **settings):
     """The metrics of predictions that equal the truth, wherever there is one."""
     dataset = LabelledScenes(
         data_root=str(root),

@@ -27,7 +27,9 @@ def repaint(root, change):
 
 
 def refused(root, tmp_path, *settings, classes='background,crack'):
-    return error_line(call('train', CONFIG, '--work-dir', tmp_path / 'refused', *options('scenes', root, classes, *settings)))
+    return error_line(
+        call('train', CONFIG, '--work-dir', tmp_path / 'refused', *options('scenes', root, classes, *settings))
+    )
 
 
 def trained(root, tmp_path, *settings, classes='background,crack'):
