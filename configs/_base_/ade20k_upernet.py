@@ -150,6 +150,7 @@ val_dataloader = dict(
     dataset=dict(
         type='mae_transfer.LabelledScenes',
         data_root='${data_root}',
+        test_mode=True,
         metainfo=dict(classes='${class_names(classes)}'),
         reduce_zero_label='${reduce_zero_label}',
         label_values='${label_values}',

@@ -22,10 +22,11 @@ class Survey:
     Args:
         numbering: which number means which class.
         folder: of the label maps, for messages.
+        training: whether a model is trained on them, which takes two classes; for an evaluation one is enough.
     """
 
-    def __init__(self, numbering: Numbering, folder: str) -> None:
-        self.numbering, self.folder = numbering, folder
+    def __init__(self, numbering: Numbering, folder: str, training: bool = True) -> None:
+        self.numbering, self.folder, self.training = numbering, folder, training
         self.pixels: Counter[int] = Counter()  # of each number
         self.forms: Counter[str] = Counter()
         self.numbers_of: dict[str, np.ndarray] = {}
@@ -51,10 +52,11 @@ class Survey:
         return sum(self.pixels_of_classes)
 
     @property
-    def is_empty(self) -> bool:
-        """Whether no pixel is of a class, or all are of the first beside 255, as in masks whose class is 255."""
+    def says_something(self) -> bool:
+        """Whether something can be learnt from them, or evaluated on them."""
+        # A mask whose class is 255 has but its background at 0.
         is_mask = self.numbering.values is None and self._found().tolist() == [0, IGNORED]
-        return is_mask or not self.labelled
+        return not is_mask and sum(count > 0 for count in self.pixels_of_classes) >= 1 + self.training
 
     def check_numbers(self) -> None:
         """Refuse numbers that mean nothing; raises ``UserError``."""
@@ -63,19 +65,23 @@ class Survey:
             self.numbering.check(path, found, everywhere)
 
     def check(self) -> None:
-        """Refuse label maps from which nothing is learnt.
+        """Refuse label maps that say nothing.
 
         Raises:
             UserError: a number that is neither of a class nor ignored; no labelled pixel; masks of 0 and 255 alone,
-                where 255 is ignored.
+                where 255 is ignored; a single class, where a model is trained.
         """
         self.check_numbers()
-        if self.is_empty:
-            found = self._found()
-            raise UserError(
-                f'{self.folder}: all {len(self.numbers_of)} label maps contain only {self._named(found)}'
-                f'{self._advice(found)}'
-            )
+        if self.says_something:
+            return
+        found, labelled = self._found(), [count > 0 for count in self.pixels_of_classes]
+        every = f'{self.folder}: all {len(self.numbers_of)} label maps contain'
+        if not any(labelled) or found.tolist() == [0, IGNORED] and self.numbering.values is None:
+            raise UserError(f'{every} only {self._named(found)}{self._advice(found)}')
+        raise UserError(
+            f"{every} no class but '{self.numbering.classes[labelled.index(True)]}', so that there is nothing to tell "
+            f'apart: label another class, too{self._shift_advice()}'
+        )
 
     def say(self, every: bool) -> None:
         """Log what was found; ``every`` says whether these are all label maps of the data set."""
@@ -127,7 +133,9 @@ class Survey:
                 'there is but one class, and nothing to tell apart'
             )
         if found.tolist() == [0]:
-            return ': label some pixels, or, if 0 is the first class, set reduce_zero_label=False'
+            return ': label some pixels' + (
+                '' if self.training else ', or, if 0 is a class, set reduce_zero_label=False'
+            )
         return ': label some pixels, or give the number of each class, label_values=...'
 
     def _left_out(self) -> str:

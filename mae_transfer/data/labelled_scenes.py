@@ -32,8 +32,8 @@ class LabelledScenes(BaseSegDataset):
     ignored; without it they are 0..N-1. 255 is ignored in both cases. ``label_values`` names any other numbers.
 
     On start-up up to 64 evenly spaced label maps are examined: how much of them is labelled is logged, and classes
-    without a pixel are named if these are all. If no pixel in them is labelled, the others are examined until one is.
-    Each label map is checked when it is loaded, too.
+    without a pixel are named if these are all. If there is nothing to learn from them, the others are examined until
+    there is. Each label map is checked when it is loaded, too.
 
     Args:
         metainfo: ``classes`` and ``palette``; None for ADE20K's 150 classes. Without ``palette`` the classes get
@@ -45,12 +45,13 @@ class LabelledScenes(BaseSegDataset):
             '_mask.png'; None for any suffix of an image or label map.
         data_prefix: folders ``img_path`` and ``seg_map_path``; the latter may be None, for images that are only
             predicted.
+        test_mode: whether the data set is only evaluated, for which a single class in its label maps is enough.
         **kwargs: passed to ``BaseSegDataset``. The ``pipeline`` reads label maps by ``LoadLabels``.
 
     Raises:
         UserError: what :func:`~mae_transfer.data.scene_pairs.find_pairs` and ``decode_label_map`` raise; a label map of
-            another size than its image, or with a number that means nothing; no labelled pixel; a single class; too
-            many classes for a label map; ``LoadAnnotations`` in the pipeline.
+            another size than its image, or with a number that means nothing; no labelled pixel, or in training of one
+            class alone; a single class; too many classes for a label map; ``LoadAnnotations`` in the pipeline.
     """
 
     def __init__(
@@ -120,17 +121,17 @@ class LabelledScenes(BaseSegDataset):
         """Read some label maps, and say what is in them; raises as described for the class."""
         if not len(self) or 'seg_map_path' not in self.get_data_info(0):
             return
-        survey = Survey(self.numbering, self.data_prefix['seg_map_path'])
+        survey = Survey(self.numbering, self.data_prefix['seg_map_path'], training=not self.test_mode)
         pixels = read_label_map(self.get_data_info(0)['seg_map_path'], self.backend_args).numbers.size
         number = min(len(self), max(_LEAST, min(_EXAMINED, _PIXELS // pixels)))
         chosen = np.linspace(0, len(self) - 1, number).round().astype(int).tolist()
         for index in chosen:
             self._add_to(survey, index)
         survey.check_numbers()
-        for index in sorted(set(range(len(self))) - set(chosen)) if survey.is_empty else ():
-            self._add_to(survey, index)
-            if not survey.is_empty:
+        for index in sorted(set(range(len(self))) - set(chosen)):
+            if survey.says_something:
                 break
+            self._add_to(survey, index)
         survey.check()
         survey.say(every=len(survey.numbers_of) == len(self))
 

@@ -136,6 +136,7 @@ def test_the_pipeline_s_reader_decides_which_size_an_image_has(reader, turns, fi
             data_prefix=dict(img_path='images', seg_map_path='labels'),
             pipeline=[reader, dict(type='mae_transfer.LoadLabels')],
             serialize_data=False,
+            test_mode=True,
         )
 
     if fits:

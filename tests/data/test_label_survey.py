@@ -13,9 +13,9 @@ from mae_transfer.errors import UserError
 CLASSES = ('background', 'crack')
 
 
-def survey(*maps, zero_is_none=True, values=None, classes=CLASSES, forms=(), orientations=()):
+def survey(*maps, zero_is_none=True, values=None, classes=CLASSES, forms=(), orientations=(), training=False):
     """A survey of label maps, each a list of its pixels."""
-    found = Survey(Numbering(classes, zero_is_none and values is None, values), 'labels')
+    found = Survey(Numbering(classes, zero_is_none and values is None, values), 'labels', training)
     for i, numbers in enumerate(maps):
         kind = np.uint8 if 0 <= min(numbers) and max(numbers) < 256 else np.int64
         form = forms[i] if i < len(forms) else ''
@@ -55,7 +55,7 @@ MASK = (
         (
             [[0, 0]],
             dict(),
-            'only 0, of which 0 is ignored by reduce_zero_label=True: label some pixels, or, if 0 is the first class, '
+            'only 0, of which 0 is ignored by reduce_zero_label=True: label some pixels, or, if 0 is a class, '
             'set reduce_zero_label=False',
         ),
         ([[255]], dict(), 'only 255, of which 255 is ignored: label some pixels, or give the number of each class'),
@@ -83,6 +83,33 @@ def test_label_maps_without_anything_to_tell_apart_are_refused(maps, settings, s
 )
 def test_what_is_labelled_passes(maps, settings):
     survey(*maps, **settings).check()
+
+
+ONE = (
+    "labels: all 2 label maps contain no class but 'background', so that there is nothing to tell apart: label another"
+)
+
+
+@pytest.mark.parametrize(
+    'maps, settings, says',
+    [
+        ([[0, 0], [0, 0]], dict(zero_is_none=False), ONE),
+        ([[1, 1], [1, 255]], dict(), ONE),
+        ([[0, 255], [0, 0]], dict(values=(0, 1)), ONE),
+        (
+            [[0, 1], [0, 0]],
+            dict(),
+            f'{ONE} class, too; the numbers end at 1, and 0 is ignored: if 0 is the first class, set',
+        ),
+        ([[0, 0], [0, 0]], dict(), 'only 0, of which 0 is ignored by reduce_zero_label=True: label some pixels'),
+        ([[0, 255]], dict(zero_is_none=False), MASK),
+    ],
+)
+def test_training_takes_two_classes(maps, settings, says):
+    with pytest.raises(UserError) as caught:
+        survey(*maps, **settings, training=True).check()
+    assert says in str(caught.value) and '\n' not in str(caught.value)
+    survey(*maps, [1, 0, 2 - (not settings.get('zero_is_none', True))], **settings, training=True).check()
 
 
 def test_a_wrong_number_is_named_with_the_values_that_the_classes_seem_to_have():

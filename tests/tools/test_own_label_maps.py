@@ -57,6 +57,14 @@ def test_a_single_class(mask, scenes, tmp_path):
     assert 'are labelled, with 2 of 2 classes' in out
 
 
+def test_numbers_from_0_where_0_is_ignored(scenes, tmp_path):
+    repaint(scenes, lambda numbers: numbers > 0)
+    line = refused(scenes, tmp_path)
+    assert "all 3 label maps contain no class but 'background', so that there is nothing to tell apart" in line
+    advised = re.search(r'if 0 is the first class, set (\S+)$', line)[1]
+    assert 'are labelled, with 2 of 2 classes' in trained(scenes, tmp_path, advised)
+
+
 def test_one_output_for_two_classes(scenes, tmp_path):
     """MMSegmentation's binary mode: a probability that is compared with a threshold."""
     repaint(scenes, lambda numbers: numbers > 0)
