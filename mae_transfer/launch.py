@@ -169,7 +169,9 @@ def set_shift(cfg: Config, shift: str) -> Changes:
         raise UserError(f'--shift needs a config with model.num_classes=1000; found {cfg.model.get("num_classes")}')
     dataset, evaluator = SHIFTS[name]
     own = cfg.test_dataloader.dataset
-    kept = {key: own[key] for key in ('img_size', 'transform', 'mode', 'corruptions') if key in own}
+    kept = {
+        key: own[key] for key in ('img_size', 'transform', 'bands', 'exif_orientation', 'corruptions') if key in own
+    }
     return [('test_dataloader.dataset', {**dataset, 'data_root': folder, **kept}), ('test_evaluator', {**evaluator})]
 
 

@@ -18,6 +18,7 @@ from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
+from .data.bands import channel_count, jitter_colours, load_image, mean_of, rand_augment, std_of
 from .data.class_names import class_count, class_names
 from .errors import UserError
 from .vit.sizes import resolve_size
@@ -51,7 +52,7 @@ def pair(size: int | Sequence[int]) -> tuple[int, int]:
 
 
 #: What an expression may call: some of Python's own functions; ``join(folder, name)``; ``pair(image_size)``;
-#: ``size(arch)``, a ViT's ``Size``; the names and the number of the user's ``classes``.
+#: ``size(arch)``, a ViT's ``Size``; the names and the number of the user's ``classes``; what follows from ``bands``.
 FUNCTIONS = {
     **{function.__name__: function for function in (abs, float, int, len, list, max, min, round, str, sum, tuple)},
     'join': join,
@@ -59,6 +60,12 @@ FUNCTIONS = {
     'size': resolve_size,
     'class_names': class_names,
     'class_count': class_count,
+    'channel_count': channel_count,
+    'mean_of': mean_of,
+    'std_of': std_of,
+    'load_image': load_image,
+    'rand_augment': rand_augment,
+    'jitter_colours': jitter_colours,
 }
 _REFERENCE = re.compile(r'\$\{([^{}]*)\}')
 

@@ -53,11 +53,15 @@ MODELS = _child(
     AnySizeSegmentor='dense.segmentor',
     AveragedViews='dense.views',
     CascadeBoxRoIHead='dense.cascade_box_roi_head',
+    DetPreprocessor='dense.detection_preprocessor',
+    SegPreprocessor='dense.segmentation_preprocessor',
 )
 FUNCTIONS = _child(root.FUNCTIONS, 'data')
 DATASETS = _child(root.DATASETS, 'data', CocoImages='data.coco_images', LabelledScenes='data.labelled_scenes')
 DATA_SAMPLERS = _child(root.DATA_SAMPLERS, 'data')
-TRANSFORMS = _child(root.TRANSFORMS, 'data', LoadLabels='data.label_loading')
+TRANSFORMS = _child(
+    root.TRANSFORMS, 'data', LoadBands='data.load_bands', LoadLabels='data.label_loading', Unchanged='data.load_bands'
+)
 HOOKS = _child(root.HOOKS, 'hooks')
 LOOPS = _child(root.LOOPS, 'classify')
 METRICS = _child(root.METRICS, 'evaluation', CocoAP='evaluation.coco_ap', MeanIoU='evaluation.mean_iou')

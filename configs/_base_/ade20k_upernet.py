@@ -18,6 +18,10 @@ Named settings:
   '_mask.png'; None for any suffix of an image.
 - `pretrained`: work_dir of a pre-training, or a file of weights; 'none' for random weights.
 - `crop_size`: size of the crops, one number or (height, width); all other sizes follow.
+- `bands`: which bands of the image files the model sees: 'RGB', 'L' (grey), or their numbers, counted from 1, e.g.
+  (3, 2, 1, 7), for files of any depth. `mean`, `std`: a value per channel, on the scale of the files: docs/own_data.md.
+- `exif_orientation`: whether images are turned as their EXIF orientation says. By default they are, as in MMCV:
+  people label what they see.
 - `max_iters`: length of the run in optimiser steps: 160k at a batch of 16 are about 127 epochs. The schedule and all
   intervals follow. `warmup`: steps before the full learning rate.
 - `total_batch_size`: images per optimiser step on any number of GPUs; the runner accumulates gradients accordingly.
@@ -45,6 +49,10 @@ img_suffix = None
 seg_map_suffix = None
 pretrained = 'work_dirs/mae_pretrain_vitb'
 crop_size = (512, 512)
+bands = 'RGB'
+mean = '${mean_of(bands)}'
+std = '${std_of(bands)}'
+exif_orientation = True
 max_iters = 160000
 warmup = 1500  # steps
 total_batch_size = 16
@@ -57,10 +65,10 @@ model = dict(
     # and its prediction is cropped.
     type='mae_transfer.AnySizeSegmentor',
     data_preprocessor=dict(
-        type='SegDataPreProcessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
+        type='mae_transfer.SegPreprocessor',
+        mean='${mean}',
+        std='${std}',
+        bgr_to_rgb="${bands == 'RGB'}",  # OpenCV reads BGR
         pad_val=0,
         seg_pad_val=255,
         size='${pair(crop_size)}',
@@ -69,6 +77,7 @@ model = dict(
         type='mae_transfer.ViT',
         arch='base',
         img_size='${pair(crop_size)}',
+        in_channels='${channel_count(bands)}',
         patch_size=16,
         out_indices=(1 / 3, 1 / 2, 2 / 3, 1.0),
         class_token=True,
@@ -126,7 +135,7 @@ train_dataloader = dict(
         seg_map_suffix='${seg_map_suffix}',
         data_prefix=dict(img_path='images/training', seg_map_path='annotations/training'),
         pipeline=[
-            dict(type='LoadImageFromFile'),
+            '${load_image(bands, exif_orientation)}',
             dict(type='mae_transfer.LoadLabels'),
             dict(
                 type='RandomResize',
@@ -136,7 +145,7 @@ train_dataloader = dict(
             ),
             dict(type='RandomCrop', crop_size='${pair(crop_size)}', cat_max_ratio=0.75),
             dict(type='RandomFlip', prob=0.5),
-            dict(type='PhotoMetricDistortion'),
+            '${jitter_colours(bands)}',
             dict(type='PackSegInputs'),
         ],
     ),
@@ -158,7 +167,7 @@ val_dataloader = dict(
         seg_map_suffix='${seg_map_suffix}',
         data_prefix=dict(img_path='images/validation', seg_map_path='annotations/validation'),
         pipeline=[
-            dict(type='LoadImageFromFile'),
+            '${load_image(bands, exif_orientation)}',
             dict(type='Resize', scale='${(4 * pair(crop_size)[0], pair(crop_size)[0])}', keep_ratio=True),
             dict(type='mae_transfer.LoadLabels'),  # after Resize: predictions are evaluated at the original size
             dict(type='PackSegInputs'),

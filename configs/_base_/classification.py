@@ -6,6 +6,10 @@ Named settings:
 - `pretrained`: work_dir of a pre-training, or a file of official MAE, timm, mmpretrain or Hugging Face weights; 'none'
   for random weights.
 - `image_size`: size of all images, one number or (height, width); the position embedding is resized for it.
+- `bands`: which bands of the image files the model sees: 'RGB', 'L' (grey), or their numbers, counted from 1, e.g.
+  (3, 2, 1, 7), for files of any depth. `mean`, `std`: a value per channel, on the scale of the files: docs/own_data.md.
+- `exif_orientation`: whether images are turned as their EXIF orientation says. By default they are not, as in the
+  official code.
 - In the protocols that train, also `max_epochs`: length of the run; the schedule and all intervals follow. `warmup`:
   epochs before the full learning rate. `total_batch_size`: images per optimiser step on any number of GPUs. `base_lr`:
   learning rate per 256 images.
@@ -16,15 +20,20 @@ _base_ = './runtime.py'
 data_root = 'data/imagenet'
 pretrained = 'work_dirs/mae_pretrain_vitb'
 image_size = 224
+bands = 'RGB'
+mean = '${mean_of(bands)}'
+std = '${std_of(bands)}'
+exif_orientation = False
 
 model = dict(
     type='ViTClassifier',
     num_classes=1000,
-    data_preprocessor=dict(type='LabelledPreprocessor'),
+    data_preprocessor=dict(type='LabelledPreprocessor', mean='${mean}', std='${std}'),
     vit=dict(
         type='ViT',
         arch='base',
         img_size='${image_size}',
+        in_channels='${channel_count(bands)}',
         learn_positions=True,
         init_cfg=dict(type='Pretrained', checkpoint='${pretrained}'),
     ),
@@ -37,7 +46,14 @@ train_dataloader = dict(
     drop_last=True,
     sampler=dict(type='SeededSampler', shuffle=True),
     collate_fn=dict(type='mae_transfer.collate_labelled'),
-    dataset=dict(type='LabelledPhotos', data_root='${data_root}', split='train', img_size='${model.vit.img_size}'),
+    dataset=dict(
+        type='LabelledPhotos',
+        data_root='${data_root}',
+        split='train',
+        img_size='${model.vit.img_size}',
+        bands='${bands}',
+        exif_orientation='${exif_orientation}',
+    ),
 )
 val_dataloader = dict(
     batch_size=128,
@@ -45,7 +61,14 @@ val_dataloader = dict(
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
     collate_fn=dict(type='mae_transfer.collate_labelled'),
-    dataset=dict(type='LabelledPhotos', data_root='${data_root}', split='val', img_size='${model.vit.img_size}'),
+    dataset=dict(
+        type='LabelledPhotos',
+        data_root='${data_root}',
+        split='val',
+        img_size='${model.vit.img_size}',
+        bands='${bands}',
+        exif_orientation='${exif_orientation}',
+    ),
 )
 test_dataloader = val_dataloader
 val_evaluator = dict(type='Accuracy', topk=(1, 5))

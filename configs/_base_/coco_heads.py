@@ -11,10 +11,10 @@ model = dict(
     # Images are normalised before they are padded, so that the ViT gets zeros as padding. Test images are padded to
     # 1024 x 1024, too: less padding loses .5 to 1 AP (Li 2021).
     data_preprocessor=dict(
-        type='DetDataPreprocessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
+        type='mae_transfer.DetPreprocessor',
+        mean='${mean}',
+        std='${std}',
+        bgr_to_rgb="${bands == 'RGB'}",  # OpenCV reads BGR
         pad_mask=True,
         pad_size_divisor='${max(pair(image_size))}',
     ),

@@ -8,6 +8,10 @@ Named settings:
 - `classes`: names of the classes, if they are not COCO's 80: a tuple, or a file with one name per line.
 - `image_size`: size of the crops, one number or (height, width). Images are padded to a square of the longer side, for
   which the tables of relative positions are made.
+- `bands`: which bands of the image files the model sees: 'RGB', 'L' (grey), or their numbers, counted from 1, e.g.
+  (3, 2, 1, 7), for files of any depth. `mean`, `std`: a value per channel, on the scale of the files: docs/own_data.md.
+- `exif_orientation`: whether images are turned as their EXIF orientation says. By default they are, as in MMCV:
+  people label what they see.
 """
 
 _base_ = './dense_runtime.py'
@@ -16,6 +20,10 @@ default_scope = 'mmdet'
 data_root = 'data/coco'
 classes = None
 image_size = (1024, 1024)
+bands = 'RGB'
+mean = '${mean_of(bands)}'
+std = '${std_of(bands)}'
+exif_orientation = True
 
 # Large-scale jitter: resize to 102 to 2048 pixels, then crop to 1024. The flip comes first, as in the original: that
 # does not change the result, and the image is still small there.
@@ -33,7 +41,7 @@ train_dataloader = dict(
         metainfo=dict(classes='${class_names(classes)}'),
         filter_cfg=dict(filter_empty_gt=True, min_size=32),
         pipeline=[
-            dict(type='LoadImageFromFile'),
+            '${load_image(bands, exif_orientation)}',
             dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
             dict(type='RandomFlip', prob=0.5),
             dict(type='RandomResize', scale='${pair(image_size)}', ratio_range=(0.1, 2.0), keep_ratio=True),
@@ -64,7 +72,7 @@ val_dataloader = dict(
         metainfo=dict(classes='${class_names(classes)}'),
         test_mode=True,
         pipeline=[
-            dict(type='LoadImageFromFile'),
+            '${load_image(bands, exif_orientation)}',
             dict(type='Resize', scale='${pair(image_size)}', keep_ratio=True),
             dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
         ],

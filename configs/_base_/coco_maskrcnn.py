@@ -30,6 +30,7 @@ model = dict(
         type='mae_transfer.ViT',
         arch='base',
         img_size=224,
+        in_channels='${channel_count(bands)}',
         patch_size=16,
         out_indices=(1 / 4, 2 / 4, 3 / 4, 1.0),
         class_token=False,

@@ -34,6 +34,7 @@ model = dict(
         type='mae_transfer.ViT',
         arch='base',
         img_size=224,
+        in_channels='${channel_count(bands)}',
         patch_size=16,
         out_indices=(-1,),
         class_token=False,

@@ -30,6 +30,8 @@ test_cfg = dict(
             data_root='${data_root}',
             split='train',
             img_size='${model.vit.img_size}',
+            bands='${bands}',
+            exif_orientation='${exif_orientation}',
             transform=dict(type='CentreCrop'),
             skip_unreadable=True,
         ),

@@ -21,7 +21,7 @@ model = dict(
     ),
     vit=dict(drop_path_rate=0.1),
 )
-train_dataloader = dict(dataset=dict(transform=dict(type='FineTuneCrop', auto_augment='rand-m9-mstd0.5-inc1')))
+train_dataloader = dict(dataset=dict(transform=dict(type='FineTuneCrop', auto_augment='${rand_augment(bands)}')))
 
 optim_wrapper = dict(
     type='AutocastOptimWrapper',

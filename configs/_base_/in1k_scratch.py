@@ -20,7 +20,7 @@ model = dict(
     vit=dict(drop_path_rate=0.1),
 )
 train_dataloader = dict(
-    batch_size=256, dataset=dict(transform=dict(type='FineTuneCrop', auto_augment='rand-m9-mstd0.5-inc1'))
+    batch_size=256, dataset=dict(transform=dict(type='FineTuneCrop', auto_augment='${rand_augment(bands)}'))
 )
 
 optim_wrapper = dict(

@@ -4,6 +4,10 @@ Named settings:
 - `data_root`: a folder tree of images, a list file, or ImageNet (with `train/` and `val/`); a list of these is read as
   one data set.
 - `image_size`: size of all crops, one number or (height, width).
+- `bands`: which bands of the image files the model sees: 'RGB', 'L' (grey), or their numbers, counted from 1, e.g.
+  (3, 2, 1, 7), for files of any depth. `mean`, `std`: a value per channel, on the scale of the files: docs/own_data.md.
+- `exif_orientation`: whether images are turned as their EXIF orientation says. By default they are not, as in the
+  official code.
 - `max_epochs`: length of the run; the schedule and all intervals follow. `warmup`: epochs before the full learning
   rate.
 - `total_batch_size`: images per optimiser step on any number of GPUs; the runner accumulates gradients accordingly.
@@ -14,6 +18,10 @@ _base_ = './runtime.py'
 
 data_root = 'data/imagenet'
 image_size = 224
+bands = 'RGB'
+mean = '${mean_of(bands)}'
+std = '${std_of(bands)}'
+exif_orientation = False
 max_epochs = 1600
 warmup = 40  # epochs
 total_batch_size = 4096
@@ -21,8 +29,8 @@ base_lr = 1.5e-4  # 2.4e-3 at a batch of 4096
 
 model = dict(
     type='MAE',
-    data_preprocessor=dict(type='PhotoPreprocessor'),
-    vit=dict(type='ViT', arch='base', img_size='${image_size}'),
+    data_preprocessor=dict(type='PhotoPreprocessor', mean='${mean}', std='${std}'),
+    vit=dict(type='ViT', arch='base', img_size='${image_size}', in_channels='${channel_count(bands)}'),
     masking=dict(type='RandomMasking', ratio=0.75),
     decoder=dict(type='MAEDecoder', embed_dim=512, depth=8, num_heads=16),
     target=dict(type='NormalizedPixelTarget'),
@@ -36,7 +44,13 @@ train_dataloader = dict(
     sampler=dict(type='SeededSampler', shuffle=True),
     collate_fn=dict(type='mae_transfer.collate_photos'),
     dataset=dict(
-        type='Photos', data_root='${data_root}', split='train', img_size='${model.vit.img_size}', scale=(0.2, 1.0)
+        type='Photos',
+        data_root='${data_root}',
+        split='train',
+        img_size='${model.vit.img_size}',
+        scale=(0.2, 1.0),
+        bands='${bands}',
+        exif_orientation='${exif_orientation}',
     ),
 )
 val_dataloader = dict(
@@ -45,7 +59,14 @@ val_dataloader = dict(
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
     collate_fn=dict(type='mae_transfer.collate_photos'),
-    dataset=dict(type='Photos', data_root='${data_root}', split='val', img_size='${model.vit.img_size}'),
+    dataset=dict(
+        type='Photos',
+        data_root='${data_root}',
+        split='val',
+        img_size='${model.vit.img_size}',
+        bands='${bands}',
+        exif_orientation='${exif_orientation}',
+    ),
 )
 test_dataloader = val_dataloader
 val_evaluator = dict(type='ReconstructionLoss')

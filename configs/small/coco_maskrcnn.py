@@ -62,7 +62,7 @@ train_dataloader = dict(
     num_workers=0,
     dataset=dict(
         pipeline=[
-            dict(type='LoadImageFromFile'),
+            '${load_image(bands, exif_orientation)}',
             dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
             dict(type='Resize', scale='${pair(image_size)}', keep_ratio=True),
             dict(type='RandomFlip', prob=0.5),

@@ -22,7 +22,7 @@ base_lr = 4e-3  # 1e-3 at 64
 model = dict(
     num_classes=20,
     tuned_blocks=None,
-    data_preprocessor=dict(_delete_=True, type='LabelledPreprocessor'),
+    data_preprocessor=dict(erasing=None, mixup=None),
     vit=dict(arch='128x6x4', patch_size=8, drop_path_rate=0.0),
 )
 

@@ -33,7 +33,7 @@ four_images = dict(
 train_dataloader = dict(
     dataset=dict(
         pipeline=[
-            dict(type='LoadImageFromFile'),
+            '${load_image(bands, exif_orientation)}',
             dict(type='mae_transfer.LoadLabels'),
             dict(type='Resize', scale='${pair(crop_size)[::-1]}', keep_ratio=False),
             dict(type='PackSegInputs'),
@@ -45,7 +45,7 @@ train_dataloader = dict(
 val_dataloader = dict(
     dataset=dict(
         pipeline=[
-            dict(type='LoadImageFromFile'),
+            '${load_image(bands, exif_orientation)}',
             dict(type='Resize', scale='${pair(crop_size)[::-1]}', keep_ratio=False),
             dict(type='mae_transfer.LoadLabels'),
             dict(type='PackSegInputs'),

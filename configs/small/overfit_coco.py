@@ -27,7 +27,7 @@ four_images = dict(
 train_dataloader = dict(
     dataset=dict(
         pipeline=[
-            dict(type='LoadImageFromFile'),
+            '${load_image(bands, exif_orientation)}',
             dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
             dict(type='Resize', scale='${pair(image_size)}', keep_ratio=True),
             dict(type='PackDetInputs'),
@@ -40,7 +40,7 @@ val_dataloader = dict(
         filter_cfg=dict(filter_empty_gt=True, min_size=32),
         test_mode=False,  # filters the images as in training, so that the indices mean the same ones
         pipeline=[
-            dict(type='LoadImageFromFile'),
+            '${load_image(bands, exif_orientation)}',
             dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
             dict(type='Resize', scale='${pair(image_size)}', keep_ratio=True),
             dict(

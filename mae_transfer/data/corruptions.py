@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from ..errors import UserError, shorten
 from ..registry import DATASETS
+from .bands import Bands
 from .classes import Classes, class_folders, resolve_classes
+from .crops import Pixels
 from .labelled import LabelledImages, LabelSpace
 from .labels import Source, read_tree
 
@@ -46,7 +47,7 @@ class ImageNetC(LabelledImages):
     Args:
         data_root: the folder that contains one folder per corruption.
         corruptions: names of these folders; the standard fifteen by default.
-        classes, img_size, transform: see :class:`~mae_transfer.data.labelled.LabelledPhotos`.
+        classes, img_size, transform, bands, exif_orientation: see :class:`~mae_transfer.data.labelled.LabelledPhotos`.
 
     Items: as those of ``LabelledPhotos``, and ``group``, e.g. 'gaussian_noise/3'. ``metainfo`` also has ``groups``, all
     of them in order.
@@ -62,6 +63,8 @@ class ImageNetC(LabelledImages):
         classes: Classes = 'imagenet',
         img_size: int | tuple[int, int] | None = None,
         transform: dict | Callable | None = None,
+        bands: Bands = 'RGB',
+        exif_orientation: bool = False,
     ) -> None:
         root = Path(data_root)
         groups = [f'{corruption}/{severity}' for corruption, severity in product(corruptions, SEVERITIES)]
@@ -82,7 +85,14 @@ class ImageNetC(LabelledImages):
             classes=names,
             present=tuple(sorted({label for part in parts for label in part.present})),
         )
-        super().__init__(source, training=False, img_size=img_size, transform=transform)
+        super().__init__(
+            source,
+            training=False,
+            img_size=img_size,
+            transform=transform,
+            bands=bands,
+            exif_orientation=exif_orientation,
+        )
         self.metainfo['groups'] = tuple(groups)
         self._ends = np.cumsum([len(part.names) for part in parts])  # one past the last image of each group
 
@@ -94,7 +104,7 @@ class ImageNetC(LabelledImages):
         first = Path(data_root, corruptions[0], SEVERITIES[0])
         return LabelSpace(resolve_classes(classes) or tuple(class_folders(first)))
 
-    def item(self, image: Image.Image, index: int, seed: int) -> dict[str, Any]:
+    def item(self, image: Pixels, index: int, seed: int) -> dict[str, Any]:
         """See the class."""
         group = self.metainfo['groups'][np.searchsorted(self._ends, index, side='right')]
         return dict(super().item(image, index, seed), group=group)

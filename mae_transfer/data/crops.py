@@ -1,10 +1,10 @@
-"""Crops of labelled photos for fine-tuning, linear probing and evaluation: PIL image -> uint8 tensor (C, h, w)."""
+"""Crops of photos for pre-training, fine-tuning, linear probing and evaluation, as tensors (C, h, w)."""
 
 from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -18,6 +18,31 @@ from ..errors import UserError
 from ..registry import TRANSFORMS
 
 _BICUBIC = InterpolationMode.BICUBIC
+#: An image as a data set reads it: a PIL image, or an array (H, W, C), uint8 or float32.
+Pixels = Image.Image | np.ndarray
+#: What a data set applies to it: the result is a tensor (C, h, w), uint8, or float32 for a float32 array.
+Transform = Callable[[Pixels], torch.Tensor]
+
+
+class InRange:
+    """torchvision's transforms, applied to a PIL image or an array; values stay between the image's least and greatest.
+
+    Bicubic interpolation overshoots at edges; PIL and torchvision clamp 8-bit values, but not floats.
+    """
+
+    def __init__(self, transforms: Sequence[Callable]) -> None:
+        self.transform = v2.Compose([*transforms, v2.PILToTensor()])
+
+    def __call__(self, image: Pixels) -> torch.Tensor:
+        if isinstance(image, Image.Image):
+            return self.transform(image)
+        result = self.transform(torch.from_numpy(image).movedim(2, 0))
+        return result.clamp(float(image.min()), float(image.max())) if result.is_floating_point() else result
+
+
+def size_of(image: Pixels) -> tuple[int, int]:
+    """(width, height) of an image."""
+    return image.size if isinstance(image, Image.Image) else (image.shape[1], image.shape[0])
 
 
 @TRANSFORMS.register_module()
@@ -49,7 +74,7 @@ class FineTuneCrop:
             raise UserError(
                 f"color_jitter={color_jitter} has no effect with auto_augment='{auto_augment}': set one of them to None"
             )
-        self.auto_augment = auto_augment
+        self.auto_augment, self.color_jitter = auto_augment, color_jitter
         try:
             crop, augment, _ = create_transform(
                 to_2tuple(img_size),
@@ -66,15 +91,22 @@ class FineTuneCrop:
                 f"timm knows no augmentation auto_augment={auto_augment!r}, color_jitter={color_jitter!r}; MAE's is "
                 "auto_augment='rand-m9-mstd0.5-inc1'"
             ) from error
-        self.transform = v2.Compose([crop, augment, v2.PILToTensor()])
+        self.transform = InRange([crop, augment])
+        # timm's is for PIL images; torchvision's draws the same crops.
+        self.plain = InRange(
+            [
+                v2.RandomResizedCrop(to_2tuple(img_size), scale=scale, interpolation=_BICUBIC),
+                v2.RandomHorizontalFlip(hflip),
+            ]
+        )
 
-    def __call__(self, image: Image.Image) -> torch.Tensor:
-        if self.auto_augment and image.mode != 'RGB':
-            raise UserError(
-                f"auto_augment='{self.auto_augment}' is for RGB images; found mode '{image.mode}': set "
-                'auto_augment=None'
-            )
-        return self.transform(image)
+    def __call__(self, image: Pixels) -> torch.Tensor:
+        if isinstance(image, Image.Image) and image.mode == 'RGB':
+            return self.transform(image)
+        for name in ('auto_augment', 'color_jitter'):
+            if (value := getattr(self, name)) is not None:
+                raise UserError(f"{name}={value!r} is for bands='RGB': set it to None")
+        return self.plain(image)
 
 
 @TRANSFORMS.register_module()
@@ -91,7 +123,7 @@ class ProbeCrop:
 
     def __init__(self, img_size: int | tuple[int, int], scale: tuple[float, float] = (0.08, 1.0)) -> None:
         self.size, self.scale = list(to_2tuple(img_size)), scale
-        self.finish = v2.Compose([v2.RandomHorizontalFlip(), v2.PILToTensor()])
+        self.finish = v2.RandomHorizontalFlip()
 
     def box(self, width: int, height: int) -> tuple[int, int, int, int]:
         """Draw a crop of an image of this size: (top, left, height, width), in pixels."""
@@ -103,8 +135,11 @@ class ProbeCrop:
         left = int(torch.randint(width - crop_width + 1, ()))
         return top, left, crop_height, crop_width
 
-    def __call__(self, image: Image.Image) -> torch.Tensor:
-        return self.finish(v2.functional.resized_crop(image, *self.box(*image.size), self.size, interpolation=_BICUBIC))
+    def __call__(self, image: Pixels) -> torch.Tensor:
+        box = self.box(*size_of(image))
+        return InRange([lambda x: v2.functional.resized_crop(x, *box, self.size, interpolation=_BICUBIC), self.finish])(
+            image
+        )
 
 
 @TRANSFORMS.register_module()
@@ -126,11 +161,9 @@ class CentreCrop:
             crop_pct = 224 / 256 if max(size) <= 224 else 1.0
         if not 0 < crop_pct <= 1:
             raise UserError(f'crop_pct is a share above 0 and at most 1, e.g. .875; found {crop_pct}')
-        self.transform = v2.Compose(
-            [v2.Resize(int(max(size) / crop_pct), interpolation=_BICUBIC), v2.CenterCrop(size), v2.PILToTensor()]
-        )
+        self.transform = InRange([v2.Resize(int(max(size) / crop_pct), interpolation=_BICUBIC), v2.CenterCrop(size)])
 
-    def __call__(self, image: Image.Image) -> torch.Tensor:
+    def __call__(self, image: Pixels) -> torch.Tensor:
         return self.transform(image)
 
 

@@ -9,17 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 from torch.utils.data import Dataset
 
 from ..errors import UserError
-from .crops import seeded
+from .crops import Pixels, seeded
+from .image_reader import UNREADABLE, UnexpectedValues
 
 #: What a sampler yields: an index, or ``(index, seed)`` from a ``SeededSampler``.
 Key = int | tuple[int, int]
-
-#: The errors that Pillow raises for a file that is missing, truncated, or not an image.
-UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 
 
 class ImageDataset(Dataset):
@@ -30,9 +27,11 @@ class ImageDataset(Dataset):
 
     - ``__len__() -> int``: the number N of images.
     - ``name(index) -> str``: the path of an image relative to ``root``, which messages and ``skipped`` contain.
-    - ``read(index) -> PIL.Image.Image``: the decoded image, of any size, in the mode that ``item`` expects (usually
-      'RGB'). If the image cannot be read, it raises one of :data:`UNREADABLE`. Pillow decodes an opened file only when
-      its pixels are needed, so call ``convert`` or ``load`` in this method.
+    - ``read(index) -> PIL.Image.Image | numpy.ndarray``: the decoded image, of any size, in the form that ``item``
+      expects: usually a PIL image of mode 'RGB', or an array (H, W, C). An
+      :class:`~mae_transfer.data.image_reader.ImageReader` gives either. If the image cannot be read, it raises one of
+      :data:`UNREADABLE`. Pillow decodes an opened file only when its pixels are needed, so call ``convert`` or ``load``
+      in this method.
     - ``item(image, index, seed) -> dict``: the item made from what ``read(index)`` returned. Python's, NumPy's and
       torch's random generators start from ``seed``, an int from 0 to 2**63 - 1, so ``item`` draws from them as usual.
 
@@ -100,11 +99,11 @@ class ImageDataset(Dataset):
         """The path of an image, relative to :attr:`root`."""
 
     @abstractmethod
-    def read(self, index: int) -> Image.Image:
+    def read(self, index: int) -> Pixels:
         """The decoded image; raises one of :data:`UNREADABLE` if it cannot be read."""
 
     @abstractmethod
-    def item(self, image: Image.Image, index: int, seed: int) -> dict[str, Any]:
+    def item(self, image: Pixels, index: int, seed: int) -> dict[str, Any]:
         """The item made from an image, without ``skipped``; random generators are seeded already."""
 
     def get_cat_ids(self, index: int) -> list[int]:
@@ -127,13 +126,19 @@ class ImageDataset(Dataset):
         with self.seeded(seed):
             return dict(self.item(image, index, seed), skipped=skipped)
 
-    def _next_readable(self, index: int) -> tuple[Image.Image, int, list[str]]:
+    def _next_readable(self, index: int) -> tuple[Pixels, int, list[str]]:
         """The first readable image from ``index`` on, its index, and the names of the unreadable ones before it."""
         skipped: list[str] = []
         for step in range(len(self)):
             candidate = (index + step) % len(self)
             try:
                 return self.read(candidate), candidate, skipped
+            except UserError:
+                raise
+            except UnexpectedValues as error:
+                if not self.skip_unreadable:
+                    raise UserError(f'{self.root / self.name(candidate)} {error}') from None
+                skipped.append(f'{self.name(candidate)} ({error})')
             except UNREADABLE as error:
                 if not self.skip_unreadable:
                     fault = 'does not exist' if isinstance(error, FileNotFoundError) else 'cannot be read as an image'

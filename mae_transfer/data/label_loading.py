@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from io import BytesIO
+from typing import NamedTuple
 
 from mmengine.fileio import get
 from mmseg.datasets.transforms import LoadAnnotations
@@ -10,10 +11,11 @@ from PIL import Image
 
 from ..errors import UserError
 from ..registry import TRANSFORMS
+from .image_reader import EXIF_ORIENTATION
 from .label_maps import LabelMap, decode_label_map
 from .label_survey import found_numbers
 
-_WIDTH, _HEIGHT, _ORIENTATION = 256, 257, 274  # tags of TIFF and EXIF
+_WIDTH, _HEIGHT = 256, 257  # tags of a TIFF
 _TRANSPOSED = (5, 6, 7, 8)  # orientations by which height and width change places
 
 
@@ -80,29 +82,32 @@ def check_size(
     if (height, width) == tuple(shape):
         return
     advice = 'give both the same size'
-    stored, orientation = orientation_of(image_path, backend_args)
-    if (width, height) == tuple(shape) and orientation in _TRANSPOSED:
-        is_turned = (shape[1], shape[0]) != stored
+    header = header_of(image_path, backend_args)
+    if header and (width, height) == tuple(shape) and header.orientation in _TRANSPOSED:
+        is_turned = (shape[1], shape[0]) != header.stored
         advice = (
-            f'that is its size as {"stored" if is_turned else "shown"}, and its EXIF orientation is {orientation}: '
-            f'read images so, exif_orientation={not is_turned} of LoadImage, or turn the label map'
+            f'that is its size as {"stored" if is_turned else "shown"}, and its EXIF orientation is '
+            f'{header.orientation}: read images so, exif_orientation={not is_turned}, or turn the label map'
         )
     raise UserError(
         f'label map {path} is {width} x {height} pixels, but its image is {shape[1]} x {shape[0]}: {advice}'
     )
 
 
-def orientation_of(path: str, backend_args: dict | None = None) -> tuple[tuple[int, int], int]:
-    """(width, height) of an image as it is stored, and its EXIF orientation, 1 where there is none.
+class Header(NamedTuple):
+    """What the header of an image says: (width, height) as it is stored, and its EXIF orientation, 1 for none."""
 
-    Raises:
-        UserError: a file that cannot be read.
-    """
+    stored: tuple[int, int]
+    orientation: int
+
+
+def header_of(path: str, backend_args: dict | None = None) -> Header | None:
+    """The header of an image; None for a file that Pillow cannot read, such as an array or one that is damaged."""
     # Pillow raises errors of many kinds for damaged headers.
     try:
         with Image.open(BytesIO(get(path, backend_args=backend_args))) as image:
             tags = getattr(image, 'tag_v2', None)  # of a TIFF, whose size Pillow gives as shown
             stored = image.size if tags is None else (tags[_WIDTH], tags[_HEIGHT])
-            return stored, int(image.getexif().get(_ORIENTATION, 1))
-    except Exception as error:
-        raise UserError(f'image {path} cannot be read: {" ".join(str(error).split())}') from None
+            return Header(stored, int(image.getexif().get(EXIF_ORIENTATION, 1)))
+    except Exception:
+        return None

@@ -104,7 +104,7 @@ class Survey:
         if self.turned:
             self._warn(
                 f'{self.turned} of {count} images are shown upside down or mirrored by their EXIF orientation (2, 3 or '
-                '4): their label maps must be drawn on the images as shown with exif_orientation=True of LoadImage, '
+                '4): their label maps must be drawn on the images as shown with exif_orientation=True, '
                 'and as stored with exif_orientation=False'
             )
 

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image
 
 from ..registry import DATASETS, FUNCTIONS, TRANSFORMS
+from .bands import Bands
 from .classes import Classes, class_folders, folder_labels, resolve_classes
+from .crops import Pixels, Transform
 from .image_dataset import ImageDataset
+from .image_reader import ImageReader
 from .labels import Source, find_cifar, read_source, split_folder
-from .photos import read_image
-
-Transform = Callable[[Image.Image], torch.Tensor]
 
 
 class LabelSpace(NamedTuple):
@@ -42,7 +40,7 @@ class LabelledImages(ImageDataset):
     Args:
         source: the images and labels.
         training: whether transforms draw anew each time.
-        img_size, transform, mode: see :class:`LabelledPhotos`.
+        img_size, transform, bands, exif_orientation: see :class:`LabelledPhotos`.
         skip_unreadable: see :class:`LabelledPhotos`; by default as ``training``.
 
     ``metainfo``: ``classes``, the class names in label order, and ``present``, the labels that occur (see ``Source``).
@@ -54,12 +52,16 @@ class LabelledImages(ImageDataset):
         training: bool,
         img_size: int | tuple[int, int] | None = None,
         transform: dict | Transform | None = None,
-        mode: str = 'RGB',
+        bands: Bands = 'RGB',
+        exif_orientation: bool = False,
         skip_unreadable: bool | None = None,
     ) -> None:
         skip_unreadable = training if skip_unreadable is None else skip_unreadable
         super().__init__(source.root, training, skip_unreadable, dict(classes=source.classes, present=source.present))
-        self.labels, self.images, self.mode = source.labels, source.images, mode
+        self.labels, self.images = source.labels, source.images
+        self.reader = ImageReader(bands, exif_orientation)
+        if self.images is None:
+            self.reader.examine([self.root / name for name in source.names])
         # One block of bytes, which worker processes share: of millions of str objects, each worker would get its own
         # copy, because reading them changes their reference counts.
         self._names = np.array([os.fsencode(name) for name in source.names])
@@ -78,13 +80,13 @@ class LabelledImages(ImageDataset):
         """See the base class."""
         return [int(self.labels[index])]
 
-    def read(self, index: int) -> Image.Image:
+    def read(self, index: int) -> Pixels:
         """See the base class."""
         if self.images is not None:
-            return Image.fromarray(self.images[index]).convert(self.mode)
-        return read_image(self.root / self.name(index), self.mode)
+            return self.reader.convert(self.images[index])
+        return self.reader(self.root / self.name(index))
 
-    def item(self, image: Image.Image, index: int, seed: int) -> dict[str, Any]:
+    def item(self, image: Pixels, index: int, seed: int) -> dict[str, Any]:
         """See :class:`LabelledPhotos`."""
         return dict(inputs=self.transform(image), labels=int(self.labels[index]), indices=index)
 
@@ -111,19 +113,19 @@ class LabelledPhotos(LabelledImages):
         data_prefix: the folder below ``data_root`` that the paths are relative to.
         img_size: side, or (height, width), of the crops; 224 by default. A transform with its own ``img_size`` keeps
             it.
-        transform: config or callable: PIL image -> uint8 tensor (C, h, w). Default: ``FineTuneCrop`` for 'train',
-            otherwise ``CentreCrop``.
+        transform: config or callable: PIL image or array (H, W, C) -> tensor (C, h, w). Default:
+            ``FineTuneCrop`` for 'train', otherwise ``CentreCrop``.
         classes: 'imagenet', a list of class names, a file with one name per line, or a number of classes. If given, a
             folder tree may contain only some of the classes. By default the class names come from the folders, the
             list file or the JSON.
-        mode: 'RGB' (3 channels) or 'L' (1).
+        bands, exif_orientation: see :class:`~mae_transfer.data.photos.Photos`.
         per_class: keep this many images of each class, chosen by a hash of their paths; None for all.
         skip_unreadable: whether an unreadable image is replaced by the next one, whose label and index the item then
             has, and listed in ``skipped``; otherwise it is an error. By default only for 'train', because a replaced
             image would falsify an accuracy.
 
-    Items: dict of ``inputs`` (C, h, w) uint8, ``labels`` int, ``indices`` int (of the image that was read), ``skipped``
-    list of str.
+    Items: dict of ``inputs`` (C, h, w) uint8 (float32 for files of more bits), ``labels`` int, ``indices`` int (of the
+    image that was read), ``skipped`` list of str.
 
     Raises:
         UserError: data that do not exist, have another layout, or have labels out of range; an unreadable image if it
@@ -139,12 +141,13 @@ class LabelledPhotos(LabelledImages):
         img_size: int | tuple[int, int] | None = None,
         transform: dict | Transform | None = None,
         classes: Classes = None,
-        mode: str = 'RGB',
+        bands: Bands = 'RGB',
+        exif_orientation: bool = False,
         per_class: int | None = None,
         skip_unreadable: bool | None = None,
     ) -> None:
         source = read_source(data_root, split, ann_file, data_prefix, classes, per_class)
-        super().__init__(source, split == 'train', img_size, transform, mode, skip_unreadable)
+        super().__init__(source, split == 'train', img_size, transform, bands, exif_orientation, skip_unreadable)
 
     @staticmethod
     def label_space(
@@ -170,7 +173,7 @@ def collate_labelled(items: list[dict]) -> dict:
     """Collate items of :class:`LabelledPhotos` or ``ImageNetC`` to a batch.
 
     Returns:
-        ``inputs`` (B, C, h, w) uint8, ``labels`` and ``indices`` (B,) int64, ``skipped`` list of paths; if the items
+        ``inputs`` (B, C, h, w), ``labels`` and ``indices`` (B,) int64, ``skipped`` list of paths; if the items
         have a ``group``, also ``groups``, B names such as 'gaussian_noise/3'.
     """
     batch = dict(

@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 from mmcv.transforms import LoadAnnotations, LoadImageFromFile
+from mmengine.dataset import Compose
 from mmseg.datasets import ADE20KDataset, BaseSegDataset
 
 from ..errors import UserError
 from ..registry import DATASETS
-from .label_loading import LoadLabels, check_size, orientation_of, read_label_map
+from .label_loading import LoadLabels, check_size, header_of, read_label_map
 from .label_numbers import IGNORED, Numbering, one_class_line, parse_values
 from .label_survey import Survey
-from .loading import run_pipeline
+from .loading import examine_images, run_pipeline
 from .palette import complete_metainfo
 from .scene_pairs import find_pairs
 
@@ -91,6 +92,7 @@ class LabelledScenes(BaseSegDataset):
         if self._fully_initialized:
             return
         super().full_init()
+        examine_images(self.pipeline, [self.get_data_info(index)['img_path'] for index in self._evenly(_LEAST)])
         self._examine()
 
     def load_data_list(self) -> list[dict]:
@@ -123,8 +125,7 @@ class LabelledScenes(BaseSegDataset):
             return
         survey = Survey(self.numbering, self.data_prefix['seg_map_path'], training=not self.test_mode)
         pixels = read_label_map(self.get_data_info(0)['seg_map_path'], self.backend_args).numbers.size
-        number = min(len(self), max(_LEAST, min(_EXAMINED, _PIXELS // pixels)))
-        chosen = np.linspace(0, len(self) - 1, number).round().astype(int).tolist()
+        chosen = self._evenly(max(_LEAST, min(_EXAMINED, _PIXELS // pixels)))
         for index in chosen:
             self._add_to(survey, index)
         survey.check_numbers()
@@ -135,17 +136,22 @@ class LabelledScenes(BaseSegDataset):
         survey.check()
         survey.say(every=len(survey.numbers_of) == len(self))
 
+    def _evenly(self, most: int) -> list[int]:
+        """The indices of ``most`` images, or of all, from the first to the last."""
+        return np.linspace(0, len(self) - 1, min(len(self), most)).round().astype(int).tolist()
+
     def _add_to(self, survey: Survey, index: int) -> None:
         entry = self.get_data_info(index)
         label_map = read_label_map(entry['seg_map_path'], self.backend_args)
-        (width, height), orientation = orientation_of(entry['img_path'], self.backend_args)
-        shape, loader = (height, width), self._image_loader()
+        header, loader = header_of(entry['img_path'], self.backend_args), self._image_loader()
+        shape = header and header.stored[::-1]
         # Whether an orientation is applied depends on the reader, its settings and the format: the reader is asked.
-        if orientation != 1 and loader is not None:
-            loaded = run_pipeline(loader, dict(img_path=entry['img_path']), entry['img_path'])
-            shape = shape if loaded is None else loaded['img'].shape[:2]
-        check_size(entry['seg_map_path'], label_map, entry['img_path'], shape, self.backend_args)
-        survey.add(entry['seg_map_path'], label_map, orientation)
+        if loader is not None and (header is None or header.orientation != 1):
+            loaded = run_pipeline(Compose([loader]), dict(img_path=entry['img_path']), entry['img_path'])
+            shape = loaded['img'].shape[:2] if loaded else shape
+        if shape is not None:
+            check_size(entry['seg_map_path'], label_map, entry['img_path'], shape, self.backend_args)
+        survey.add(entry['seg_map_path'], label_map, header.orientation if header else 1)
 
     def _image_loader(self) -> Any:
         """The transform that reads the images; None where a pipeline has none."""

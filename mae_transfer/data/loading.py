@@ -1,28 +1,77 @@
-"""Image files that do not exist or cannot be read, reported in one line."""
+"""Image files that do not exist, cannot be read or have other values than the pipeline reads, told in one line."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import mmcv
 import numpy as np
+from mmcv.transforms import LoadImageFromFile
 from mmengine.fileio import get
 
 from ..errors import UserError
+from .image_reader import UNREADABLE, ImageReader, UnexpectedValues
+from .load_bands import LoadBands
+
+_JPEG = b'\xff\xd8'  # always 8 bits; no need to look at the rest
+
+
+def reader_of(pipeline: Any) -> ImageReader | None:
+    """What reads images as the loader of a pipeline does: its bands and EXIF orientation; None without a loader.
+
+    Args:
+        pipeline: a composition of transforms (``transforms``).
+    """
+    for transform in pipeline.transforms:
+        if isinstance(transform, LoadBands):
+            return transform.reader
+        if isinstance(transform, LoadImageFromFile):
+            colour, _, ignored = transform.color_type.partition('_')
+            if colour in ('color', 'grayscale'):
+                return ImageReader('RGB' if colour == 'color' else 'L', exif_orientation=not ignored)
+    return None
+
+
+def examine_images(pipeline: Any, paths: Sequence[str]) -> None:
+    """Look at the headers of some image files.
+
+    Raises:
+        UserError: one with other values than the loader of the pipeline reads.
+    """
+    reader = reader_of(pipeline)
+    if reader is not None and not any('://' in path for path in paths):
+        reader.examine([Path(path) for path in paths])
 
 
 def run_pipeline(pipeline: Callable[[dict], dict | None], entry: dict, path: str) -> dict | None:
     """``pipeline(entry)``.
 
     Raises:
-        UserError: the pipeline failed because the image at ``path`` cannot be read; other errors are raised unchanged.
+        UserError: the image at ``path`` cannot be read, or has other values than the pipeline reads; other errors are
+            raised unchanged.
     """
     try:
+        _check_values(pipeline, path)
         return pipeline(entry)
+    except UserError:
+        raise
     except Exception as error:
         if (reason := why_unreadable(path)) is None:
             raise
         raise UserError(f'{path} {reason}: repair it, or remove it from the annotations') from error
+
+
+def _check_values(pipeline: Any, path: str) -> None:
+    """OpenCV cuts 16-bit values and drops bands, so the header is looked at before."""
+    reader = reader_of(pipeline)
+    if reader is None or reader.mode is None or '://' in path:
+        return
+    with open(path, 'rb') as file:
+        if file.read(2) == _JPEG:
+            return
+    reader.examine([Path(path)])
 
 
 def why_unreadable(path: str) -> str | None:
@@ -33,11 +82,25 @@ def why_unreadable(path: str) -> str | None:
         return f'cannot be read ({error.strerror or error})'
     if not content:
         return 'is empty (0 bytes)'
+    if _is_decoded(content):
+        return None
+    return f'({len(content)} bytes) is not an image, or is truncated'
+
+
+def _is_decoded(content: bytes) -> bool:
+    """Whether OpenCV, or our own reader, decodes an image file."""
     try:
-        image = mmcv.imfrombytes(content, flag='unchanged')
-    except Exception:
-        image = None
-    return f'({len(content)} bytes) is not an image, or is truncated' if image is None else None
+        if mmcv.imfrombytes(content, flag='unchanged') is not None:
+            return True
+    except Exception:  # OpenCV's errors have no common base
+        pass
+    try:
+        ImageReader((1,))(content)
+    except UnexpectedValues:
+        return True
+    except UNREADABLE:
+        return False
+    return True
 
 
 def check_files(

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from zlib import crc32
 
 import torch
-from PIL import Image
 from timm.layers import to_2tuple
 from torchvision.transforms import InterpolationMode, v2
 
 from ..errors import UserError
 from ..registry import DATASETS, FUNCTIONS
-from .crops import CentreCrop, torch_seeded
+from .bands import Bands
+from .crops import CentreCrop, InRange, Pixels, Transform, torch_seeded
 from .image_dataset import ImageDataset
+from .image_reader import ImageReader
 
 _BICUBIC = InterpolationMode.BICUBIC
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm')
@@ -39,13 +39,16 @@ class Photos(ImageDataset):
         hold_out: share of the photos that is held out for 'val', unless ``data_root`` contains ``train/`` and ``val/``.
             They are chosen by a hash of their paths, so they are the same in every run. 1 gives all to 'val', 0 all to
             'train'.
-        mode: 'RGB' (3 channels) or 'L' (1).
+        bands, exif_orientation: which bands of the files are read, and whether they are turned as their EXIF
+            orientation says; see :class:`~mae_transfer.data.image_reader.ImageReader`. By default they are not turned,
+            as in the official code.
 
-    Items: dict of ``inputs`` (C, h, w) uint8, ``seeds`` int, ``skipped`` list of str: the paths of unreadable photos,
-    for which the item shows the next readable one.
+    Items: dict of ``inputs`` (C, h, w), uint8, or float32 for files of more bits; ``seeds`` int; ``skipped`` list of
+    str: the paths of unreadable photos, for which the item shows the next readable one.
 
     Raises:
-        UserError: no such folder, no image in it; an unknown ``split`` or ``augment``; an invalid ``color_jitter``.
+        UserError: no such folder, no image in it; an unknown ``split`` or ``augment``; an invalid ``color_jitter``;
+            files whose values are not what ``bands`` says.
     """
 
     # torchvision's transforms draw only from torch's generator.
@@ -60,13 +63,17 @@ class Photos(ImageDataset):
         scale: tuple[float, float] = (0.2, 1.0),
         color_jitter: tuple[float, float, float, float] | None = None,
         hold_out: float = 0.02,
-        mode: str = 'RGB',
+        bands: Bands = 'RGB',
+        exif_orientation: bool = False,
     ) -> None:
         if split not in ('train', 'val'):
             raise UserError(f"split is 'train' or 'val'; found '{split}'")
         root, self.names = find_photos(data_root, split, hold_out)
         super().__init__(root, training=split == 'train', skip_unreadable=True)
-        self.mode = mode
+        self.reader = ImageReader(bands, exif_orientation)
+        self.reader.examine([self.root / name for name in self.names])
+        if color_jitter is not None and self.reader.bands != 'RGB':
+            raise UserError(f"color_jitter={color_jitter} is for bands='RGB'; found bands={bands}: set it to None")
         self.transform = _train_transform(to_2tuple(img_size), augment, scale, color_jitter)
         if split == 'val':
             self.transform = CentreCrop(img_size)
@@ -78,18 +85,18 @@ class Photos(ImageDataset):
         """See the base class."""
         return self.names[index]
 
-    def read(self, index: int) -> Image.Image:
+    def read(self, index: int) -> Pixels:
         """See the base class."""
-        return read_image(self.root / self.names[index], self.mode)
+        return self.reader(self.root / self.names[index])
 
-    def item(self, image: Image.Image, index: int, seed: int) -> dict:
+    def item(self, image: Pixels, index: int, seed: int) -> dict:
         """See the class; the masking follows from the same seed as the crop."""
         return dict(inputs=self.transform(image), seeds=seed)
 
 
 def _train_transform(
     size: tuple[int, int], augment: str, scale: tuple[float, float], color_jitter: tuple[float, ...] | None
-) -> Callable[[Image.Image], torch.Tensor]:
+) -> Transform:
     """The transform of 'train'; see :class:`Photos`."""
     if augment == 'none' and color_jitter is None:
         return CentreCrop(size)
@@ -105,7 +112,7 @@ def _train_transform(
     else:
         raise UserError(f"augment is 'random_size', 'fixed_size' or 'none'; found '{augment}'")
     jitter = [] if color_jitter is None else [v2.ColorJitter(*color_jitter)]
-    return v2.Compose([*crop, v2.RandomHorizontalFlip(), *jitter, v2.PILToTensor()])
+    return InRange([*crop, v2.RandomHorizontalFlip(), *jitter])
 
 
 def find_photos(data_root: str, split: str, hold_out: float) -> tuple[Path, list[str]]:
@@ -142,12 +149,6 @@ def images_below(root: Path) -> list[str]:
     return sorted(names)
 
 
-def read_image(path: Path, mode: str) -> Image.Image:
-    """The image in a file, converted to 'RGB' or 'L'; raises one of ``image_dataset.UNREADABLE``."""
-    with Image.open(path) as file:
-        return file.convert(mode)
-
-
 def _listed_path(line: str) -> str:
     """The path in a line of a list file. It may contain spaces, so it ends at the last word with an image's suffix."""
     path = line
@@ -178,7 +179,7 @@ def collate_photos(items: list[dict]) -> dict:
     """Collate items of :class:`Photos` to a batch.
 
     Returns:
-        ``inputs`` (B, C, h, w) uint8, ``seeds`` (B,) int64, ``skipped`` list of paths.
+        ``inputs`` (B, C, h, w), ``seeds`` (B,) int64, ``skipped`` list of paths.
     """
     return dict(
         inputs=torch.stack([item['inputs'] for item in items]),

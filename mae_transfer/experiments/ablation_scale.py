@@ -16,7 +16,7 @@ from ..vit.sizes import Size, resolve_size
 from .pretraining import check_pretraining
 
 #: Settings of the training photos that a scaled row takes from the scale, not from the row.
-PHOTO_SETTINGS_OF_SCALE = ('type', 'data_root', 'split', 'img_size', 'hold_out', 'mode')
+PHOTO_SETTINGS_OF_SCALE = ('type', 'data_root', 'split', 'img_size', 'hold_out', 'bands', 'exif_orientation')
 #: Parts of the model that a scaled row takes from the scale.
 MODEL_PARTS_OF_SCALE = ('vit', 'data_preprocessor')
 #: What the paper's rows have in common: values in a patch, ViT-L's width, the width of a decoder's head, epochs.

@@ -110,7 +110,7 @@ def crops_of(scale: tuple[int, int], stride: int) -> dict:
     """What the crop decides."""
     crop = (scale[1], scale[1])
     test_pipeline = [
-        dict(type='LoadImageFromFile'),
+        dict(type='LoadImageFromFile', color_type='color'),
         dict(type='Resize', scale=scale, keep_ratio=True),
         dict(type='mae_transfer.LoadLabels'),
         dict(type='PackSegInputs'),
@@ -118,9 +118,12 @@ def crops_of(scale: tuple[int, int], stride: int) -> dict:
     return {
         'model.backbone.img_size': crop,
         'model.data_preprocessor.size': crop,
+        'model.data_preprocessor.mean': (123.675, 116.28, 103.53),
+        'model.data_preprocessor.std': (58.395, 57.12, 57.375),
+        'model.data_preprocessor.bgr_to_rgb': True,
         'model.test_cfg': dict(mode='slide', crop_size=crop, stride=(stride, stride)),
         'train_dataloader.dataset.pipeline': [
-            dict(type='LoadImageFromFile'),
+            dict(type='LoadImageFromFile', color_type='color'),
             dict(type='mae_transfer.LoadLabels'),
             dict(type='RandomResize', scale=scale, ratio_range=(0.5, 2.0), keep_ratio=True),
             dict(type='RandomCrop', crop_size=crop, cat_max_ratio=0.75),

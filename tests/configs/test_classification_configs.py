@@ -47,7 +47,9 @@ LINPROBE = {  # official main_linprobe.py; MAE Table 10
     'model.batch_norm': True,
     'model.head_std': 0.01,
     'model.label_smoothing': None,
-    'model.data_preprocessor': dict(type='LabelledPreprocessor'),
+    'model.data_preprocessor': dict(
+        type='LabelledPreprocessor', mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375)
+    ),
     'train_dataloader.dataset.transform': dict(type='ProbeCrop'),
     'optim_wrapper.optimizer': dict(type='Lars', momentum=0.9, weight_decay=0.0, trust_coeff=0.001, always_adapt=True),
     'optim_wrapper.paramwise_cfg': dict(optimizer_1d=dict(always_adapt=False)),

@@ -30,9 +30,11 @@ SHARED = {
     'model.neck.num_outs': 5,
     'model.data_preprocessor.pad_size_divisor': 1024,
     'model.data_preprocessor.bgr_to_rgb': True,
+    'model.data_preprocessor.mean': (123.675, 116.28, 103.53),
+    'model.data_preprocessor.std': (58.395, 57.12, 57.375),
     'train_dataloader.dataset.filter_cfg': dict(filter_empty_gt=True, min_size=32),
     'train_dataloader.dataset.pipeline': [
-        dict(type='LoadImageFromFile'),
+        dict(type='LoadImageFromFile', color_type='color'),
         dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
         dict(type='RandomFlip', prob=0.5),
         dict(type='RandomResize', scale=SIZE, ratio_range=(0.1, 2.0), keep_ratio=True),

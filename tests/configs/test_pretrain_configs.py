@@ -45,9 +45,18 @@ RECIPE = {
     'model.decoder': dict(type='MAEDecoder', embed_dim=512, depth=8, num_heads=16),
     'model.target': dict(type='NormalizedPixelTarget'),
     'model.vit.img_size': 224,
+    'model.data_preprocessor': dict(
+        type='PhotoPreprocessor', mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375)
+    ),
     'model.vit.drop_path_rate': None,
     'train_dataloader.dataset': dict(
-        type='Photos', data_root='data/imagenet', split='train', img_size=224, scale=(0.2, 1.0)
+        type='Photos',
+        data_root='data/imagenet',
+        split='train',
+        img_size=224,
+        scale=(0.2, 1.0),
+        bands='RGB',
+        exif_orientation=False,
     ),
     'train_dataloader.drop_last': True,
     'train_dataloader.sampler.shuffle': True,

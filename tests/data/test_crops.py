@@ -109,7 +109,7 @@ def test_an_augmentation_that_timm_does_not_know_is_refused(arguments, words):
 
 
 def test_augmentation_is_for_colour_images():
-    with pytest.raises(UserError, match="is for RGB images; found mode 'L': set auto_augment=None"):
+    with pytest.raises(UserError, match="is for bands='RGB': set it to None"):
         FineTuneCrop(32)(Image.new('L', (40, 40)))
     assert FineTuneCrop(32, auto_augment=None)(Image.new('L', (40, 40))).shape == (1, 32, 32)
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from mmcv.transforms import LoadImageFromFile
 from mmengine.registry import TRANSFORMS
 from PIL import Image
 
-from mae_transfer.data.label_loading import LoadLabels, check_size, orientation_of
+from mae_transfer.data.label_loading import LoadLabels, check_size, header_of
 from mae_transfer.data.label_maps import LabelMap
 from mae_transfer.data.label_numbers import Numbering
 from mae_transfer.data.labelled_scenes import LabelledScenes
@@ -69,9 +68,11 @@ def rotated(path, orientation, size=(30, 20)):
 
 @pytest.mark.parametrize('suffix', ['.jpg', '.png', '.tif', '.webp'])
 def test_the_orientation_is_found(suffix, tmp_path):
-    assert orientation_of(rotated(tmp_path / f'a{suffix}', 6)) == ((30, 20), 6)
+    assert header_of(rotated(tmp_path / f'a{suffix}', 6)) == ((30, 20), 6)
     Image.new('RGB', (3, 2)).save(tmp_path / 'b.png')
-    assert orientation_of(str(tmp_path / 'b.png')) == ((3, 2), 1)
+    assert header_of(str(tmp_path / 'b.png')) == ((3, 2), 1)
+    (tmp_path / 'c.png').write_text('damaged')
+    assert header_of(str(tmp_path / 'c.png')) is None
 
 
 @pytest.mark.parametrize(
@@ -81,13 +82,13 @@ def test_the_orientation_is_found(suffix, tmp_path):
             6,
             (30, 20),
             'is 20 x 30 pixels, but its image is 30 x 20: that is its size as shown, and its EXIF orientation is 6: '
-            'read images so, exif_orientation=True of LoadImage, or turn the label map',
+            'read images so, exif_orientation=True, or turn the label map',
         ),
         (
             8,
             (20, 30),
             'is 30 x 20 pixels, but its image is 20 x 30: that is its size as stored, and its EXIF orientation is 8: '
-            'read images so, exif_orientation=False of LoadImage, or turn the label map',
+            'read images so, exif_orientation=False, or turn the label map',
         ),
         (3, (30, 20), 'is 20 x 30 pixels, but its image is 30 x 20: give both the same size'),
         (1, (30, 20), 'is 20 x 30 pixels, but its image is 30 x 20: give both the same size'),
@@ -101,15 +102,6 @@ def test_a_label_map_that_fits_the_other_orientation_is_refused_by_name(orientat
     assert str(caught.value) == f'label map a.png {says}'
 
 
-@TRANSFORMS.register_module()
-class LoadImageByOption(LoadImageFromFile):
-    """Stands for a reader with the option."""
-
-    def __init__(self, exif_orientation: bool) -> None:
-        super().__init__(color_type='color' if exif_orientation else 'color_ignore_orientation')
-        self.exif_orientation = exif_orientation
-
-
 READERS = [
     *((dict(type='mmcv.LoadImageFromFile', color_type=kind), True) for kind in ('color', 'grayscale')),
     *(
@@ -117,7 +109,11 @@ READERS = [
         for kind in ('unchanged', 'color_ignore_orientation', 'grayscale_ignore_orientation')
     ),
     (dict(type='mmcv.LoadImageFromFile', imdecode_backend='pillow'), True),
-    *((dict(type=LoadImageByOption, exif_orientation=turns), turns) for turns in (True, False)),
+    *(
+        (dict(type='mae_transfer.LoadBands', bands=bands, exif_orientation=turns), turns)
+        for turns in (True, False)
+        for bands in ('RGB', (2,))
+    ),
 ]
 
 

@@ -102,7 +102,7 @@ def test_every_colour_mode_becomes_rgb(tmp_path, split, mode, suffix, seen):
 
 
 def test_mode_l_has_one_channel(tmp_path):
-    assert LabelledPhotos(str(folder(tmp_path)), 'val', img_size=8, mode='L')[0]['inputs'].shape == (1, 8, 8)
+    assert LabelledPhotos(str(folder(tmp_path)), 'val', img_size=8, bands='L')[0]['inputs'].shape == (1, 8, 8)
 
 
 @pytest.mark.usefixtures('any_checksum')
@@ -113,7 +113,7 @@ def test_cifar_s_images_are_items_like_others(tmp_path):
     item = photos[2]
     assert item['inputs'].shape == (3, 32, 32) and item['labels'] == photos.labels[2] == item['inputs'][1, 5, 5].item()
     assert item['inputs'][0, 5, 5] == item['labels'] + 100 and photos.name(2) == 'test/2'
-    grey = LabelledPhotos(str(tmp_path), 'val', img_size=32, mode='L')[2]['inputs']
+    grey = LabelledPhotos(str(tmp_path), 'val', img_size=32, bands='L')[2]['inputs']
     assert grey.shape == (1, 32, 32) and item['labels'] < grey[0, 5, 5] < item['labels'] + 100
 
 

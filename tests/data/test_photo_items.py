@@ -47,7 +47,7 @@ def test_every_colour_mode_becomes_rgb(tmp_path, mode, suffix, seen):
 
 
 def test_mode_l_has_one_channel(tmp_path):
-    item = Photos(str(photo_folder(tmp_path, 2)), img_size=8, mode='L')[0]
+    item = Photos(str(photo_folder(tmp_path, 2)), img_size=8, bands='L')[0]
     assert item['inputs'].shape == (1, 8, 8) and item['inputs'].dtype == torch.uint8
 
 

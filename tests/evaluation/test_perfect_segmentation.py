@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from mmengine.structures import PixelData
 from PIL import Image
 
 from mae_transfer.data.labelled_scenes import LabelledScenes
+from mae_transfer.errors import UserError
 from mae_transfer.evaluation.mean_iou import MeanIoU
 from tests.data.label_forms import FORMS
-from tests.data.test_label_loading import LoadImageByOption
 
 #: The truth: the class of each pixel, None where there is none. The last class has a single pixel.
 TRUTH = [np.array([[0, 0, 1], [1, 255, 0]]), np.array([[1, 0, 0, 0]]), np.array([[2], [0], [255], [1]])]
@@ -116,5 +117,28 @@ def test_images_with_an_exif_orientation(orientation, turns, tmp_path):
         shown = labels.shape[::-1]
         stored = shown[::-1] if orientation != 3 and turns else shown
         Image.new('RGB', stored).save(tmp_path / f'images/{i}.jpg', exif=exif)
-    reader = dict(type=LoadImageByOption, exif_orientation=turns)
+    reader = dict(type='mae_transfer.LoadBands', exif_orientation=turns)
     assert perfect(tmp_path, reader=reader) == ALL_RIGHT
+
+
+def as_array(pixels, path):
+    np.save(path.with_suffix('.npy'), pixels)
+
+
+def as_tiff(pixels, path):
+    tifffile.imwrite(path.with_suffix('.tif'), pixels, planarconfig='contig', photometric='minisblack')
+
+
+@pytest.mark.parametrize('suffix, save', [('.npy', as_array), ('.tif', as_tiff)])
+def test_images_of_many_bands(suffix, save, tmp_path):
+    """Pillow cannot read their headers."""
+    truth = [np.kron(labels, np.ones((8, 8), int)) for labels in TRUTH]
+    write(tmp_path, lambda label: (label + 1) % 256, truth=truth)
+    for i, labels in enumerate(truth):
+        (tmp_path / f'images/{i}.png').unlink()
+        save(np.full((*labels.shape, 7), 1000 + i, np.uint16), tmp_path / f'images/{i}')
+    reader = dict(type='mae_transfer.LoadBands', bands=(7, 1))
+    assert perfect(tmp_path, truth, reader=reader, img_suffix=suffix) == ALL_RIGHT
+    Image.new('L', (9, 9), 1).save(tmp_path / 'labels/0.png')
+    with pytest.raises(UserError, match='0.png is 9 x 9 pixels, but its image is 24 x 16: give both the same size'):
+        perfect(tmp_path, truth, reader=reader, img_suffix=suffix)

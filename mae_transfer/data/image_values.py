@@ -1,0 +1,163 @@
+"""What the values in an image file are: their type and the number of channels, from its header."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+import tifffile
+from PIL import Image
+
+_TIFF = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
+_NPY = b'\x93NUMPY'
+_JPEG2000_SIZE = b'\xff\x51'  # the marker of the codestream's sizes
+_JPEG2000_DEPTH = 40  # bytes from the marker to the depth of the first component
+
+
+class ImageValues(NamedTuple):
+    """The values of an image file.
+
+    Attributes:
+        dtype: 'uint8', 'uint16', 'float32', ...
+        channels: their number.
+    """
+
+    dtype: str
+    channels: int
+
+    def __str__(self) -> str:
+        channels = 'channel' if self.channels == 1 else 'channels'
+        return f'{self.channels} {channels} of {self.dtype}'
+
+
+def open_stream(source: Path | bytes) -> BinaryIO:
+    """A file of this path or content, opened for reading."""
+    return io.BytesIO(source) if isinstance(source, bytes) else open(source, 'rb')
+
+
+def is_tiff(start: bytes) -> bool:
+    """Whether a file that starts with these bytes is a TIFF."""
+    return start[:4] in _TIFF
+
+
+def is_npy(start: bytes) -> bool:
+    """Whether a file that starts with these bytes is an array of NumPy."""
+    return start.startswith(_NPY)
+
+
+def image_values(source: Path | bytes) -> ImageValues:
+    """What the values in a file are; its pixels are not decoded.
+
+    Args:
+        source: the path of the file, or its content.
+
+    Raises:
+        OSError, ValueError: no image that Pillow, tifffile or NumPy can read.
+    """
+    with open_stream(source) as stream:
+        start = stream.read(8)
+        stream.seek(0)
+        if is_npy(start):
+            return _values(npy_array(source))
+        if is_tiff(start):
+            series = tiff_series(stream)
+            return ImageValues(np.dtype(series.dtype).name, channels_of(series.shape, series.axes))
+        with Image.open(stream) as image:
+            return pillow_values(image)
+
+
+def pillow_values(image: Any) -> ImageValues:
+    """What the values in the file of an opened image are; Pillow gives 16-bit colours a mode of 8 bits.
+
+    Args:
+        image: opened by ``PIL.Image.open``.
+    """
+    channels = len(image.getbands())
+    if image.mode.startswith('I;16'):
+        return ImageValues('uint16', channels)
+    if image.mode in ('I', 'F'):
+        deep = 'float32' if image.mode == 'F' else 'uint16' if image.format in ('PNG', 'PPM') else 'int32'
+        return ImageValues(deep, channels)
+    parameters = image.tile[0][3] if getattr(image, 'tile', None) else None
+    if image.format == 'PNG' and isinstance(parameters, str) and ';16' in parameters:
+        return ImageValues('uint16', channels)
+    if image.format == 'PPM' and isinstance(parameters, tuple) and parameters[-1] > 255:
+        return ImageValues('uint16', channels)
+    if image.format == 'JPEG2000' and _jpeg2000_bits(image) > 8:
+        return ImageValues('uint16', channels)
+    return ImageValues('uint8', channels)
+
+
+def _jpeg2000_bits(image: Any) -> int:
+    place = image.fp.tell()
+    image.fp.seek(0)
+    start = image.fp.read(4096)
+    image.fp.seek(place)
+    depth = start.find(_JPEG2000_SIZE) + _JPEG2000_DEPTH
+    return (start[depth] & 0x7F) + 1 if _JPEG2000_DEPTH <= depth < len(start) else 8
+
+
+def tiff_series(stream: BinaryIO) -> Any:
+    """The first image of an opened TIFF, as tifffile describes it: ``shape``, ``axes``, ``dtype``, ``asarray()``.
+
+    Raises:
+        ValueError: no image, or a damaged one.
+        PIL.Image.DecompressionBombError: more pixels than Pillow would decode.
+    """
+    try:
+        series = tifffile.TiffFile(stream).series[0]
+        height, width = (series.shape[series.axes.index(letter)] for letter in 'YX')
+    except Exception as error:  # of any kind, if the file is damaged
+        raise ValueError(f'a TIFF without an image, or damaged: {error}') from error
+    if (most := Image.MAX_IMAGE_PIXELS) and height * width > 2 * most:
+        raise Image.DecompressionBombError(f'{height * width} pixels are more than {2 * most}')
+    return series
+
+
+def npy_array(source: Path | bytes) -> np.ndarray:
+    """The array in a file of NumPy; a path's is mapped, not read."""
+    if isinstance(source, bytes):
+        return np.load(io.BytesIO(source), allow_pickle=False)
+    return np.load(source, mmap_mode='r', allow_pickle=False)
+
+
+def channel_axis(shape: tuple[int, ...], axes: str = '') -> int | None:
+    """The axis of an array's channels; None for (H, W).
+
+    Args:
+        shape: of the array, without axes of one element if there are more than three.
+        axes: a letter for each, 'Y' and 'X' for rows and columns, as tifffile names them; without it, of the first and
+            the last axis of three the shorter one.
+
+    Raises:
+        ValueError: it cannot be told.
+    """
+    if len(shape) == 2:
+        return None
+    if len(shape) != 3:
+        raise ValueError(f'an array of shape {shape}; an image is (H, W), (H, W, C) or (C, H, W)')
+    if axes:
+        return next((axis for axis, letter in enumerate(axes) if letter not in 'YX'), None)
+    if shape[0] == shape[2]:
+        raise ValueError(f'an array of shape {shape}, whose channels may be the first or the last axis')
+    return 0 if shape[0] < shape[2] else 2
+
+
+def squeezed(shape: tuple[int, ...], axes: str) -> tuple[tuple[int, ...], str]:
+    """A TIFF's shape and axes without those of one element, rows and columns excepted."""
+    kept = [(side, letter) for side, letter in zip(shape, axes) if side > 1 or letter in 'YX']
+    return tuple(side for side, _ in kept), ''.join(letter for _, letter in kept)
+
+
+def channels_of(shape: tuple[int, ...], axes: str = '') -> int:
+    """The number of channels of an array of this shape; see :func:`channel_axis`."""
+    if axes:
+        shape, axes = squeezed(shape, axes)
+    axis = channel_axis(shape, axes)
+    return 1 if axis is None else shape[axis]
+
+
+def _values(array: np.ndarray) -> ImageValues:
+    return ImageValues(array.dtype.name, channels_of(array.shape))

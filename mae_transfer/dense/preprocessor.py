@@ -1,0 +1,42 @@
+"""Normalise images of any number of channels: the base of the preprocessors of detectors and segmentors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmengine.model import ImgDataPreprocessor
+
+from ..errors import UserError
+
+
+class BandsPreprocessor(ImgDataPreprocessor):
+    """MMEngine's ``ImgDataPreprocessor`` for images of any number of channels, of which it allows one and three.
+
+    Args:
+        mean, std: one value for each channel, on the scale of the files.
+        **kwargs: passed to the next class.
+    """
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float], **kwargs: Any) -> None:
+        if len(mean) != len(std):
+            raise UserError(f'mean has {len(mean)} values and std {len(std)}: give both one for each channel')
+        super().__init__(mean=None, std=None, **kwargs)
+        self.register_buffer('mean', torch.tensor(mean, dtype=torch.float32).view(-1, 1, 1), False)
+        self.register_buffer('std', torch.tensor(std, dtype=torch.float32).view(-1, 1, 1), False)
+        self._enable_normalize = True
+
+    def forward(self, data: dict, training: bool = False) -> dict | list:
+        """Normalise and stack a batch as the base class does.
+
+        Raises:
+            UserError: images that do not have as many channels as ``mean`` has values.
+        """
+        channels = {image.shape[0] for image in data['inputs']} - {len(self.mean)}
+        if channels:
+            raise UserError(
+                f'mean and std have {len(self.mean)} values for images of {channels.pop()} channels: set bands, mean '
+                'and std of the config, which its parts follow'
+            )
+        return super().forward(data, training)
