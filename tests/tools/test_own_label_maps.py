@@ -94,6 +94,8 @@ def test_images_without_label_maps_are_predicted(scenes, tmp_path):
         assert all(set(numbers) <= {1, 2} for numbers in found), 'as ADE20K numbers its classes'
         for file in files:
             file.unlink()
+    ended = call(*test, '--show-dir', tmp_path / 'drawn', *options('scenes', scenes, None, *settings))
+    assert ended.code == 0 and len(list((tmp_path / 'drawn').rglob('*.png'))) == 2, ended.err
     line = error_line(call(*test, *options('scenes', scenes, None, advised[0])))
     assert 'has no label map, without which there is no mIoU: to write predictions only' in line
 
@@ -120,4 +122,20 @@ def test_settings_reach_all_data_sets(scenes, tmp_path):
         file.rename(file.with_name(f'{file.stem}_mask.PNG'))
     line = refused(scenes, tmp_path, classes='road,field')
     advised = re.search(r'set (seg_map_suffix=\S+)', line)[1]
+    assert 'mIoU: ' in trained(scenes, tmp_path, advised, classes='road,field')
+
+
+@pytest.mark.parametrize('turns', ['True', 'False'])
+def test_label_maps_that_fit_the_other_exif_orientation(turns, scenes, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for file in (scenes / 'images').rglob('*.jpg'):
+        image = Image.open(file)
+        # The label maps have the size of the image as it is stored, or as it is shown.
+        image = image if turns == 'True' else image.rotate(90, expand=True)
+        image.save(file, exif=exif)
+    line = refused(scenes, tmp_path, f'exif_orientation={turns}', classes='road,field')
+    advised = re.search(r'EXIF orientation is 6: read images so, (exif_orientation=\S+), or turn the label map$', line)[
+        1
+    ]
     assert 'mIoU: ' in trained(scenes, tmp_path, advised, classes='road,field')
