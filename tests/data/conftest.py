@@ -32,3 +32,12 @@ def roots(tmp_path_factory) -> list[str]:
 def any_checksum(monkeypatch):
     """Let torchvision accept the synthetic files as the published ones."""
     monkeypatch.setattr(cifar, 'check_integrity', lambda path, md5=None: Path(path).is_file())
+
+
+@pytest.fixture
+def logged(monkeypatch) -> list[str]:
+    """The lines that reading files in COCO's format logs."""
+    lines: list[str] = []
+    for module in ('coco_values', 'coco_json', 'coco_left'):
+        monkeypatch.setattr(f'mae_transfer.data.{module}.print_log', lambda text, **settings: lines.append(text))
+    return lines
