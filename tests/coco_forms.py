@@ -96,7 +96,7 @@ ODD = {
     'negative annotation ids': (ids(annotations=lambda old, i: -old), r'7 of 7 annotations have no id .* e.g. -1: '),
     'ids beyond 64 bits': (
         ids(*[lambda old, i: 2**70 + i] * 3),
-        r"10 of 10 ids of images \('id', 'image_id'\) are no whole numbers, e.g. 1180591620717411303424: the images are",
+        r"10 of 10 ids of images \('id', 'image_id'\) are no whole numbers, e.g. 1180591620717411303424: the im",
     ),
     'ids as text': (
         ids(*[lambda old, i: str(old)] * 3),

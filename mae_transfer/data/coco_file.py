@@ -100,7 +100,7 @@ def _check_layout(path: str, content: dict, annotated: bool) -> None:
             advice = _UNANNOTATED if part == 'annotations' and entries is None else ''
             raise UserError(
                 f"{path} is not in COCO's format: it has no list of dictionaries '{part}' "
-                f'(it has {shorten(content) or "nothing"}){advice}'
+                f'(it has {shorten(map(_one_line, content)) or "nothing"}){advice}'
             )
         if not entries and not optional:
             raise UserError(f"{path}: the list '{part}' is empty{_UNANNOTATED if part == 'annotations' else ''}")
@@ -128,13 +128,17 @@ def _of_classes(content: dict, classes: Sequence[str] | None) -> list[dict]:
 def _check_classes(path: str, categories: list[dict], classes: Sequence[str]) -> None:
     names = [category['name'] for category in categories]
     missing = [name for name in classes if name not in names]
-    names = [' '.join(name.split()) for name in names]
+    names = [_one_line(name) for name in names]
     if missing:
         raise UserError(
             f"{path}: {len(missing)} of the config's {len(classes)} classes are not among its categories, e.g. "
             f"'{missing[0]}'; the file has {shorten(names)}: list the class in 'categories' (no image has to show it), "
             f'or name those to learn, e.g. --cfg-options classes={_option(names[:2])}'
         )
+
+
+def _one_line(text: str) -> str:
+    return ' '.join(text.split())[:60]
 
 
 def _option(names: Sequence[str]) -> str:

@@ -79,7 +79,7 @@ def _check_references(
     if part == 'categories':
         listed = [entry['id'] for entry in content[part]]
         listed = sorted(listed) if types_of(listed) <= {int} else listed
-        fault, advice = "annotations have a category_id that 'categories' does not list", shorten(map(str, listed))
+        fault, advice = "annotations have a category_id that 'categories' does not list", shorten(map(brief, listed))
         refuse(path, wrong, len(annotations), fault, f'it lists {advice}', ('id', 'image_id', reference))
     refuse(
         path,

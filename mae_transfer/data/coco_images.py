@@ -48,6 +48,12 @@ class CocoImages(CocoDataset):
         if any('\\' in entry['img_path'] for entry in entries):
             self._take_backslashes(entries)
         paths = [entry['img_path'] for entry in entries]
+        prefix = self.data_prefix['img']
+        if addresses := [path for path in paths if '://' in path[len(prefix) :]]:
+            raise UserError(
+                f'{self.ann_file}: {len(addresses)} of {len(paths)} images have an address as file_name, e.g. '
+                f'{addresses[0].removeprefix(prefix).lstrip("/")}: download them, and write paths below data_prefix'
+            )
         check_files(paths, lambda i: self._why_missing(paths[i]), self._exists)
         return entries
 
@@ -75,10 +81,10 @@ class CocoImages(CocoDataset):
         name = path[len(prefix) :].lstrip('/') if path.startswith(prefix) else path
         if isabs(name) or PureWindowsPath(name).drive:
             advice = 'file_name is an absolute path, of another machine it seems: write it relative to data_prefix'
-        elif '://' in name:
-            advice = 'file_name is an address: download the images, and write their paths relative to data_prefix'
         else:
-            advice = 'set data_prefix, e.g. --cfg-options train_dataloader.dataset.data_prefix.img=images/'
+            loaders = ('val_dataloader', 'test_dataloader') if self.test_mode else ('train_dataloader',)
+            options = ' '.join(f'{loader}.dataset.data_prefix.img=images/' for loader in loaders)
+            advice = f'set data_prefix, e.g. --cfg-options {options}'
         return f'{self.ann_file}: image file {path} does not exist: {advice}'
 
     def filter_data(self) -> list[dict]:

@@ -90,7 +90,7 @@ def _other_tool(content: Any) -> str:
     """What the file is instead, and what to do; '' for a file that may be COCO's."""
     if isinstance(content, list):
         return _other_list([entry for entry in content[:100] if isinstance(entry, dict)], len(content))
-    if not isinstance(content, dict) or any(key.lower() in _PARTS[::2] for key in content):
+    if not isinstance(content, dict) or any(key.strip().lower() == 'images' for key in content):
         return ''
     keys = set(content)
     first = next(iter(content.values()), None)
@@ -132,7 +132,7 @@ def _with_known_keys(path: str, content: dict[str, Any]) -> dict[str, Any]:
     renamed = {key: key.strip().lower() for key in content if key.strip().lower() in _PARTS and key not in _PARTS}
     renamed = {key: part for key, part in renamed.items() if part not in content}
     if len(set(renamed.values())) < len(renamed):
-        raise UserError(f'{path}: {shorten(renamed)} are the same part of the file: keep one')
+        raise UserError(f'{path}: {shorten(map(brief, renamed))} are the same part of the file: keep one')
     if renamed:
         key, part = next(iter(renamed.items()))
         print_log(

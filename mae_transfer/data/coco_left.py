@@ -70,8 +70,10 @@ def report_evaluated(ann_file: str, file: CocoFile, classes: Sequence[str]) -> N
         ann_file, file, classes: as for :func:`report_learnt`.
 
     Raises:
-        UserError: there are annotations, but none counts.
+        UserError: there are annotations, but none counts. Without any, predictions may be all that is wanted.
     """
+    if not file.anns:
+        return
     parts = _left_out(file, classes, evaluated=True)
     total = len(file.anns)
     _report(ann_file, 'evaluated', total - sum(parts.values()), total, parts, len(file.imgs), len(file.imgs))
@@ -128,9 +130,8 @@ def _report(
 ) -> None:
     reasons = [f'{number:,} {reason}' for reason, number in parts.items() if number]
     left_out = f'; left out: {", ".join(reasons)}' if reasons else ''
-    if not count and (total or use == 'learnt from'):
+    if not count:
         most = max(parts, key=lambda reason: parts[reason], default=_REST)
         raise UserError(f'{ann_file}: none of its {total:,} objects is {use}{left_out}: {_ADVICE[most]}')
-    if total:
-        text = f'{ann_file}: {count:,} of {total:,} objects in {images:,} of {all_images:,} images are {use}{left_out}'
-        print_log(text, logger='current')
+    text = f'{ann_file}: {count:,} of {total:,} objects in {images:,} of {all_images:,} images are {use}{left_out}'
+    print_log(text, logger='current')

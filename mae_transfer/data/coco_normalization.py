@@ -119,10 +119,7 @@ def _normalise_flag(path: str, annotations: list[dict], key: str) -> None:
 
 def _normalise_boxes(path: str, annotations: list[dict], sizes: dict[int, tuple[int, int]]) -> None:
     boxes = [annotation.get('bbox') for annotation in annotations]
-    is_plain = all(type(box) is list and len(box) == 4 for box in boxes) and types_of(chain.from_iterable(boxes)) <= {
-        int,
-        float,
-    }
+    is_plain = _are_four_numbers(boxes)
     shown = ('id', 'image_id', 'bbox')
     wrong, texts, of_masks = [], Tally(), Tally()
     for annotation, box in zip(annotations, boxes):
@@ -136,7 +133,7 @@ def _normalise_boxes(path: str, annotations: list[dict], sizes: dict[int, tuple[
         if not isinstance(box, list) or len(box) != 4 or types_of(box) & {bool, list, dict, type(None)}:
             wrong.append(annotation)
             continue
-        if types_of(box) <= {int, float} and all(abs(value) < 2**53 for value in box if type(value) is int):
+        if _are_four_numbers([box]):
             continue
         numbers = [as_number(value) for value in box]
         if None in numbers:
@@ -152,6 +149,19 @@ def _normalise_boxes(path: str, annotations: list[dict], sizes: dict[int, tuple[
     refuse(path, wrong, total, 'annotations have a bbox that is not four numbers', _BOX_FORMAT, shown)
     note(path, texts, total, 'annotations have a bbox with text', 'taken as numbers')
     note(path, of_masks, total, 'annotations have no bbox', 'the box around the mask is taken')
+
+
+def _are_four_numbers(boxes: list) -> bool:
+    """Whether all boxes are four plain numbers."""
+    if not all(type(box) is list and len(box) == 4 for box in boxes):
+        return False
+    if not types_of(chain.from_iterable(boxes)) <= {int, float}:
+        return False
+    try:
+        np.array(boxes, float)
+    except OverflowError:  # a whole number beyond any float
+        return False
+    return True
 
 
 def _normalise_areas(path: str, annotations: list[dict], sizes: dict[int, tuple[int, int]]) -> None:

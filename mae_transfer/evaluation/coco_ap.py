@@ -85,7 +85,8 @@ class CocoAP(CocoMetric):
         if not self.format_only and not any(len(prediction['labels']) for _, prediction in results):
             results = _with_one_miss(results)
         fast = has_faster_coco_eval() and not self.use_mp_eval
-        print_log(f'average precision by {"faster-coco-eval" if fast else "pycocotools"}', logger='current')
+        if not self.format_only:
+            print_log(f'average precision by {"faster-coco-eval" if fast else "pycocotools"}', logger='current')
         with use_faster_coco_eval() if fast else nullcontext():
             metrics = super().compute_metrics(results)
         self._restore_ids()

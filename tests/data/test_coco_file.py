@@ -152,8 +152,8 @@ def test_rare_faulty_boxes_are_left_out_with_a_warning(boxes, passes, tmp_path, 
     if passes:
         read_coco(str(file))
         assert logged == [
-            f'{file}: 2 of {total} annotations have a box without area, e.g. id 1, image_id 10 (bbox [5, 5, 9, 0], image '
-            '70 x 90): left out'
+            f'{file}: 2 of {total} annotations have a box without area, e.g. id 1, image_id 10 (bbox [5, 5, 9, 0], '
+            'image 70 x 90): left out'
         ]
     else:
         with pytest.raises(UserError, match=f'3 of {total} annotations have a box without area'):

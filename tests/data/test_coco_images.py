@@ -9,7 +9,7 @@ from PIL import Image
 import mae_transfer  # noqa: F401 (native ops, before MMDetection)
 from mae_transfer.data.coco_images import CocoImages
 from mae_transfer.errors import UserError
-from tests.own_data import CLASSES, SIZES, coco_content, photo
+from tests.own_data import CLASSES, SIZES, annotation, coco_content, photo
 
 MINI = Path(__file__).parents[3] / 'shared' / 'data' / 'coco_mini'
 PIPELINE = [
@@ -101,13 +101,115 @@ def test_annotations_without_iscrowd_are_no_crowd(build):
     assert [instance['ignore_flag'] for instance in build(content).get_data_info(2)['instances']] == [0, 0]
 
 
-def test_a_data_set_without_usable_images_is_refused(build):
+def all_(**changes):
+    return lambda content: [entry.update(changes) for entry in content['annotations']]
+
+
+def one_of_each(content):
+    """An object for each reason to be left out."""
+    content['annotations'] += [
+        annotation(20, 10, 3, (1, 1, 0.5, 9)),
+        annotation(21, 10, 3, (1, 1, 9, 9), iscrowd=1),
+        annotation(22, 10, 3, (1, 1, 9, 9), iscrowd=1),
+        annotation(23, 10, 3, (1, 1, 9, 9), ignore=1),
+        annotation(24, 12, 7, (1, 1, 9, 9), ignore=0),
+    ]
+    content['images'].append(dict(id=1, file_name='1.jpg', width=103, height=61))
+
+
+@pytest.mark.parametrize(
+    'change, settings, line',
+    [
+        (None, {}, '6 of 7 objects in 3 of 3 images are learnt from; left out: 1 of other classes'),
+        (
+            one_of_each,
+            dict(filter_cfg=dict(filter_empty_gt=True)),
+            '7 of 12 objects in 3 of 4 images are learnt from; left out: 1 of other classes, 1 marked ignore=1, 1 '
+            'smaller than a pixel, 2 crowd (iscrowd=1)',
+        ),
+        (
+            None,
+            dict(filter_cfg=dict(min_size=64)),
+            '4 of 7 objects in 2 of 3 images are learnt from; left out: 1 of other classes, 2 in images that '
+            'filter_cfg leaves out',
+        ),
+        (
+            one_of_each,
+            dict(test_mode=True),
+            '9 of 12 objects in 4 of 4 images are evaluated; left out: 1 of other classes, 2 crowd (iscrowd=1)',
+        ),
+        (all_(area=0), {}, '6 of 7 objects in 3 of 3 images are learnt from; left out: 1 of other classes'),
+    ],
+)
+def test_what_is_left_is_logged(change, settings, line, build, logged):
+    """It agrees with the objects that MMDetection hands out."""
+    content = coco_content()
+    if change:
+        change(content)
+    dataset = build(content, **settings)
+    assert [text.split('a.json: ')[1] for text in logged if 'images are' in text] == [line]
+    flags = [i['ignore_flag'] for entry in map(dataset.get_data_info, range(len(dataset))) for i in entry['instances']]
+    if not settings.get('test_mode'):
+        assert flags.count(0) == int(line.split()[0])
+
+
+@pytest.mark.parametrize('test_mode', [False, True])
+def test_a_class_without_objects_is_told(test_mode, build, logged):
+    content = coco_content()
+    content['annotations'] = [entry for entry in content['annotations'] if entry['category_id'] != 3]
+    build(content, test_mode=test_mode)
+    told = 'to evaluate, and are not in the mean' if test_mode else 'to learn from'
+    assert [text.split('a.json: ')[1] for text in logged][1:] == [f'1 of 2 classes have no object {told}: dog']
+
+
+SMALL = dict(filter_cfg=dict(filter_empty_gt=True, min_size=100))
+
+
+@pytest.mark.parametrize(
+    'change, settings, says',
+    [
+        (
+            all_(iscrowd=1),
+            {},
+            'none of its 7 objects is learnt from; left out: 1 of other classes, 6 crowd (iscrowd=1): a crowd is '
+            'several objects in one region, and not learnt: set iscrowd to 0',
+        ),
+        (
+            all_(iscrowd=1),
+            dict(test_mode=True),
+            'none of its 7 objects is evaluated; left out: 1 of other classes, 6 crowd',
+        ),
+        (all_(ignore=1), {}, '1 of other classes, 6 marked ignore=1: set ignore to 0 where it is an object'),
+        (
+            all_(bbox=[5, 5, 0.9, 9], segmentation=[[5, 5, 5.9, 5, 5, 14]]),
+            {},
+            '6 smaller than a pixel: bbox is [left, top',
+        ),
+        (all_(category_id=5), {}, '7 of other classes: choose classes that the annotations have, by classes=...'),
+        (lambda content: None, SMALL, "6 in images that filter_cfg leaves out: set the data set's filter_cfg.min_size"),
+        (all_(bbox=[0.1, 0.1, 0.5, 0.5]), {}, 'as shares of the image look'),
+    ],
+)
+def test_a_data_set_without_objects_is_refused(change, settings, says, build):
+    content = coco_content()
+    change(content)
+    with pytest.raises(UserError) as caught:
+        build(content, **settings)
+    assert says in str(caught.value) and '\n' not in str(caught.value)
+
+
+def test_a_category_without_objects_makes_a_class_known(build):
+    """The advice where a file lacks a class works: to list it in the categories, or to choose others."""
+    content = coco_content()
+    del content['categories'][0]
+    content['annotations'] = [entry for entry in content['annotations'] if entry['category_id'] != 7]
     with pytest.raises(
-        UserError,
-        match='none of its 7 objects is learnt from; left out: 1 of other classes, 6 in images that filter_cfg leaves '
-        "out: set the data set's filter_cfg.min_size",
+        UserError, match=r"list the class in 'categories' \(no image has to show it\), or .* classes=dog,cow$"
     ):
-        build(filter_cfg=dict(filter_empty_gt=True, min_size=100))
+        build(content, test_mode=True)
+    build(content, test_mode=True, metainfo=dict(classes=('dog', 'cow')))
+    content['categories'].append(dict(id=70, name='traffic light'))
+    assert len(build(content, test_mode=True)) == 3
 
 
 # --- image files ------------------------------------------------------------------------------------------------------
@@ -151,6 +253,87 @@ def test_an_unusable_image_is_refused_when_it_is_loaded(spoil, says, build, tmp_
     with pytest.raises(UserError, match=says) as caught:
         dataset[1]
     assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize('orientation', [6, 8])
+@pytest.mark.parametrize('is_turned', [True, False])
+def test_boxes_of_the_other_exif_orientation_are_told(orientation, is_turned, build, tmp_path):
+    """Both ways: the pipeline turns the photo and the boxes fit it as stored, or the reverse."""
+    content = coco_content()
+    image = content['images'][1]
+    if not is_turned:
+        image['width'], image['height'] = image['height'], image['width']
+        content['annotations'] = [entry for entry in content['annotations'] if entry['image_id'] != 11]
+    flag = 'color' if is_turned else 'unchanged'
+    pipeline = [dict(type='mmdet.LoadImageFromFile', color_type=flag), *PIPELINE[1:]]
+    dataset = build(content, pipeline=pipeline)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.new('RGB', SIZES[1]).save(tmp_path / '1.jpg', exif=exif)
+    found, said = ('61 x 103', '103 x 61') if is_turned else ('103 x 61', '61 x 103')
+    fits = 'stored' if is_turned else 'shown'
+    with pytest.raises(
+        UserError,
+        match=rf"1.jpg is {found} pixels, but .*a.json says {said}: the photo's EXIF orientation exchanges its sides, "
+        rf'and the boxes fit it as it is {fits}: set --cfg-options exif_orientation={not is_turned}$',
+    ):
+        dataset[1]
+
+
+@pytest.mark.parametrize('literal', [False, True])
+def test_backslashes_in_file_names(literal, build, tmp_path, logged):
+    """They are folders, as Windows writes them, unless the files have such names."""
+    content = coco_content()
+    for image in content['images']:
+        name = image['file_name']
+        image['file_name'] = f'sub\\{name}'
+        photo(tmp_path / (f'sub\\{name}' if literal else f'sub/{name}'), (image['width'], image['height']))
+    dataset = build(content)
+    assert dataset[0] is not None
+    told = [line.split('a.json: ')[1] for line in logged if 'with backslashes' in line]
+    assert told == (
+        [] if literal else [r"3 of 3 images have a file_name with backslashes, e.g. 'sub\\0.jpg': taken as folders"]
+    )
+
+
+@pytest.mark.parametrize(
+    'change, settings, says',
+    [
+        (lambda name: f'./{name}', {}, None),
+        (lambda name: '{folder}/' + name, {}, None),
+        (
+            lambda name: f'C:\\data\\{name}',
+            {},
+            'file_name is an absolute path, of another machine it seems: write it relative',
+        ),
+        (lambda name: f'/home/me/{name}', {}, 'file_name is an absolute path, of another machine'),
+        (
+            lambda name: f'https://example.com/{name}',
+            {},
+            'have an address as file_name, e.g. https://example.com/0.jpg: down',
+        ),
+        (
+            lambda name: f'images/{name}',
+            {},
+            'set data_prefix, e.g. --cfg-options train_dataloader.dataset.data_prefix.img=',
+        ),
+        (
+            lambda name: f'images/{name}',
+            dict(test_mode=True),
+            'val_dataloader.dataset.data_prefix.img=images/ test_dataload',
+        ),
+    ],
+)
+def test_paths_of_images(change, settings, says, build, tmp_path):
+    content = coco_content()
+    for image in content['images']:
+        image['file_name'] = change(image['file_name']).format(folder=tmp_path)
+    if says is None:
+        assert build(content, **settings)[0] is not None
+        return
+    with pytest.raises(UserError) as caught:
+        build(content, **settings)
+    assert says in str(caught.value)
 
 
 def test_an_error_of_the_pipeline_is_not_blamed_on_the_image(build):
