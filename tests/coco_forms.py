@@ -147,7 +147,7 @@ ODD = {
     'no iscrowd': (without('iscrowd'), None),
     'iscrowd null': (
         entries('annotations', lambda e, _: e.update(iscrowd=None)),
-        r'7 of 7 annotations have an iscrowd that is null, text or a boolean, e.g. None: taken as 0 or 1',
+        r'7 of 7 annotations have an iscrowd that is null, text, a boolean or a float, e.g. None: taken as 0 or 1',
     ),
     'iscrowd false': (
         entries('annotations', lambda e, _: e.update(iscrowd=False)),

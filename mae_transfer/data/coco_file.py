@@ -5,6 +5,7 @@ Without the checks, a mistake in the file would silently cost labels, or raise a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -114,9 +115,14 @@ def _check_layout(path: str, content: dict, annotated: bool) -> None:
                 advice = "this is COCO's panoptic format: give the file of the instances"
             refuse(path, incomplete, len(entries), f"{part} have no '{key}'", advice)
     images = content['images']
-    wrong = [image for image in images if not isinstance(image['file_name'], str) or not image['file_name'].strip()]
+    wrong = [image for image in images if not _is_file_name(image['file_name'])]
     shown = ('id', 'file_name')
-    refuse(path, wrong, len(images), 'images have a file_name that is no text', 'name the image file', shown)
+    fault = 'images have a file_name that is no text, or has a line break'
+    refuse(path, wrong, len(images), fault, 'name the image file', shown)
+
+
+def _is_file_name(name: object) -> bool:
+    return isinstance(name, str) and name.strip() != '' and not re.search(r'[\x00-\x1f]', name)
 
 
 def _of_classes(content: dict, classes: Sequence[str] | None) -> list[dict]:
@@ -138,7 +144,8 @@ def _check_classes(path: str, categories: list[dict], classes: Sequence[str]) ->
 
 
 def _one_line(text: str) -> str:
-    return ' '.join(text.split())[:60]
+    """A name for a message: without line breaks, cut to 60 characters, only what can be printed."""
+    return ' '.join(text.split())[:60].encode('utf-8', 'backslashreplace').decode()
 
 
 def _option(names: Sequence[str]) -> str:
@@ -160,7 +167,7 @@ def _check_boxes(path: str, content: dict) -> None:
     empty = (boxes[:, 2:] == 0).any(1)
     _refuse_or_warn(path, content, empty, 'have a box without area', _BOX_FORMAT, TOLERATED_SHARE)
 
-    shares = (boxes <= 1).all(1) & (boxes[:, :2] >= 0).all(1) & (boxes[:, 2:] < 1).any(1)
+    shares = np.all((boxes >= 0) & (boxes <= 1), axis=1) & np.any(boxes[:, 2:] < 1, axis=1)
     fault = 'have a box within the first pixel, as shares of the image look'
     if shares.sum() > len(boxes) / 2:
         advice = f'{_BOX_FORMAT}: multiply by the width and height of the image'

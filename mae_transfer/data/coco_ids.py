@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import shorten
-from .coco_values import ID_IN_FILE, Tally, as_whole, brief, check_unique, note, refuse, types_of
+from .coco_values import IN_FILE, Tally, as_whole, brief, check_unique, note, refuse, types_of
 
 #: The AP libraries hold ids in 64 bits.
 _MOST = 2**63
@@ -17,7 +17,8 @@ def normalise_ids(path: str, content: dict[str, list[dict]], part: str, referenc
     """Make the ids of images or categories whole numbers, in the annotations too.
 
     Whole numbers as text or with a decimal point are taken as numbers. If others are among them, all entries are
-    numbered from 1 in the file's order. Entries with a new id keep the old one under ``ID_IN_FILE``.
+    numbered from 1 in the file's order. What is changed stays under
+    its key with ``IN_FILE``.
 
     Args:
         part: 'images' or 'categories'.
@@ -38,7 +39,7 @@ def normalise_ids(path: str, content: dict[str, list[dict]], part: str, referenc
     refuse(
         path, wrong, len(entries), f'{part} have an id that is neither a whole number nor text', 'number them from 1'
     )
-    whole = [as_whole(id_) for id_ in ids]
+    whole: list[Any] = [as_whole(id_) for id_ in ids]
     texts = [_key(id_) for id_ in ids]
     is_numbered = None in whole or len(set(whole)) < len(set(texts)) or not all(-_MOST <= id_ < _MOST for id_ in whole)
     key_of = _key if is_numbered else as_whole
@@ -52,8 +53,7 @@ def normalise_ids(path: str, content: dict[str, list[dict]], part: str, referenc
             entry[key] = new[key_of(value)]
             if type(value) is not int or value != entry[key]:
                 changed.add(brief(value))
-                if key == 'id':
-                    entry[ID_IN_FILE] = value
+                entry[key + IN_FILE] = value
     what = f"ids of {part} ('id', '{reference}') are " + (
         'no whole numbers' if is_numbered else 'no plain whole numbers'
     )
@@ -98,7 +98,7 @@ def normalise_annotation_ids(path: str, annotations: list[dict]) -> None:
     Raises:
         UserError: an id occurs twice.
     """
-    ids = [annotation.get('id') for annotation in annotations]
+    ids: list[Any] = [annotation.get('id') for annotation in annotations]
     if types_of(ids) <= {int} and 0 < min(ids, default=1) and max(ids, default=1) < _MOST:
         check_unique(path, 'annotations', 'id', ids)
         return
@@ -110,7 +110,7 @@ def normalise_annotation_ids(path: str, annotations: list[dict]) -> None:
             wrong.add(brief(id_))
     for number, annotation in enumerate(annotations, 1):
         if 'id' in annotation:
-            annotation[ID_IN_FILE] = annotation['id']
+            annotation['id' + IN_FILE] = annotation['id']
         annotation['id'] = number
     what = 'annotations have no id that is a whole number above 0 (the AP libraries take 0 for no match)'
     note(path, wrong, len(annotations), what, 'all are numbered from 1')

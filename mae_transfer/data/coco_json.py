@@ -72,8 +72,8 @@ def _why_no_json(path: str, raw: bytes, error: Exception) -> str:
     for signature, what in _SIGNATURES:
         if raw.lstrip().startswith(signature):
             return what
-    if what := _SUFFIXES.get(PurePath(path).suffix.lower()):
-        return what
+    if (suffix := PurePath(path).suffix.lower()) in _SUFFIXES:
+        return _SUFFIXES[suffix]
     if isinstance(error, UnicodeDecodeError):
         return f'is not a JSON file: byte {error.start} is not {error.encoding.upper()}: save it as UTF-8'
     if isinstance(error, RecursionError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 
 import numpy as np
@@ -63,7 +63,8 @@ def _odd_ones(annotations: Sequence[dict], sizes: dict[int, tuple[int, int]], ex
 
     Usual polygons are flat lists of six or more plain numbers, have area, and reach at most a little beyond the image.
     """
-    usual, odd = [], []
+    usual: list[int] = []
+    odd: list[int] = []
     for i, annotation in enumerate(annotations):
         parts = annotation.get('segmentation')
         is_usual = (
@@ -95,7 +96,7 @@ def _odd_ones(annotations: Sequence[dict], sizes: dict[int, tuple[int, int]], ex
     return sorted({*odd, *(i for i, is_fine in zip(usual, fine) if not is_fine)})
 
 
-def _values(annotations) -> chain:
+def _values(annotations: Iterable[dict]) -> chain:
     return chain.from_iterable(chain.from_iterable(annotation['segmentation'] for annotation in annotations))
 
 

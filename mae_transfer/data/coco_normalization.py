@@ -19,7 +19,7 @@ from .coco_values import Tally, as_number, as_whole, brief, note, refuse, types_
 #: Pixels of an image that pycocotools can count in a mask.
 _MOST_PIXELS = 2**31
 _BOX_FORMAT = 'bbox is [left, top, width, height] in pixels'
-_FLAGS = {0: 0, 1: 1, None: 0, '0': 0, '1': 1, 'false': 0, 'true': 1, '': 0}
+_FLAGS: dict[Any, int] = {0: 0, 1: 1, None: 0, '0': 0, '1': 1, 'false': 0, 'true': 1, '': 0}
 
 
 def normalise(path: str, content: dict[str, Any]) -> None:
@@ -104,7 +104,7 @@ def _normalise_flag(path: str, annotations: list[dict], key: str) -> None:
     for annotation, value in zip(annotations, values):
         if type(value) is int and value in (0, 1):
             continue
-        plain = value.strip().lower() if isinstance(value, str) else value
+        plain: Any = value.strip().lower() if isinstance(value, str) else value
         plain = _FLAGS.get(plain if isinstance(plain, (str, int, float, type(None))) else 'none')
         if plain is None:
             wrong.append(annotation)
@@ -113,12 +113,12 @@ def _normalise_flag(path: str, annotations: list[dict], key: str) -> None:
             annotation[key] = plain
     shown = ('id', 'image_id', key)
     refuse(path, wrong, len(annotations), f'annotations have an {key} that is neither 0 nor 1', 'set 0 or 1', shown)
-    what = f'annotations have an {key} that is null, text or a boolean'
+    what = f'annotations have an {key} that is null, text, a boolean or a float'
     note(path, changed, len(annotations), what, 'taken as 0 or 1')
 
 
 def _normalise_boxes(path: str, annotations: list[dict], sizes: dict[int, tuple[int, int]]) -> None:
-    boxes = [annotation.get('bbox') for annotation in annotations]
+    boxes: list[Any] = [annotation.get('bbox') for annotation in annotations]
     is_plain = _are_four_numbers(boxes)
     shown = ('id', 'image_id', 'bbox')
     wrong, texts, of_masks = [], Tally(), Tally()
@@ -135,7 +135,7 @@ def _normalise_boxes(path: str, annotations: list[dict], sizes: dict[int, tuple[
             continue
         if _are_four_numbers([box]):
             continue
-        numbers = [as_number(value) for value in box]
+        numbers: list[Any] = [as_number(value) for value in box]
         if None in numbers:
             wrong.append(annotation)
         else:

@@ -90,7 +90,7 @@ def plain_segmentation(segmentation: Any, width: int, height: int) -> tuple[list
         raise SegmentationFault('form')
     polygons = []
     for polygon in _as_polygons(segmentation, forms):
-        numbers = [as_number(value) for value in polygon]
+        numbers: list[Any] = [as_number(value) for value in polygon]
         if None in numbers:
             raise SegmentationFault('number', f', value {brief(polygon[numbers.index(None)])}')
         if any(isinstance(value, str) for value in polygon):
@@ -159,7 +159,7 @@ def _plain_rle(rle: dict, width: int, height: int, forms: set[str]) -> dict:
             counts = _text_of_bytes(counts)
         runs = _decoded(counts)
     else:
-        whole = [as_whole(count) for count in counts]
+        whole: list[Any] = [as_whole(count) for count in counts]
         if None in whole:
             raise SegmentationFault('counts', f', value {brief(counts[whole.index(None)])}')
         if any(isinstance(count, str) for count in counts):

@@ -12,8 +12,9 @@ from mmengine.logging import print_log
 
 from ..errors import UserError
 
-#: Key under which an entry keeps the id that it has in the file, where normalising the file gave it another.
-ID_IN_FILE = 'id_in_file'
+#: Added to the name of a key ('id', 'image_id', ...): where an entry keeps the id that it has in the file, if reading it
+#: gave it another.
+IN_FILE = '_in_file'
 
 
 def as_number(value: object) -> int | float | None:
@@ -74,8 +75,8 @@ def refuse(
 
 def describe(entry: dict, shown: Sequence[str]) -> str:
     """The values of some keys of an entry, each cut to a readable length; ids as they are in the file."""
-    values = {**entry, 'id': entry[ID_IN_FILE]} if ID_IN_FILE in entry else entry
-    return ', '.join(f'{key} {brief(values[key])}' for key in shown if key in values) or brief(entry)
+    found = [f'{key} {brief(entry.get(key + IN_FILE, entry[key]))}' for key in shown if key in entry]
+    return ', '.join(found) or brief(entry)
 
 
 def brief(value: object, most: int = 60) -> str:

@@ -16,7 +16,7 @@ from pycocotools import mask as coco_mask
 
 from ..compat.faster_ap import has_faster_coco_eval, use_faster_coco_eval
 from ..data.coco_file import read_coco
-from ..data.coco_values import ID_IN_FILE
+from ..data.coco_values import IN_FILE
 from ..errors import UserError, shorten
 from ..registry import METRICS
 
@@ -130,7 +130,7 @@ class CocoAP(CocoMetric):
         if self.outfile_prefix is None:
             return
         images, categories = (
-            {id_: entry[ID_IN_FILE] for id_, entry in entries.items() if ID_IN_FILE in entry}
+            {id_: entry['id' + IN_FILE] for id_, entry in entries.items() if 'id' + IN_FILE in entry}
             for entries in (self._coco_api.imgs, self._coco_api.cats)
         )
         if not images and not categories:

@@ -92,6 +92,10 @@ REFUSED = {
         lambda content: only('annotations', 0, image_id=1)(ids(lambda old, i: f'img_{i}')(content)),
         r"1 of 7 annotations belong to an image that 'images' does not list, e.g. id 1, image_id 1: ",
     ),
+    'a mask of an image that is numbered': (
+        lambda content: only('annotations', 0, segmentation=[[1, 2, 3]])(ids(*[lambda old, i: f'a{old}'] * 3)(content)),
+        r"1 of 6 annotations have a polygon with an odd number of coordinates, e.g. id 'a1', image_id 'a10', 3 values",
+    ),
     'namesakes that are used': (
         only('categories', 1, name='cow'),
         r"categories have the 'name' of another, e.g. 'cow'",
@@ -109,8 +113,9 @@ REFUSED = {
     'width of billions': (only('images', 0, width=10**9), r'1 of 3 images .* \(of fewer than 2 \*\* 31 in all\)'),
     'file_name a number': (
         only('images', 0, file_name=7),
-        r'1 of 3 images have a file_name that is no text, .*name 7:',
+        r'1 of 3 images have a file_name that is no text, .*name 7: name',
     ),
+    'file_name with a line break': (only('images', 0, file_name='a\nb'), r"or has a line break, e.g. .*name 'a\\nb': "),
     'path instead of file_name': (
         lambda content: entries('images', lambda e, _: e.update(path=e.pop('file_name')))(content),
         r"3 of 3 images have no 'file_name', e.g. id 10: it is the path below data_prefix; path and coco_url are ",
