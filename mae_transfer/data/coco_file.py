@@ -64,7 +64,7 @@ def read_coco(
     """Read a file in COCO's format, bring all values into one form, and check all of it.
 
     What has a plain meaning is taken, with one line for each kind (:mod:`~mae_transfer.data.coco_normalization`). The
-    checks take about .5 s for 100 000 boxes.
+    checks take .4 s for 100 000 boxes, .9 s with their polygons.
 
     Args:
         path: the JSON file.

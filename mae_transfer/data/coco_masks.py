@@ -14,7 +14,7 @@ from .coco_values import Tally, describe, note, refuse, types_of
 
 #: Share of annotations whose masks may be without area: such objects are then left out. None is known in COCO 2017;
 #: its two boxes of zero height have such polygons.
-TOLERATED_SHARE = 1e-4
+TOLERATED_EMPTY = 1e-4
 #: Share of annotations whose mask may lie elsewhere than its box.
 TOLERATED_ELSEWHERE = 0.1
 #: Polygons that are looked at at once: bounds the memory for a copy of their points.
@@ -111,7 +111,7 @@ def _extent(plain: list | dict, width: int, height: int) -> np.ndarray:
 def _refuse_faults(path: str, faults: dict[str, list[tuple[dict, str]]], total: int) -> None:
     for kind, (fault, advice) in FAULTS.items():
         entries = faults.get(kind, [])
-        if kind == 'empty' and len(entries) <= TOLERATED_SHARE * total:
+        if kind == 'empty' and len(entries) <= TOLERATED_EMPTY * total:
             odd = Tally()
             for annotation, _ in entries:  # MMDetection passes over `ignore`, the AP libraries need a polygon
                 odd.add(annotation, _SHOWN)

@@ -12,8 +12,8 @@ from mmengine.logging import print_log
 
 from ..errors import UserError
 
-#: Added to the name of a key ('id', 'image_id', ...): where an entry keeps the id that it has in the file, if reading it
-#: gave it another.
+#: Added to the name of a key ('id', 'image_id', ...): where an entry keeps the id that it has in the file, if it was
+#: changed on loading.
 IN_FILE = '_in_file'
 
 

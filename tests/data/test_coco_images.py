@@ -1,6 +1,5 @@
 """Images with annotations in COCO's format: labels by class name, and images that cannot be used."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -9,41 +8,15 @@ from PIL import Image
 import mae_transfer  # noqa: F401 (native ops, before MMDetection)
 from mae_transfer.data.coco_images import CocoImages
 from mae_transfer.errors import UserError
-from tests.own_data import CLASSES, SIZES, annotation, coco_content, photo
+from tests.own_data import CLASSES, DETECTION_PIPELINE, SIZES, coco_content, photo
 
 MINI = Path(__file__).parents[3] / 'shared' / 'data' / 'coco_mini'
-PIPELINE = [
-    dict(type='mmdet.LoadImageFromFile'),
-    dict(type='mmdet.LoadAnnotations', with_bbox=True, with_mask=True),
-    dict(type='mmdet.Resize', scale=(32, 32)),
-    dict(type='mmdet.PackDetInputs'),
-]
-
-
-@pytest.fixture
-def build(tmp_path):
-    """A function that builds the data set from a content in COCO's format; all its images exist."""
-
-    def of(content=None, metainfo=None, **settings):
-        for seed, size in enumerate(SIZES):
-            photo(tmp_path / f'{seed}.jpg', size, seed)
-        (tmp_path / 'a.json').write_text(json.dumps(content or coco_content()))
-        return CocoImages(
-            data_root=str(tmp_path),
-            ann_file='a.json',
-            data_prefix=dict(img=''),
-            metainfo=metainfo or dict(classes=CLASSES),
-            serialize_data=False,
-            **dict(dict(pipeline=PIPELINE), **settings),
-        )
-
-    return of
 
 
 @pytest.mark.parametrize('classes', [CLASSES, CLASSES[::-1], ('cow', 'dog')])
-def test_labels_follow_the_order_of_the_classes(classes, build):
+def test_labels_follow_the_order_of_the_classes(classes, coco_images):
     """Not the order of the categories, which may differ between files."""
-    dataset = build(metainfo=dict(classes=classes))
+    dataset = coco_images(metainfo=dict(classes=classes))
     names = {
         annotation['id']: category['name']
         for annotation in coco_content()['annotations']
@@ -71,134 +44,37 @@ def test_labels_follow_the_order_of_the_classes(classes, build):
         (None, r"77 of the config's 80 classes are not among its categories, e.g. 'person'"),
     ],
 )
-def test_classes_that_the_file_does_not_have_are_refused(classes, says, tmp_path, build):
+def test_classes_that_the_file_does_not_have_are_refused(classes, says, tmp_path, coco_images):
     """MMDetection would train only the other classes, and give them the names of the first ones."""
     with pytest.raises(UserError, match=says):
-        build(metainfo=dict(classes=classes) if classes else dict(dataset_type='mine'))
+        coco_images(metainfo=dict(classes=classes) if classes else dict(dataset_type='mine'))
 
 
-def test_a_test_set_needs_no_annotations(build):
+def test_a_test_set_needs_no_annotations(coco_images):
     content = coco_content()
     del content['annotations']
-    assert len(build(content, test_mode=True)) == 3
+    assert len(coco_images(content, test_mode=True)) == 3
     with pytest.raises(UserError, match="it has no list of dictionaries 'annotations'"):
-        build(content)
+        coco_images(content)
 
 
-def test_segmentations_are_needed_if_the_pipeline_loads_masks(build):
+def test_segmentations_are_needed_if_the_pipeline_loads_masks(coco_images):
     content = coco_content()
     del content['annotations'][1]['segmentation']
     with pytest.raises(UserError, match='1 of 6 annotations have no segmentation'):
-        build(content)
-    without_masks = [PIPELINE[0], dict(type='mmdet.LoadAnnotations', with_bbox=True), *PIPELINE[2:]]
-    assert len(build(content, pipeline=without_masks)) == 3
+        coco_images(content)
+    without_masks = [DETECTION_PIPELINE[0], dict(type='mmdet.LoadAnnotations', with_bbox=True), *DETECTION_PIPELINE[2:]]
+    assert len(coco_images(content, pipeline=without_masks)) == 3
 
 
-def test_annotations_without_iscrowd_are_no_crowd(build):
+def test_annotations_without_iscrowd_are_no_crowd(coco_images):
     content = coco_content()
     for entry in content['annotations']:
         del entry['iscrowd']
-    assert [instance['ignore_flag'] for instance in build(content).get_data_info(2)['instances']] == [0, 0]
+    assert [instance['ignore_flag'] for instance in coco_images(content).get_data_info(2)['instances']] == [0, 0]
 
 
-def all_(**changes):
-    return lambda content: [entry.update(changes) for entry in content['annotations']]
-
-
-def one_of_each(content):
-    """An object for each reason to be left out."""
-    content['annotations'] += [
-        annotation(20, 10, 3, (1, 1, 0.5, 9)),
-        annotation(21, 10, 3, (1, 1, 9, 9), iscrowd=1),
-        annotation(22, 10, 3, (1, 1, 9, 9), iscrowd=1),
-        annotation(23, 10, 3, (1, 1, 9, 9), ignore=1),
-        annotation(24, 12, 7, (1, 1, 9, 9), ignore=0),
-    ]
-    content['images'].append(dict(id=1, file_name='1.jpg', width=103, height=61))
-
-
-@pytest.mark.parametrize(
-    'change, settings, line',
-    [
-        (None, {}, '6 of 7 objects in 3 of 3 images are learnt from; left out: 1 of other classes'),
-        (
-            one_of_each,
-            dict(filter_cfg=dict(filter_empty_gt=True)),
-            '7 of 12 objects in 3 of 4 images are learnt from; left out: 1 of other classes, 1 marked ignore=1, 1 '
-            'smaller than a pixel, 2 crowd (iscrowd=1)',
-        ),
-        (
-            None,
-            dict(filter_cfg=dict(min_size=64)),
-            '4 of 7 objects in 2 of 3 images are learnt from; left out: 1 of other classes, 2 in images that '
-            'filter_cfg leaves out',
-        ),
-        (
-            one_of_each,
-            dict(test_mode=True),
-            '9 of 12 objects in 4 of 4 images are evaluated; left out: 1 of other classes, 2 crowd (iscrowd=1)',
-        ),
-        (all_(area=0), {}, '6 of 7 objects in 3 of 3 images are learnt from; left out: 1 of other classes'),
-    ],
-)
-def test_what_is_left_is_logged(change, settings, line, build, logged):
-    """It agrees with the objects that MMDetection hands out."""
-    content = coco_content()
-    if change:
-        change(content)
-    dataset = build(content, **settings)
-    assert [text.split('a.json: ')[1] for text in logged if 'images are' in text] == [line]
-    flags = [i['ignore_flag'] for entry in map(dataset.get_data_info, range(len(dataset))) for i in entry['instances']]
-    if not settings.get('test_mode'):
-        assert flags.count(0) == int(line.split()[0])
-
-
-@pytest.mark.parametrize('test_mode', [False, True])
-def test_a_class_without_objects_is_told(test_mode, build, logged):
-    content = coco_content()
-    content['annotations'] = [entry for entry in content['annotations'] if entry['category_id'] != 3]
-    build(content, test_mode=test_mode)
-    told = 'to evaluate, and are not in the mean' if test_mode else 'to learn from'
-    assert [text.split('a.json: ')[1] for text in logged][1:] == [f'1 of 2 classes have no object {told}: dog']
-
-
-SMALL = dict(filter_cfg=dict(filter_empty_gt=True, min_size=100))
-
-
-@pytest.mark.parametrize(
-    'change, settings, says',
-    [
-        (
-            all_(iscrowd=1),
-            {},
-            'none of its 7 objects is learnt from; left out: 1 of other classes, 6 crowd (iscrowd=1): a crowd is '
-            'several objects in one region, and not learnt: set iscrowd to 0',
-        ),
-        (
-            all_(iscrowd=1),
-            dict(test_mode=True),
-            'none of its 7 objects is evaluated; left out: 1 of other classes, 6 crowd',
-        ),
-        (all_(ignore=1), {}, '1 of other classes, 6 marked ignore=1: set ignore to 0 where it is an object'),
-        (
-            all_(bbox=[5, 5, 0.9, 9], segmentation=[[5, 5, 5.9, 5, 5, 14]]),
-            {},
-            '6 smaller than a pixel: bbox is [left, top',
-        ),
-        (all_(category_id=5), {}, '7 of other classes: choose classes that the annotations have, by classes=...'),
-        (lambda content: None, SMALL, "6 in images that filter_cfg leaves out: set the data set's filter_cfg.min_size"),
-        (all_(bbox=[0.1, 0.1, 0.5, 0.5]), {}, 'as shares of the image look'),
-    ],
-)
-def test_a_data_set_without_objects_is_refused(change, settings, says, build):
-    content = coco_content()
-    change(content)
-    with pytest.raises(UserError) as caught:
-        build(content, **settings)
-    assert says in str(caught.value) and '\n' not in str(caught.value)
-
-
-def test_a_category_without_objects_makes_a_class_known(build):
+def test_a_category_without_objects_makes_a_class_known(coco_images):
     """The advice where a file lacks a class works: to list it in the categories, or to choose others."""
     content = coco_content()
     del content['categories'][0]
@@ -206,17 +82,17 @@ def test_a_category_without_objects_makes_a_class_known(build):
     with pytest.raises(
         UserError, match=r"list the class in 'categories' \(no image has to show it\), or .* classes=dog,cow$"
     ):
-        build(content, test_mode=True)
-    build(content, test_mode=True, metainfo=dict(classes=('dog', 'cow')))
+        coco_images(content, test_mode=True)
+    coco_images(content, test_mode=True, metainfo=dict(classes=('dog', 'cow')))
     content['categories'].append(dict(id=70, name='traffic light'))
-    assert len(build(content, test_mode=True)) == 3
+    assert len(coco_images(content, test_mode=True)) == 3
 
 
 # --- image files ------------------------------------------------------------------------------------------------------
 
 
-def test_a_missing_image_file_is_refused_on_start_up(build, tmp_path):
-    build()
+def test_a_missing_image_file_is_refused_on_start_up(coco_images, tmp_path):
+    coco_images()
     (tmp_path / '2.jpg').unlink()
     with pytest.raises(
         UserError,
@@ -226,7 +102,7 @@ def test_a_missing_image_file_is_refused_on_start_up(build, tmp_path):
             data_root=str(tmp_path),
             ann_file='a.json',
             data_prefix=dict(img=''),
-            pipeline=PIPELINE,
+            pipeline=DETECTION_PIPELINE,
             metainfo=dict(classes=CLASSES),
         )
 
@@ -246,8 +122,8 @@ def test_a_missing_image_file_is_refused_on_start_up(build, tmp_path):
         ),
     ],
 )
-def test_an_unusable_image_is_refused_when_it_is_loaded(spoil, says, build, tmp_path):
-    dataset = build()
+def test_an_unusable_image_is_refused_when_it_is_loaded(spoil, says, coco_images, tmp_path):
+    dataset = coco_images()
     spoil(tmp_path / '1.jpg')
     assert dataset[0] is not None
     with pytest.raises(UserError, match=says) as caught:
@@ -257,7 +133,7 @@ def test_an_unusable_image_is_refused_when_it_is_loaded(spoil, says, build, tmp_
 
 @pytest.mark.parametrize('orientation', [6, 8])
 @pytest.mark.parametrize('is_turned', [True, False])
-def test_boxes_of_the_other_exif_orientation_are_told(orientation, is_turned, build, tmp_path):
+def test_boxes_of_the_other_exif_orientation_are_told(orientation, is_turned, coco_images, tmp_path):
     """Both ways: the pipeline turns the photo and the boxes fit it as stored, or the reverse."""
     content = coco_content()
     image = content['images'][1]
@@ -265,8 +141,8 @@ def test_boxes_of_the_other_exif_orientation_are_told(orientation, is_turned, bu
         image['width'], image['height'] = image['height'], image['width']
         content['annotations'] = [entry for entry in content['annotations'] if entry['image_id'] != 11]
     flag = 'color' if is_turned else 'unchanged'
-    pipeline = [dict(type='mmdet.LoadImageFromFile', color_type=flag), *PIPELINE[1:]]
-    dataset = build(content, pipeline=pipeline)
+    pipeline = [dict(type='mmdet.LoadImageFromFile', color_type=flag), *DETECTION_PIPELINE[1:]]
+    dataset = coco_images(content, pipeline=pipeline)
     exif = Image.Exif()
     exif[0x0112] = orientation
     Image.new('RGB', SIZES[1]).save(tmp_path / '1.jpg', exif=exif)
@@ -281,14 +157,14 @@ def test_boxes_of_the_other_exif_orientation_are_told(orientation, is_turned, bu
 
 
 @pytest.mark.parametrize('literal', [False, True])
-def test_backslashes_in_file_names(literal, build, tmp_path, logged):
+def test_backslashes_in_file_names(literal, coco_images, tmp_path, logged):
     """They are folders, as Windows writes them, unless the files have such names."""
     content = coco_content()
     for image in content['images']:
         name = image['file_name']
         image['file_name'] = f'sub\\{name}'
         photo(tmp_path / (f'sub\\{name}' if literal else f'sub/{name}'), (image['width'], image['height']))
-    dataset = build(content)
+    dataset = coco_images(content)
     assert dataset[0] is not None
     told = [line.split('a.json: ')[1] for line in logged if 'with backslashes' in line]
     assert told == (
@@ -324,20 +200,20 @@ def test_backslashes_in_file_names(literal, build, tmp_path, logged):
         ),
     ],
 )
-def test_paths_of_images(change, settings, says, build, tmp_path):
+def test_paths_of_images(change, settings, says, coco_images, tmp_path):
     content = coco_content()
     for image in content['images']:
         image['file_name'] = change(image['file_name']).format(folder=tmp_path)
     if says is None:
-        assert build(content, **settings)[0] is not None
+        assert coco_images(content, **settings)[0] is not None
         return
     with pytest.raises(UserError) as caught:
-        build(content, **settings)
+        coco_images(content, **settings)
     assert says in str(caught.value)
 
 
-def test_an_error_of_the_pipeline_is_not_blamed_on_the_image(build):
-    dataset = build()
+def test_an_error_of_the_pipeline_is_not_blamed_on_the_image(coco_images):
+    dataset = coco_images()
     dataset.pipeline.transforms[2].scale = 'wide'
     with pytest.raises(Exception) as caught:
         dataset[0]
@@ -352,7 +228,7 @@ def test_real_coco_files_pass(split, logged):
         data_root=str(MINI),
         ann_file=f'annotations/instances_{split}2017.json',
         data_prefix=dict(img=f'{split}2017/'),
-        pipeline=PIPELINE,
+        pipeline=DETECTION_PIPELINE,
     )
     entry = dataset.get_data_info(0)
     with Image.open(entry['img_path']) as image:

@@ -88,4 +88,4 @@ def test_a_mutation_is_refused_in_one_line_or_evaluated(first, tmp_path):
 @pytest.mark.slow
 def test_thousands_of_mutations(tmp_path):
     ends = run(tmp_path, range(1000, 6000), True)
-    assert 1000 < ends.count('read') < 4000
+    assert 500 < ends.count('read') < 4000

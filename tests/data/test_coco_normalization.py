@@ -222,7 +222,7 @@ def test_segmentations_are_not_looked_at_where_no_masks_are_needed(tmp_path, log
 
 def test_rare_masks_without_area_are_left_out(tmp_path, monkeypatch, logged):
     """As many as COCO 2017 might have: training passes over them, both AP libraries can read them."""
-    monkeypatch.setattr('mae_transfer.data.coco_masks.TOLERATED_SHARE', 0.2)
+    monkeypatch.setattr('mae_transfer.data.coco_masks.TOLERATED_EMPTY', 0.2)
     content = only('annotations', 0, segmentation=[[]])(coco_content())
     entry = read_coco(str(write(tmp_path, content)), CLASSES, masks=True).anns[1]
     assert entry['ignore'] == 1 and entry['segmentation'] == [[4, 6, 32, 6, 32, 36, 4, 36]]
