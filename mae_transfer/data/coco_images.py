@@ -14,8 +14,8 @@ from ..registry import DATASETS
 from .coco_file import CocoFile, read_coco
 from .coco_left import report_evaluated, report_learnt
 from .coco_values import Tally, brief, note
-from .exif import size_as_stored
-from .loading import check_files, run_pipeline
+from .exif import header_of
+from .loading import check_files, examine_images, run_pipeline
 from .palette import complete_metainfo
 
 
@@ -55,6 +55,7 @@ class CocoImages(CocoDataset):
                 f'{addresses[0].removeprefix(prefix).lstrip("/")}: download them, and write paths below data_prefix'
             )
         check_files(paths, lambda i: self._why_missing(paths[i]), self._exists)
+        examine_images(self.pipeline, paths)
         return entries
 
     def _exists(self, path: str) -> bool:
@@ -115,9 +116,9 @@ class CocoImages(CocoDataset):
     def _why_another_size(self, path: str, annotated: tuple[int, int], found: tuple[int, int]) -> str:
         """The message about an image whose size, (height, width), is not the annotated one."""
         fault = f'{path} is {found[1]} x {found[0]} pixels, but {self.ann_file} says {annotated[1]} x {annotated[0]}'
-        stored, exchanges_sides = size_as_stored(path, self.backend_args)
-        if exchanges_sides and annotated == found[::-1]:
-            is_turned = found != stored
+        header = header_of(path, self.backend_args)
+        if header and header.exchanges_sides and annotated == found[::-1]:
+            is_turned = found != header.stored
             fits, option = ('as it is stored', False) if is_turned else ('as it is shown', True)
             return (
                 f"{fault}: the photo's EXIF orientation exchanges its sides, and the boxes fit it {fits}: set "

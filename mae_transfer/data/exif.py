@@ -1,21 +1,37 @@
-"""EXIF's orientation of a photo: whether it is shown with its sides exchanged."""
+"""The EXIF orientation of an image file, from its header."""
 
 from __future__ import annotations
 
-import io
+from io import BytesIO
+from typing import NamedTuple
 
 from mmengine.fileio import get
 from PIL import Image
 
-_ORIENTATION = 0x0112  # the tag
+EXIF_ORIENTATION = 0x0112  # the tag
 _SIDES_EXCHANGED = (5, 6, 7, 8)  # its values for which height and width change places
+_WIDTH, _HEIGHT = 256, 257  # tags of a TIFF
 
 
-def size_as_stored(path: str, backend_args: dict | None = None) -> tuple[tuple[int, int], bool]:
-    """((height, width) as stored, whether EXIF's orientation exchanges them when the photo is shown).
+class Header(NamedTuple):
+    """What the header of an image says: (height, width) as it is stored, and its EXIF orientation, 1 for none."""
 
-    Raises:
-        OSError: the file cannot be read.
-    """
-    with Image.open(io.BytesIO(get(path, backend_args=backend_args))) as image:
-        return image.size[::-1], image.getexif().get(_ORIENTATION) in _SIDES_EXCHANGED
+    stored: tuple[int, int]
+    orientation: int
+
+    @property
+    def exchanges_sides(self) -> bool:
+        """Whether height and width change places when the image is shown."""
+        return self.orientation in _SIDES_EXCHANGED
+
+
+def header_of(path: str, backend_args: dict | None = None) -> Header | None:
+    """The header of an image; None for a file that Pillow cannot read, such as an array or one that is damaged."""
+    # Pillow raises errors of many kinds for damaged headers.
+    try:
+        with Image.open(BytesIO(get(path, backend_args=backend_args))) as image:
+            tags = getattr(image, 'tag_v2', None)  # of a TIFF, whose size Pillow gives as shown
+            width, height = image.size if tags is None else (tags[_WIDTH], tags[_HEIGHT])
+            return Header((height, width), int(image.getexif().get(EXIF_ORIENTATION, 1)))
+    except Exception:
+        return None

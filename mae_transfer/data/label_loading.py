@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from io import BytesIO
-from typing import NamedTuple
-
 from mmengine.fileio import get
 from mmseg.datasets.transforms import LoadAnnotations
-from PIL import Image
 
 from ..errors import UserError
 from ..registry import TRANSFORMS
-from .image_reader import EXIF_ORIENTATION
+from .exif import header_of
 from .label_maps import LabelMap, decode_label_map
 from .label_survey import found_numbers
-
-_WIDTH, _HEIGHT = 256, 257  # tags of a TIFF
-_TRANSPOSED = (5, 6, 7, 8)  # orientations by which height and width change places
 
 
 @TRANSFORMS.register_module()
@@ -83,8 +76,8 @@ def check_size(
         return
     advice = 'give both the same size'
     header = header_of(image_path, backend_args)
-    if header and (width, height) == tuple(shape) and header.orientation in _TRANSPOSED:
-        is_turned = (shape[1], shape[0]) != header.stored
+    if header and (width, height) == tuple(shape) and header.exchanges_sides:
+        is_turned = tuple(shape) != header.stored
         advice = (
             f'that is its size as {"stored" if is_turned else "shown"}, and its EXIF orientation is '
             f'{header.orientation}: read images so, exif_orientation={not is_turned}, or turn the label map'
@@ -92,22 +85,3 @@ def check_size(
     raise UserError(
         f'label map {path} is {width} x {height} pixels, but its image is {shape[1]} x {shape[0]}: {advice}'
     )
-
-
-class Header(NamedTuple):
-    """What the header of an image says: (width, height) as it is stored, and its EXIF orientation, 1 for none."""
-
-    stored: tuple[int, int]
-    orientation: int
-
-
-def header_of(path: str, backend_args: dict | None = None) -> Header | None:
-    """The header of an image; None for a file that Pillow cannot read, such as an array or one that is damaged."""
-    # Pillow raises errors of many kinds for damaged headers.
-    try:
-        with Image.open(BytesIO(get(path, backend_args=backend_args))) as image:
-            tags = getattr(image, 'tag_v2', None)  # of a TIFF, whose size Pillow gives as shown
-            stored = image.size if tags is None else (tags[_WIDTH], tags[_HEIGHT])
-            return Header(stored, int(image.getexif().get(EXIF_ORIENTATION, 1)))
-    except Exception:
-        return None

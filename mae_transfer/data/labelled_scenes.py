@@ -12,7 +12,8 @@ from mmseg.datasets import ADE20KDataset, BaseSegDataset
 
 from ..errors import UserError
 from ..registry import DATASETS
-from .label_loading import LoadLabels, check_size, header_of, read_label_map
+from .exif import header_of
+from .label_loading import LoadLabels, check_size, read_label_map
 from .label_numbers import IGNORED, Numbering, one_class_line, parse_values
 from .label_survey import Survey
 from .loading import examine_images, run_pipeline
@@ -144,7 +145,7 @@ class LabelledScenes(BaseSegDataset):
         entry = self.get_data_info(index)
         label_map = read_label_map(entry['seg_map_path'], self.backend_args)
         header, loader = header_of(entry['img_path'], self.backend_args), self._image_loader()
-        shape = header and header.stored[::-1]
+        shape = header and header.stored
         # Whether an orientation is applied depends on the reader, its settings and the format: the reader is asked.
         if loader is not None and (header is None or header.orientation != 1):
             loaded = run_pipeline(Compose([loader]), dict(img_path=entry['img_path']), entry['img_path'])

@@ -7,11 +7,12 @@ import pytest
 from mmengine.registry import TRANSFORMS
 from PIL import Image
 
-from mae_transfer.data.label_loading import LoadLabels, check_size, header_of
+from mae_transfer.data.label_loading import LoadLabels, check_size
 from mae_transfer.data.label_maps import LabelMap
 from mae_transfer.data.label_numbers import Numbering
 from mae_transfer.data.labelled_scenes import LabelledScenes
 from mae_transfer.errors import UserError
+from tests.data.sources import rotated
 
 NUMBERING = Numbering(('road', 'field'))
 LABELS = np.array([[1, 2, 0], [2, 2, 255]], np.uint8)
@@ -57,24 +58,6 @@ def test_mistakes_are_found_on_loading(labels, says, tmp_path):
 
 
 # --- EXIF -------------------------------------------------------------------------------------------------------------
-def rotated(path, orientation, size=(30, 20)):
-    """An image of ``size`` (width, height) as it is stored."""
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new('RGB', size).save(path, exif=exif)
-    return str(path)
-
-
-@pytest.mark.parametrize('suffix', ['.jpg', '.png', '.tif', '.webp'])
-def test_the_orientation_is_found(suffix, tmp_path):
-    assert header_of(rotated(tmp_path / f'a{suffix}', 6)) == ((30, 20), 6)
-    Image.new('RGB', (3, 2)).save(tmp_path / 'b.png')
-    assert header_of(str(tmp_path / 'b.png')) == ((3, 2), 1)
-    (tmp_path / 'c.png').write_text('damaged')
-    assert header_of(str(tmp_path / 'c.png')) is None
-
-
 @pytest.mark.parametrize(
     'orientation, read, says',
     [
