@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from .classify import ViTClassifier
 from .data import check_same_classes
 from .data.loaders import dataset_settings
-from .dense.checks import check_pooled_batch, check_windows
+from .dense.checks import check_pooled_batch, check_softmax, check_windows
 from .errors import UserError
 from .kinds import class_of, data_loaders, data_sets, is_kind, takes
 from .optim.batch_plan import counts_epochs
@@ -43,6 +43,7 @@ def check_config(cfg: Config, *purposes: str, processes: int = 1) -> None:
     if 'train' in purposes:
         check_length(cfg)
         check_batch_norm(cfg, processes)
+        check_softmax(cfg)
     check_data(cfg, *purposes)
     if 'train' in purposes:
         check_classes(cfg)
@@ -234,14 +235,17 @@ def check_data(cfg: Config, *purposes: str) -> None:
         for dataset in data_sets(dataset_settings(settings.get('dataset') or {})):
             root = Path(dataset.get('data_root') or '')
             prefixes = dataset.get('data_prefix') or {}
-            prefixes = prefixes.values() if isinstance(prefixes, Mapping) else [prefixes]
-            for path in [root, *(root / prefix for prefix in prefixes if isinstance(prefix, str))]:
+            prefixes = prefixes if isinstance(prefixes, Mapping) else {'': prefixes}
+            for key, prefix in {None: '', **prefixes}.items():
+                path = root / prefix if isinstance(prefix, str) else root
                 if not os.path.exists(path):
                     raise UserError(
                         f'{loader}: {path} does not exist: set the data root, e.g. --cfg-options data_root=path/to/data'
+                        f'{_predict_only(loader) if key == "seg_map_path" else ""}'
                     )
                 if path.is_dir() and not any(path.iterdir()):
-                    raise UserError(f'{loader}: folder {path} is empty')
+                    place = f'{loader}.dataset.data_prefix.{key}' if key else 'data_root'
+                    raise UserError(f'{loader}: folder {path} is empty: fill it, or name another by {place}=FOLDER')
             annotations = root / (dataset.get('ann_file') or '')
             if dataset.get('ann_file') and not os.path.isfile(annotations):
                 raise UserError(
@@ -249,6 +253,15 @@ def check_data(cfg: Config, *purposes: str) -> None:
                     'e.g. --cfg-options data_root=path/to/data'
                 )
             _check_evaluator(cfg, loader.replace('dataloader', 'evaluator'), annotations)
+
+
+def _predict_only(loader: str) -> str:
+    """What to set for images without label maps."""
+    evaluator = loader.replace('dataloader', 'evaluator')
+    return (
+        f'; to predict images that have no label maps, set {loader}.dataset.data_prefix.seg_map_path=None '
+        f'{evaluator}.format_only=True {evaluator}.output_dir=FOLDER'
+    )
 
 
 def _check_evaluator(cfg: Config, name: str, annotations: Path) -> None:

@@ -18,6 +18,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from torch import nn
 from torch.utils.data import DataLoader
 
+from .channels import check_channels
 from .classify import ViTClassifier
 from .compat import distributed, safe_loading
 from .data.loaders import loader_settings
@@ -77,6 +78,12 @@ class StrictRunner(Runner):
         super().register_default_hooks(hooks)
 
     # What is built ----------------------------------------------------------------------------------------------------
+
+    def build_model(self, model: nn.Module | dict) -> nn.Module:
+        """As MMEngine's; raises for a model that takes other channels than its preprocessor normalises."""
+        built = super().build_model(model)
+        check_channels(unwrapped(built))
+        return built
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """As MMEngine's; several processes without a GPU have DDP without devices, and BN in place of SyncBN."""

@@ -12,6 +12,8 @@ from torch import nn
 from mae_transfer.errors import UserError
 from mae_transfer.launch import build_runner
 from mae_transfer.runner import StrictRunner
+from mae_transfer.vit.checkpoint import read_weights
+from mae_transfer.vit.source_grid import SourceGrid
 from tests.helpers import photo_folder, pretraining
 
 
@@ -41,6 +43,10 @@ def test_the_runner_loads_what_fits(trained, tmp_path, complete):
     runner.load_checkpoint(str(trained[1] / 'run' / 'epoch_1.pth'))
     for name, value in trained[0].model.state_dict().items():
         assert torch.equal(runner.model.state_dict()[name], value)
+
+
+def test_a_checkpoint_states_the_grid_of_its_positions(trained):
+    assert read_weights(trained[1] / 'run' / 'epoch_1.pth').grid == SourceGrid((4, 4), "the file's config")
 
 
 @pytest.mark.parametrize('complete', [True, False])

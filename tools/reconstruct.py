@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from mae_transfer import launch
+from mae_transfer.channels import check_channels
 from mae_transfer.checks import check_config
 from mae_transfer.data import collate_photos
 from mae_transfer.data.loaders import dataset_settings
@@ -50,6 +51,7 @@ def main() -> None:
         cfg = change_settings(cfg, [(f'test_dataloader.dataset.{key}', value) for key, value in changes])
     check_config(cfg, 'test')
     model = MODELS.build(cfg.model).eval()
+    check_channels(model)
     load_whole_model(model, str(find_checkpoint(args.checkpoint)))
     photos = DATASETS.build(dataset_settings(cfg.test_dataloader.dataset))
     batch = collate_photos([photos[i] for i in range(min(args.count, len(photos)))])

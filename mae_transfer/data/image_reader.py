@@ -12,6 +12,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..errors import UserError
 from .bands import MEASURE, Bands, resolve_bands
+from .exif import EXIF_ORIENTATION
 from .image_values import (
     ImageValues,
     channel_axis,
@@ -25,7 +26,6 @@ from .image_values import (
     tiff_series,
 )
 
-EXIF_ORIENTATION = 0x0112  # the tag
 MOST_EXAMINED = 8
 #: The errors for a file that is missing, truncated, or not an image.
 UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)

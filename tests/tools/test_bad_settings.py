@@ -36,7 +36,8 @@ def test_missing_data_folder(refused):
 
 def test_empty_data_folder(refused, tmp_path):
     (tmp_path / 'empty').mkdir()
-    assert refused(data_root=tmp_path / 'empty') == f'error: train_dataloader: folder {tmp_path}/empty is empty'
+    line = f'train_dataloader: folder {tmp_path}/empty is empty: fill it, or name another by data_root=FOLDER'
+    assert refused(data_root=tmp_path / 'empty') == f'error: {line}'
 
 
 def test_folder_without_an_image(refused, tmp_path):

@@ -82,3 +82,9 @@ def test_one_photo_of_the_home_folder_is_drawn(photos, trained, tmp_path, monkey
     shutil.copy(photos / 'val' / '000.jpg', tmp_path / 'mine.jpg')
     ended = call('reconstruct', CONFIG, trained, '~/new/out.png', '--photos', '~/mine.jpg', *small(photos))
     assert ended.out.splitlines()[-1] == f'1 photos drawn into {tmp_path}/new/out.png'
+
+
+def test_channels_without_their_normalisation_are_refused(photos, tmp_path):
+    options = small(photos, model__vit__in_channels=4)
+    line = error_line(call('reconstruct', CONFIG, 'no.pth', tmp_path / 'out.png', *options))
+    assert 'model.vit.in_channels is 4, but model.data_preprocessor.mean has 3 values: set `bands`' in line
