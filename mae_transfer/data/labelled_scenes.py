@@ -13,10 +13,11 @@ from mmseg.datasets import ADE20KDataset, BaseSegDataset
 from ..errors import UserError
 from ..registry import DATASETS
 from .exif import header_of
+from .image_files import SUFFIXES, suffixes_of
 from .label_loading import LoadLabels, check_size, read_label_map
 from .label_numbers import IGNORED, Numbering, one_class_line, parse_values
 from .label_survey import Survey
-from .loading import examine_images, run_pipeline
+from .loading import examine_images, reader_of, run_pipeline
 from .palette import complete_metainfo
 from .scene_pairs import find_pairs
 
@@ -98,6 +99,7 @@ class LabelledScenes(BaseSegDataset):
 
     def load_data_list(self) -> list[dict]:
         """The entries of all images; raises as described for the class."""
+        reader = reader_of(self.pipeline)
         pairs = find_pairs(
             self.data_prefix['img_path'],
             self.data_prefix.get('seg_map_path'),
@@ -105,6 +107,7 @@ class LabelledScenes(BaseSegDataset):
             self.seg_map_suffix,
             self.ann_file,
             self.backend_args,
+            SUFFIXES if reader is None else suffixes_of(reader.bands),
         )
         entries = []
         for pair in pairs:

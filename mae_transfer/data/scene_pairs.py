@@ -13,7 +13,7 @@ from mmengine.fileio import get_text, isdir, list_dir_or_file
 from mmengine.logging import print_log
 
 from ..errors import UserError, shorten
-from .image_files import SUFFIXES
+from .image_files import SUFFIXES, is_hidden
 from .label_maps import LABEL_SUFFIXES
 
 _IMAGES, _LABELS = 'images', 'label maps'
@@ -47,6 +47,7 @@ def find_pairs(
     seg_map_suffix: str | None = None,
     list_file: str = '',
     backend_args: dict | None = None,
+    image_suffixes: tuple[str, ...] = SUFFIXES,
 ) -> list[Pair]:
     """The images in a folder, and in those below it, each with the label map of the same name, sorted by their paths.
 
@@ -60,12 +61,13 @@ def find_pairs(
         seg_map_suffix: the same of the label maps; what stands before it is the image's name.
         list_file: names, one per line, with or without suffix; '' for all.
         backend_args: of MMEngine's file backends.
+        image_suffixes: those of images, where ``img_suffix`` is None.
 
     Raises:
         UserError: no such folder, no image; several files of the same name but for the suffix; images without a label
             map or label maps without an image; a list that cannot be read or names what is not there.
     """
-    image_files = _listed(images, _IMAGES, img_suffix, SUFFIXES, backend_args)
+    image_files = _listed(images, _IMAGES, img_suffix, image_suffixes, backend_args)
     if not image_files.paths:
         raise UserError(
             f'{images} contains no image {image_files.pattern}: set data_root, or the img_path and img_suffix of the '
@@ -125,7 +127,7 @@ def files_below(folder: str, backend_args: dict | None = None) -> Iterable[str]:
     """
     if backend_args is not None:
         for name in list_dir_or_file(folder, list_dir=False, recursive=True, backend_args=backend_args):
-            if not any(part.startswith('.') for part in Path(name).parts):
+            if not any(is_hidden(part) for part in Path(name).parts):
                 yield name
         return
     seen = set()
@@ -135,9 +137,9 @@ def files_below(folder: str, backend_args: dict | None = None) -> Iterable[str]:
             folders.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
-        folders[:] = sorted(name for name in folders if not name.startswith('.'))
+        folders[:] = sorted(name for name in folders if not is_hidden(name))
         for name in files:
-            if not name.startswith('.'):
+            if not is_hidden(name):
                 yield os.path.relpath(os.path.join(place, name), folder)
 
 
