@@ -20,6 +20,7 @@ data_root = 'data/imagenet'
 image_size = 112
 max_epochs = 100
 warmup = 1  # epochs
+repeat = 1  # passes over the photos in one epoch
 total_batch_size = 512
 base_lr = 5e-5  # 1e-4 at a batch of 512
 
@@ -36,6 +37,7 @@ model = dict(
 
 train_dataloader = dict(
     batch_size=64,
+    repeat='${repeat}',
     num_workers=8,
     persistent_workers=True,
     drop_last=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from inspect import Parameter, signature
@@ -17,7 +18,7 @@ from torch.utils.data import DataLoader
 from .classify import ViTClassifier
 from .data import check_same_classes
 from .data.loaders import dataset_settings
-from .dense.checks import check_pooled_batch, check_windows
+from .dense.checks import check_pooled_batch, check_softmax, check_windows
 from .errors import UserError
 from .kinds import class_of, data_loaders, data_sets, is_kind, takes
 from .optim.batch_plan import counts_epochs
@@ -42,6 +43,7 @@ def check_config(cfg: Config, *purposes: str, processes: int = 1) -> None:
     if 'train' in purposes:
         check_length(cfg)
         check_batch_norm(cfg, processes)
+        check_softmax(cfg)
     check_data(cfg, *purposes)
     if 'train' in purposes:
         check_classes(cfg)
@@ -61,7 +63,18 @@ _OF_BUILDERS = (
     *('type', '_scope_', 'priority', 'convert_to_iter_based', 'constructor', 'paramwise_cfg', 'requires_grad'),
     *('checkpoint', 'bg_cls_weight'),
 )
-_OF_LOADERS = ('num_batch_per_epoch', 'disable_subprocess_warning', *signature(DataLoader.__init__).parameters)
+#: Settings of data loaders that are whole numbers: the least, and what is counted.
+_NUMBERS_OF_LOADERS = (
+    ('batch_size', 1, 'images'),
+    ('num_workers', 0, 'processes'),
+    ('repeat', 1, 'passes over the data in an epoch'),
+)
+_OF_LOADERS = (
+    'repeat',
+    'num_batch_per_epoch',
+    'disable_subprocess_warning',
+    *signature(DataLoader.__init__).parameters,
+)
 
 
 def check_settings(cfg: Config) -> None:
@@ -100,7 +113,7 @@ def check_loaders(cfg: Config, *purposes: str) -> None:
     for name, loader in data_loaders(cfg).items():
         if not name.startswith(purposes):
             continue
-        for key, least, what in (('batch_size', 1, 'images'), ('num_workers', 0, 'processes')):
+        for key, least, what in _NUMBERS_OF_LOADERS:
             number = loader.get(key, 1)
             if not isinstance(number, int) or number < least:
                 raise UserError(f'{name}.{key} is a whole number of {what}, {least} or more; found {number}')
@@ -222,21 +235,33 @@ def check_data(cfg: Config, *purposes: str) -> None:
         for dataset in data_sets(dataset_settings(settings.get('dataset') or {})):
             root = Path(dataset.get('data_root') or '')
             prefixes = dataset.get('data_prefix') or {}
-            prefixes = prefixes.values() if isinstance(prefixes, Mapping) else [prefixes]
-            for path in [root, *(root / prefix for prefix in prefixes if isinstance(prefix, str))]:
-                if not path.exists():
+            prefixes = prefixes if isinstance(prefixes, Mapping) else {'': prefixes}
+            for key, prefix in {None: '', **prefixes}.items():
+                path = root / prefix if isinstance(prefix, str) else root
+                if not os.path.exists(path):
                     raise UserError(
                         f'{loader}: {path} does not exist: set the data root, e.g. --cfg-options data_root=path/to/data'
+                        f'{_predict_only(loader) if key == "seg_map_path" else ""}'
                     )
                 if path.is_dir() and not any(path.iterdir()):
-                    raise UserError(f'{loader}: folder {path} is empty')
+                    place = f'{loader}.dataset.data_prefix.{key}' if key else 'data_root'
+                    raise UserError(f'{loader}: folder {path} is empty: fill it, or name another by {place}=FOLDER')
             annotations = root / (dataset.get('ann_file') or '')
-            if dataset.get('ann_file') and not annotations.is_file():
+            if dataset.get('ann_file') and not os.path.isfile(annotations):
                 raise UserError(
                     f'{loader}: annotation file {annotations} does not exist: set the data root, '
                     'e.g. --cfg-options data_root=path/to/data'
                 )
             _check_evaluator(cfg, loader.replace('dataloader', 'evaluator'), annotations)
+
+
+def _predict_only(loader: str) -> str:
+    """What to set for images without label maps."""
+    evaluator = loader.replace('dataloader', 'evaluator')
+    return (
+        f'; to predict images that have no label maps, set {loader}.dataset.data_prefix.seg_map_path=None '
+        f'{evaluator}.format_only=True {evaluator}.output_dir=FOLDER'
+    )
 
 
 def _check_evaluator(cfg: Config, name: str, annotations: Path) -> None:

@@ -22,6 +22,8 @@ from .evaluation import Accuracy
 from .kinds import class_of, is_kind, takes
 from .optim import AutocastOptimWrapper
 from .optim.batch_plan import plan_of
+from .outputs import output_folder
+from .paths import shown
 from .runner import StrictRunner
 from .settings import change_settings, read_config
 from .vit.checkpoint import CheckpointError, find_checkpoint
@@ -67,12 +69,17 @@ def load_config(args: argparse.Namespace) -> Config:
     """Read the config of the command line, with its changes, launcher and work_dir; references are resolved.
 
     Raises:
-        UserError: no such config file; a change that :func:`~mae_transfer.settings.change_settings` refuses.
+        UserError: no such config file; a change that :func:`~mae_transfer.settings.change_settings` refuses; a work_dir
+            that cannot be written to.
     """
     path = find_config(args.config)
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = read_config(path, args.cfg_options)
     work_dir = args.work_dir or cfg.get('work_dir') or str(default_work_dir(path))
+    option = '--work-dir' if args.work_dir else 'work_dir'
+    output_folder(work_dir, option, create=False)
+    if shown(work_dir) != work_dir:
+        raise UserError(f"{option}: files of the run name its folder, but '{shown(work_dir)}' is no text: rename it")
     return change_settings(cfg, [('launcher', args.launcher), ('work_dir', work_dir)])
 
 
@@ -190,14 +197,15 @@ def set_show_dir(cfg: Config, folder: str) -> Changes:
     """Write every prediction and the truth as a picture into ``folder``.
 
     Raises:
-        UserError: the config has no visualization hook, as in pre-training.
+        UserError: the config has no visualization hook, as in pre-training; the folder cannot be written to.
     """
-    hook, folder = cfg.get('default_hooks', {}).get('visualization'), str(Path(folder).absolute())
+    hook = cfg.get('default_hooks', {}).get('visualization')
     if hook is None:
         raise UserError(
             '--show-dir needs a config with default_hooks.visualization; a pre-training draws its reconstructions '
             'itself'
         )
+    folder = str(output_folder(folder, '--show-dir', create=False).absolute())
     changes = [('default_hooks.visualization.draw', True), ('default_hooks.visualization.interval', 1)]
     own = takes(class_of(hook, HOOKS, cfg.get('default_scope')), 'test_out_dir')
     return [*changes, ('default_hooks.visualization.test_out_dir' if own else 'visualizer.save_dir', folder)]
@@ -228,5 +236,5 @@ def run_main(main: Callable[[], None]) -> None:
         line = f"there is no type '{missing[1]}' in {missing[2]}: is it misspelt, or not imported (custom_imports)?"
     else:
         return distributed.end_process()
-    print(f'error: {line}', file=sys.stderr)
+    print(f'error: {shown(line)}', file=sys.stderr)
     distributed.end_process(2)

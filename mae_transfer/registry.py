@@ -59,7 +59,9 @@ MODELS = _child(
 FUNCTIONS = _child(root.FUNCTIONS, 'data')
 DATASETS = _child(root.DATASETS, 'data', CocoImages='data.coco_images', LabelledScenes='data.labelled_scenes')
 DATA_SAMPLERS = _child(root.DATA_SAMPLERS, 'data')
-TRANSFORMS = _child(root.TRANSFORMS, 'data', LoadBands='data.load_bands', Unchanged='data.load_bands')
+TRANSFORMS = _child(
+    root.TRANSFORMS, 'data', LoadBands='data.load_bands', LoadLabels='data.label_loading', Unchanged='data.load_bands'
+)
 HOOKS = _child(
     root.HOOKS,
     'hooks',
@@ -67,7 +69,7 @@ HOOKS = _child(
     SegmentationPictures='hooks.segmentation_pictures',
 )
 LOOPS = _child(root.LOOPS, 'classify')
-METRICS = _child(root.METRICS, 'evaluation', CocoAP='evaluation.coco_ap')
+METRICS = _child(root.METRICS, 'evaluation', CocoAP='evaluation.coco_ap', MeanIoU='evaluation.mean_iou')
 OPTIMIZERS = _child(root.OPTIMIZERS, 'optim')
 OPTIM_WRAPPERS = _child(root.OPTIM_WRAPPERS, 'optim')
 OPTIM_WRAPPER_CONSTRUCTORS = _child(root.OPTIM_WRAPPER_CONSTRUCTORS, 'optim')

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence, Sized
 from functools import cached_property
 from typing import Any
 
+from mmengine.dataset import InfiniteSampler
 from mmengine.device import get_device
 from mmengine.dist import get_world_size
 from mmengine.model import BaseTTAModel, is_model_wrapper
@@ -16,6 +18,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from torch import nn
 from torch.utils.data import DataLoader
 
+from .channels import check_channels
 from .classify import ViTClassifier
 from .compat import distributed, safe_loading
 from .data.loaders import loader_settings
@@ -76,6 +79,12 @@ class StrictRunner(Runner):
 
     # What is built ----------------------------------------------------------------------------------------------------
 
+    def build_model(self, model: nn.Module | dict) -> nn.Module:
+        """As MMEngine's; raises for a model that takes other channels than its preprocessor normalises."""
+        built = super().build_model(model)
+        check_channels(unwrapped(built))
+        return built
+
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """As MMEngine's; several processes without a GPU have DDP without devices, and BN in place of SyncBN."""
         if self.distributed and get_device() == 'cpu' and not is_model_wrapper(model):
@@ -90,15 +99,19 @@ class StrictRunner(Runner):
         Raises:
             UserError: fewer images than one batch, where an incomplete batch is dropped.
         """
+        repeat = None
         if isinstance(dataloader, dict):
-            dataloader = loader_settings(dataloader)
+            repeat, dataloader = dataloader.get('repeat'), loader_settings(dataloader)
         loader = Runner.build_dataloader(dataloader, *args, **kwargs)
-        size = loader.batch_size
-        if isinstance(loader.dataset, Sized) and size and len(loader.sampler) < size and loader.drop_last:
-            raise UserError(
-                f'{len(loader.dataset)} images, {len(loader.sampler)} for each process, make no batch of {size}: give '
-                'more, or lower train_dataloader.batch_size and total_batch_size'
-            )
+        size, endless = loader.batch_size, isinstance(loader.sampler, InfiniteSampler)
+        if isinstance(loader.dataset, Sized) and size and loader.drop_last and not endless:
+            count = len(loader.sampler)
+            if count < size:
+                passes = f' repeat={math.ceil(size * repeat / count)},' if repeat and count else ''
+                raise UserError(
+                    f'{len(loader.dataset)} images, {count} for each process, make no batch of {size}: give '
+                    f'more,{passes} or lower train_dataloader.batch_size and total_batch_size'
+                )
         return loader
 
     def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:

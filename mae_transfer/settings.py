@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 
 from .errors import UserError
 from .options import parse_value, split_option
+from .paths import with_home
 from .references import followed, is_reference, references, resolve, values_at, with_references
 
 #: Top-level settings that are read without being referred to: by the Runner, the batch plan and the tools.
@@ -43,7 +44,7 @@ def read_config(path: str | Path, options: Sequence[str] = ()) -> Config:
 
 
 def change_settings(cfg: Config, changes: Sequence[str | tuple[str, Any]]) -> Config:
-    """A config with some settings changed, one after the other, and every reference resolved.
+    """A config with some settings changed, one after the other, and every reference resolved; ``~`` is the home folder.
 
     Which setting follows what stays in it, as ``references`` and ``reference_values``, so that the result, and the
     config that a run writes into its work_dir, can be changed in the same way again: here, by a config that stands on
@@ -76,10 +77,20 @@ def change_settings(cfg: Config, changes: Sequence[str | tuple[str, Any]]) -> Co
     # A named setting that no reference uses any more would only contradict what was set in its place.
     for name in before - followed(settings) - set(READ):
         settings.pop(name, None)
+    settings = _with_homes(settings)
     resolved = resolve(settings)
     if found := references(settings):
         resolved.update(references=found, reference_values=values_at(found, resolved))
     return Config(resolved, filename=cfg.filename)
+
+
+def _with_homes(node: Any) -> Any:
+    """Settings with home folders in place of ``~`` at the beginning of paths: no other text begins with '~/'."""
+    if isinstance(node, dict):
+        return {key: _with_homes(value) for key, value in node.items()}
+    if isinstance(node, (list, tuple)):
+        return type(node)(map(_with_homes, node))
+    return with_home(node) if isinstance(node, str) else node
 
 
 def _value_of(settings: dict, old: Any) -> Any:

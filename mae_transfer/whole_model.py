@@ -12,6 +12,8 @@ from torch import nn
 from .errors import UserError, shorten
 from .vit.checkpoint import read_checkpoint
 from .vit.comparison import compare_states
+from .vit.source_grid import format_shape, known_grid, stated_grid
+from .vit.vit import ViT
 
 
 def check_whole_model(model: nn.Module, checkpoint: dict, filename: str, complete: bool) -> dict:
@@ -23,6 +25,7 @@ def check_whole_model(model: nn.Module, checkpoint: dict, filename: str, complet
     Raises:
         UserError: parameters without a value in the file or of another shape: any, when ``complete``; otherwise all, or
             some of a ViT's blocks, as when it is of another size. Blocks in the file that the model does not have.
+            Positions for as many patches in another grid; another number of image channels.
     """
     state = checkpoint.get('state_dict', checkpoint)
     state = {key.removeprefix('module.'): value for key, value in state.items() if isinstance(value, torch.Tensor)}
@@ -39,12 +42,20 @@ def check_whole_model(model: nn.Module, checkpoint: dict, filename: str, complet
             f'{filename} is of another model: {name} is {tuple(state[name].shape)} there and '
             f'{tuple(wanted[name].shape)} here ({len(reshaped)} such tensors); {advice}'
         )
+    for name in reshaped:
+        there, here = state[name].shape, wanted[name].shape
+        if name.endswith('patch_embed.proj.weight') and there[1:2] != here[1:2]:
+            raise UserError(
+                f'{filename} takes {there[1]} image channels, the model {here[1]}: start from its ViT alone, which can '
+                f'be inflated, by --cfg-options pretrained={filename}'
+            )
     if missing and (complete or len(missing) + len(reshaped) == len(wanted) or any(map(_is_block, missing))):
         name = next(filter(_is_block, missing), missing[0])
         raise UserError(
             f'{filename} is of another model: {len(missing)} of {len(wanted)} tensors are not in it, e.g. {name} '
             f'(it has e.g. {next(iter(state), "none")}); {advice}'
         )
+    _check_grids(model, checkpoint, state, filename)
     if missing or reshaped:
         print_log(
             f'{filename}: {len(wanted) - len(missing) - len(reshaped)} of {len(wanted)} tensors fit; not loaded: '
@@ -53,6 +64,21 @@ def check_whole_model(model: nn.Module, checkpoint: dict, filename: str, complet
             level=logging.WARNING,
         )
     return state
+
+
+def _check_grids(model: nn.Module, checkpoint: dict, state: dict, filename: str) -> None:
+    """Refuse positions for another grid of as many patches as the model's, such as 8 x 32 for 16 x 16."""
+    for name, module in model.named_modules():
+        table = state.get(f'{name}.pos_embed')
+        if not isinstance(module, ViT) or table is None or table.shape != module.pos_embed.shape:
+            continue
+        patches = table[0, module.num_prefix :]
+        found = known_grid(patches, stated_grid(checkpoint.get('meta')))
+        if found and found.grid != module.grid:
+            raise UserError(
+                f'{filename} is of another model: its positions are for {found}, here for '
+                f'{format_shape(module.grid)}; use the image size that it was trained with'
+            )
 
 
 def check_class_names(checkpoint: dict, filename: str, dataset: object, complete: bool = True) -> None:

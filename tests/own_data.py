@@ -10,6 +10,13 @@ CLASSES = ('dog', 'traffic light')
 #: The file's categories are in another order than CLASSES and than their ids, and one is not learnt.
 CATEGORIES = [dict(id=7, name='traffic light'), dict(id=3, name='dog'), dict(id=5, name='cow')]
 SIZES = [(70, 90), (103, 61), (64, 64)]  # width, height
+#: Reads a photo and its objects.
+DETECTION_PIPELINE = [
+    dict(type='mmdet.LoadImageFromFile'),
+    dict(type='mmdet.LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='mmdet.Resize', scale=(32, 32)),
+    dict(type='mmdet.PackDetInputs'),
+]
 
 
 def photo(path: Path, size: tuple[int, int], seed: int = 0) -> None:

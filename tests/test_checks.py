@@ -47,9 +47,15 @@ def test_data_that_is_there_passes(coco):
     'changes, words',
     [
         (dict(data_root='{}/nowhere'), r'train_dataloader: .*nowhere does not exist: set the data root'),
-        (dict(data_root='{}/empty', ann_file='', data_prefix=dict()), r'folder .*empty is empty'),
+        (
+            dict(data_root='{}/empty', ann_file='', data_prefix=dict()),
+            r'folder .*empty is empty: fill it, or name another by data_root=FOLDER',
+        ),
         (dict(data_prefix=dict(img='pictures/')), r'pictures does not exist'),
-        (dict(data_prefix=dict(img='empty/')), r'folder .*empty is empty'),
+        (
+            dict(data_prefix=dict(img='empty/')),
+            r'folder .*empty is empty: .* by .*_dataloader.dataset.data_prefix.img=FOLD',
+        ),
         (dict(ann_file='other.json'), r'annotation file .*other.json does not exist'),
     ],
 )

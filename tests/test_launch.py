@@ -215,3 +215,44 @@ def test_a_type_that_there_is_none_of_is_one_line(capsys):
 )
 def test_the_default_work_dir_is_the_config_s_path_below_configs(config_file, expected):
     assert launch.default_work_dir(Path(config_file)) == Path(expected)
+
+
+# --- outputs ----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize('words, option', [(('--work-dir', '{}'), '--work-dir'), ((), 'work_dir')])
+@pytest.mark.parametrize('below', ['', '/run/1'])
+def test_a_file_is_no_work_dir(words, option, below, tmp_path):
+    (tmp_path / 'file').touch()
+    (tmp_path / 'tiny.py').write_text(f"model = dict()\nwork_dir = '{tmp_path}/file{below}'\n")
+    words = [word.format(f'{tmp_path}/file{below}') for word in words]
+    says = f"^{option}: the folder '{tmp_path}/file{below}' cannot be created: '{tmp_path}/file' is a file$"
+    with pytest.raises(UserError, match=says):
+        launch.load_config(arguments(str(tmp_path / 'tiny.py'), *words))
+
+
+def test_a_work_dir_whose_name_is_not_utf_8_is_refused(tmp_path):
+    """MMEngine writes its path into text files, after the first epoch."""
+    (tmp_path / 'tiny.py').write_text('model = dict()')
+    with pytest.raises(UserError, match=r"--work-dir: files of the run name its folder, but 'caf\\xe9' is no text"):
+        launch.load_config(arguments(str(tmp_path / 'tiny.py'), '--work-dir', 'caf\udce9'))
+
+
+def test_a_work_dir_and_a_config_in_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    (tmp_path / 'tiny.py').write_text('model = dict()')
+    assert launch.load_config(arguments('~/tiny.py', '--work-dir', '~/run')).work_dir == f'{tmp_path}/run'
+
+
+def test_a_file_is_no_folder_for_pictures(tmp_path):
+    (tmp_path / 'file').touch()
+    cfg = read_config(CONFIGS / 'coco_maskrcnn_vitb.py')
+    with pytest.raises(UserError, match=f"--show-dir: the folder '{tmp_path}/file' cannot be created: '.*' is a file"):
+        launch.set_show_dir(cfg, str(tmp_path / 'file'))
+
+
+def test_an_error_with_a_name_that_is_not_utf_8_is_printed(capsys):
+    def fail():
+        raise UserError('caf\udce9.jpg is missing')
+
+    with pytest.raises(SystemExit):
+        launch.run_main(fail)
+    assert capsys.readouterr().err == 'error: caf\\xe9.jpg is missing\n'

@@ -5,12 +5,15 @@ from unittest import mock
 import pytest
 import torch
 from mmengine.hooks import EMAHook
+from mmengine.registry import DefaultScope
 from mmengine.runner import CheckpointLoader
 from torch import nn
 
 from mae_transfer.errors import UserError
 from mae_transfer.launch import build_runner
 from mae_transfer.runner import StrictRunner
+from mae_transfer.vit.checkpoint import read_weights
+from mae_transfer.vit.source_grid import SourceGrid
 from tests.helpers import photo_folder, pretraining
 
 
@@ -40,6 +43,10 @@ def test_the_runner_loads_what_fits(trained, tmp_path, complete):
     runner.load_checkpoint(str(trained[1] / 'run' / 'epoch_1.pth'))
     for name, value in trained[0].model.state_dict().items():
         assert torch.equal(runner.model.state_dict()[name], value)
+
+
+def test_a_checkpoint_states_the_grid_of_its_positions(trained):
+    assert read_weights(trained[1] / 'run' / 'epoch_1.pth').grid == SourceGrid((4, 4), "the file's config")
 
 
 @pytest.mark.parametrize('complete', [True, False])
@@ -164,3 +171,42 @@ def test_a_runner_has_every_checkpoint_read_as_data(photos, tmp_path):
     StrictRunner.from_cfg(pretraining(photos, tmp_path / 'run'))
     with pytest.raises(UserError, match='refused .*runs.pth.*: reading it would run'):
         CheckpointLoader.load_checkpoint(str(tmp_path / 'runs.pth'))
+
+
+def loader(photos, sampler='DefaultSampler', **settings):
+    return dict(
+        dict(
+            batch_size=6,
+            num_workers=0,
+            drop_last=True,
+            sampler=dict(type=sampler),
+            collate_fn=dict(type='mae_transfer.collate_photos'),
+            dataset=dict(type='Photos', data_root=str(photos), img_size=8, hold_out=0.5),
+        ),
+        **settings,
+    )
+
+
+@pytest.mark.parametrize('repeat, length', [(1, None), (2, 1), (3, 2)])
+def test_repeated_photos_make_more_batches(photos, repeat, length):
+    with DefaultScope.overwrite_default_scope('mae_transfer'):
+        if length is None:
+            with pytest.raises(
+                UserError, match='4 images, 4 for each process, make no batch of 6: give more, repeat=2'
+            ):
+                StrictRunner.build_dataloader(loader(photos, repeat=repeat))
+            return
+        built = StrictRunner.build_dataloader(loader(photos, repeat=repeat))
+    assert len(built.dataset) == 4 * repeat and len(built) == length
+
+
+def test_an_endless_sampler_fills_any_batch(photos):
+    with DefaultScope.overwrite_default_scope('mae_transfer'):
+        built = StrictRunner.build_dataloader(loader(photos, 'InfiniteSampler'))
+    assert next(iter(built))['inputs'].shape == (6, 3, 8, 8)
+
+
+def test_a_batch_larger_than_the_data_is_a_smaller_one_where_it_is_kept(photos):
+    with DefaultScope.overwrite_default_scope('mae_transfer'):
+        built = StrictRunner.build_dataloader(loader(photos, drop_last=False))
+    assert [len(batch['inputs']) for batch in built] == [4]

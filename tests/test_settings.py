@@ -1,10 +1,13 @@
 """Settings of a config changed, and all that refers to them."""
 
+from operator import attrgetter
+
 import pytest
 from mmengine.config import Config
 
 from mae_transfer.errors import UserError
 from mae_transfer.settings import change_settings, read_config
+from tests.configs.recipes import load
 
 BASE = """
 data_root = 'data'
@@ -215,3 +218,29 @@ def test_a_config_that_cannot_be_read_is_refused_in_one_line(text, words, tmp_pa
     with pytest.raises(UserError, match=words) as caught:
         read_config(tmp_path / 'config.py')
     assert str(caught.value).startswith(f'{tmp_path}/config.py: ') and '\n' not in str(caught.value)
+
+
+def test_a_tilde_at_the_beginning_of_a_setting_is_the_home_folder(config, monkeypatch, tmp_path):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    cfg = read_config(config, ['data_root=~/mine', 'val_dataloader.dataset.data_root=[~,~/b]', 'model.note=a ~/b'])
+    assert cfg.train_dataloader.dataset == dict(data_root=f'{tmp_path}/mine', list=f'{tmp_path}/mine/train.txt')
+    assert cfg.val_dataloader.dataset.data_root == [str(tmp_path), f'{tmp_path}/b'] and cfg.model.note == 'a ~/b'
+    again = change_settings(cfg, ['data_root=other'])
+    assert again.train_dataloader.dataset.list == 'other/train.txt'
+
+
+@pytest.mark.parametrize(
+    'name, options, places',
+    [
+        ('mae_pretrain_vitb', ['data_root=~/d', 'work_dir=~/w'], ['train_dataloader.dataset.data_root', 'work_dir']),
+        ('in1k_finetune_vitb', ['pretrained=~/v.pth'], ['model.vit.init_cfg.checkpoint']),
+        ('coco_maskrcnn_vitb', ['data_root=~/d'], ['val_dataloader.dataset.data_root', 'val_evaluator.ann_file']),
+        ('ade20k_upernet_vitb', ['data_root=~/d'], ['test_dataloader.dataset.data_root']),
+        ('coco_maskrcnn_vitb', ['val_dataloader.dataset.ann_file=~/a.json'], ['val_evaluator.ann_file']),
+    ],
+)
+def test_in_every_recipe(name, options, places, monkeypatch, tmp_path):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    cfg = change_settings(load(name), options)
+    for place in places:
+        assert attrgetter(place)(cfg).startswith(f'{tmp_path}/'), place

@@ -75,3 +75,30 @@ def test_a_whole_model_is_loaded(tmp_path):
     torch.save(dict(state_dict=source.state_dict()), tmp_path / 'model.pth')
     load_whole_model(target, str(tmp_path / 'model.pth'))
     assert all(torch.equal(value, source.state_dict()[name]) for name, value in target.state_dict().items())
+
+
+# --- what training from weights may do, and going on with a model or testing it may not -------------------------------
+@pytest.mark.parametrize('complete', [True, False])
+@pytest.mark.parametrize('trained', [True, False], ids=['by the config', 'by the sin-cos table'])
+def test_positions_for_as_many_patches_in_another_grid_are_refused(complete, trained):
+    source, model = Model(), Model()
+    source.backbone = small_vit(depth=2, img_size=(8, 32))
+    checkpoint = dict(state_dict=source.state_dict())
+    if trained:
+        enlarge(source)
+        checkpoint['meta'] = dict(cfg='model = dict(backbone=dict(arch="16x2x2", img_size=(8, 32), patch_size=4))')
+    words = 'its positions are for 2 x 8 patches .*, here for 4 x 4; use the image size that it was trained with'
+    with pytest.raises(UserError, match=words):
+        check_whole_model(model, checkpoint, 'file', complete)
+    model.backbone = small_vit(depth=2, img_size=(8, 32))
+    check_whole_model(model, checkpoint, 'file', complete)
+
+
+def test_weights_for_other_channels_are_another_model():
+    model = Model()
+    model.backbone = small_vit(depth=2, in_channels=4)
+    with pytest.raises(UserError, match=r'patch_embed.proj.weight is \(16, 3, 4, 4\) there and \(16, 4, 4, 4\) here'):
+        check_whole_model(model, dict(state_dict=Model().state_dict()), 'file', complete=True)
+    advice = r'^file takes 3 image channels, the model 4: .* inflated, by --cfg-options pretrained=file$'
+    with pytest.raises(UserError, match=advice):
+        check_whole_model(model, dict(state_dict=Model().state_dict()), 'file', complete=False)

@@ -31,8 +31,9 @@ from mae_transfer.errors import UserError
 from mae_transfer.experiments.ablation import Ablation, TokenizerRun
 from mae_transfer.experiments.ablation_rows import find_rows, scaled_rows
 from mae_transfer.experiments.ablation_scale import make_scale
-from mae_transfer.experiments.outputs import output_folder
 from mae_transfer.experiments.protocols import check_protocols
+from mae_transfer.outputs import output_folder
+from mae_transfer.paths import user_path
 from mae_transfer.settings import read_config
 from mae_transfer.vit.sizes import resolve_size
 
@@ -104,12 +105,13 @@ def parse_args() -> argparse.Namespace:
         resolve_size(args.arch)
     args.scale = find_config(args.scale, '--scale')
     args.tokenizer_config = find_config(args.tokenizer_config, '--tokenizer-config').resolve()
-    if args.data and not Path(args.data).is_dir():
+    if args.data and not user_path(args.data, '--data').is_dir():
         raise UserError(f'--data: the folder {args.data} does not exist')
     check_protocols(args.protocols, args.protocol_configs, '--protocol-configs')
-    args.data = args.data and str(Path(args.data).resolve())
-    args.work_dir = output_folder(args.work_dir.resolve(), '--work-dir')
-    args.tokenizer = (args.tokenizer or args.work_dir / 'tokenizer').resolve()
+    args.data = args.data and str(user_path(args.data, '--data').resolve())
+    args.work_dir = output_folder(args.work_dir, '--work-dir').resolve()
+    tokenizer = args.tokenizer or args.work_dir / 'tokenizer'
+    args.tokenizer = output_folder(tokenizer, '--tokenizer', create=False).resolve()
     return args
 
 

@@ -33,7 +33,7 @@ from mae_transfer.benchmarks.backbones import MODES, Measurement, Setup, check_s
 from mae_transfer.benchmarks.peers import PACKAGES, PATCH, import_peer
 from mae_transfer.benchmarks.processes import GB, available_memory
 from mae_transfer.errors import UserError
-from mae_transfer.experiments.outputs import output_file
+from mae_transfer.outputs import output_file
 from mae_transfer.vit.sizes import SIZES
 
 
@@ -85,7 +85,7 @@ def parse_args() -> argparse.Namespace:
     for peer in args.peers:
         import_peer(peer)
     if args.json:
-        output_file(args.json, '--json')
+        args.json = output_file(args.json, '--json')
     return args
 
 

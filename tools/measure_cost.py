@@ -28,8 +28,8 @@ from mae_transfer.benchmarks.pretrain_steps import step_seconds
 from mae_transfer.compat.package_configs import find_config
 from mae_transfer.errors import UserError
 from mae_transfer.experiments.flops import count_flops, with_ready_target
-from mae_transfer.experiments.outputs import output_file
 from mae_transfer.experiments.pretraining import check_pretraining
+from mae_transfer.outputs import output_file
 from mae_transfer.registry import MODELS
 from mae_transfer.settings import change_settings, read_config
 from mae_transfer.vit.sizes import SIZES, resolve_size
@@ -73,7 +73,7 @@ def parse_args() -> argparse.Namespace:
     if args.arch:
         resolve_size(args.arch)
     if args.json:
-        output_file(args.json, '--json')
+        args.json = output_file(args.json, '--json')
     return args
 
 

@@ -13,9 +13,9 @@ from time import monotonic
 
 # Nothing here may import PyTorch, so that the first progress appears at once.
 from mae_transfer.errors import UserError
-from mae_transfer.experiments.outputs import output_folder
 from mae_transfer.experiments.quickstart import draw, report, stages
 from mae_transfer.experiments.steps import Pipeline
+from mae_transfer.outputs import output_folder
 
 
 def parse_args() -> argparse.Namespace:
@@ -31,7 +31,7 @@ def parse_args() -> argparse.Namespace:
         help="use the MAE weights of the quickstart's own short pre-training, not those that come with the package",
     )
     args = parser.parse_args()
-    output_folder(args.work_dir, '--work-dir')
+    args.work_dir = output_folder(args.work_dir, '--work-dir')
     return args
 
 

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from mae_transfer import launch
 from mae_transfer.errors import UserError
-from mae_transfer.experiments.outputs import output_folder
 from mae_transfer.experiments.protocols import EvaluationRun, check_protocols, protocol_title, table_cell
+from mae_transfer.outputs import output_folder
 from mae_transfer.vit.checkpoint import find_checkpoint
 
 
@@ -65,7 +65,7 @@ def parse_args() -> argparse.Namespace:
             f"{count} of the weights have the name '{name}', after which runs and rows are named: rename them"
         )
     check_protocols(args.protocols, args.configs, '--configs')
-    output_folder(args.work_dir, '--work-dir')
+    args.work_dir = output_folder(args.work_dir, '--work-dir')
     return args
 
 

@@ -2,17 +2,19 @@
 """Draw photos next to their reconstructions by a pre-trained MAE: masked, reconstructed, original."""
 
 import argparse
+import io
 
 import torch
 from PIL import Image
 
 from mae_transfer import launch
+from mae_transfer.channels import check_channels
 from mae_transfer.checks import check_config
 from mae_transfer.data import collate_photos
 from mae_transfer.data.loaders import dataset_settings
 from mae_transfer.errors import UserError
-from mae_transfer.experiments.outputs import output_file
 from mae_transfer.experiments.pretraining import check_pretraining
+from mae_transfer.outputs import output_file
 from mae_transfer.registry import DATASETS, MODELS
 from mae_transfer.settings import change_settings
 from mae_transfer.visualization.reconstruction import reconstruction_sheet
@@ -38,8 +40,10 @@ def parse_args() -> argparse.Namespace:
     if args.count < 1:
         raise UserError(f'--count must be 1 or more; found {args.count}')
     args.out = output_file(args.out, 'out')
-    if Image.registered_extensions().get(args.out.suffix.lower()) not in Image.SAVE:
-        raise UserError(f"out: '{args.out}' must end in the suffix of an image format, such as .png or .jpg")
+    try:
+        Image.new('RGB', (8, 8)).save(io.BytesIO(), Image.registered_extensions()[args.out.suffix.lower()])
+    except (KeyError, OSError, ValueError) as error:  # no image format, or one that cannot be written, or not in colour
+        raise UserError(f"out: '{args.out}' must end in the suffix of an image format, such as .png or .jpg") from error
     return args
 
 
@@ -52,13 +56,21 @@ def main() -> None:
         changes = [('data_root', args.photos), ('hold_out', 1.0)]
         cfg = change_settings(cfg, [(f'test_dataloader.dataset.{key}', value) for key, value in changes])
     check_config(cfg, 'test')
+    model = MODELS.build(cfg.model).eval()
+    check_channels(model)
+    load_whole_model(model, str(find_checkpoint(args.checkpoint)))
     photos = DATASETS.build(dataset_settings(cfg.test_dataloader.dataset))
     batch = collate_photos([photos[i] for i in range(min(args.count, len(photos)))])
     shown = shown_of(photos, batch['inputs'].shape[1], args.bands_shown)
-    model = MODELS.build(cfg.model).eval()
-    load_whole_model(model, str(find_checkpoint(args.checkpoint)))
     torch.manual_seed(0)
-    Image.fromarray(reconstruction_sheet(model, batch, shown=shown)).save(args.out)
+    sheet = Image.fromarray(reconstruction_sheet(model, batch, shown=shown))
+    try:
+        sheet.save(args.out)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f'out: {args.out} cannot hold a picture of {sheet.width} x {sheet.height} pixels ({error}): choose .png, '
+            'or a lower --count'
+        ) from error
     print(f'{len(batch["inputs"])} photos drawn into {args.out}')
 
 

@@ -10,6 +10,12 @@ Named settings:
 - `data_root`: a folder in ADEChallengeData2016's layout: `images/{training,validation}/`,
   `annotations/{training,validation}/`.
 - `classes`: names of the user's own classes, or a file with one name per line; None for ADE20K's 150.
+- `reduce_zero_label`: whether 0 means no class in the label maps and the classes begin at 1, as in ADE20K ("other"
+  is 0); False: they begin at 0. 255 is ignored.
+- `label_values`: the numbers of the classes in the label maps, in the order of `classes`, where these are neither, e.g.
+  (0, 255); all others are ignored. None: as `reduce_zero_label` says.
+- `img_suffix`, `seg_map_suffix`: how the names of images and label maps end after the part that they share, e.g.
+  '_mask.png'; None for any suffix of an image.
 - `pretrained`: work_dir of a pre-training, or a file of weights; 'none' for random weights.
 - `crop_size`: size of the crops, one number or (height, width); all other sizes follow.
 - `bands`: which bands of the image files the model sees: 'RGB', 'L' (grey), or their numbers, counted from 1, e.g.
@@ -37,6 +43,10 @@ default_scope = 'mmseg'
 
 data_root = 'data/ade/ADEChallengeData2016'
 classes = None
+reduce_zero_label = True
+label_values = None
+img_suffix = None
+seg_map_suffix = None
 pretrained = 'work_dirs/mae_pretrain_vitb'
 crop_size = (512, 512)
 bands = 'RGB'
@@ -109,7 +119,6 @@ model = dict(
     ),
 )
 
-# reduce_zero_label: label 0 ("other") is ignored, and classes 1..150 become 0..149.
 train_dataloader = dict(
     batch_size=2,
     num_workers=4,
@@ -120,11 +129,14 @@ train_dataloader = dict(
         type='mae_transfer.LabelledScenes',
         data_root='${data_root}',
         metainfo=dict(classes='${class_names(classes)}'),
-        reduce_zero_label=True,
+        reduce_zero_label='${reduce_zero_label}',
+        label_values='${label_values}',
+        img_suffix='${img_suffix}',
+        seg_map_suffix='${seg_map_suffix}',
         data_prefix=dict(img_path='images/training', seg_map_path='annotations/training'),
         pipeline=[
             '${load_image(bands, exif_orientation)}',
-            dict(type='LoadAnnotations'),
+            dict(type='mae_transfer.LoadLabels'),
             dict(
                 type='RandomResize',
                 scale='${(4 * pair(crop_size)[0], pair(crop_size)[0])}',
@@ -147,19 +159,23 @@ val_dataloader = dict(
     dataset=dict(
         type='mae_transfer.LabelledScenes',
         data_root='${data_root}',
+        test_mode=True,
         metainfo=dict(classes='${class_names(classes)}'),
-        reduce_zero_label=True,
+        reduce_zero_label='${reduce_zero_label}',
+        label_values='${label_values}',
+        img_suffix='${img_suffix}',
+        seg_map_suffix='${seg_map_suffix}',
         data_prefix=dict(img_path='images/validation', seg_map_path='annotations/validation'),
         pipeline=[
             '${load_image(bands, exif_orientation)}',
             dict(type='Resize', scale='${(4 * pair(crop_size)[0], pair(crop_size)[0])}', keep_ratio=True),
-            dict(type='LoadAnnotations'),  # after Resize: predictions are evaluated at the original size
+            dict(type='mae_transfer.LoadLabels'),  # after Resize: predictions are evaluated at the original size
             dict(type='PackSegInputs'),
         ],
     ),
 )
 test_dataloader = val_dataloader
-val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])  # also gives mAcc and aAcc
+val_evaluator = dict(type='mae_transfer.MeanIoU', iou_metrics=['mIoU'])  # also gives mAcc and aAcc
 test_evaluator = val_evaluator
 tta = dict(scales=(0.5, 0.75, 1.0, 1.25, 1.5, 1.75), flip=True)  # for tools/test.py --tta
 

@@ -3,6 +3,8 @@
 Named settings:
 - `data_root`: a folder with `train/` and `val/`, each with a folder for each class. For other layouts see
   `LabelledPhotos` and configs/transfer/.
+- `classes`: names of all classes in the order of their labels, or a file with one name per line; None takes them from
+  each data set's folders or list. Needed where a data set has no images of some classes.
 - `pretrained`: work_dir of a pre-training, or a file of official MAE, timm, mmpretrain or Hugging Face weights; 'none'
   for random weights.
 - `image_size`: size of all images, one number or (height, width); the position embedding is resized for it.
@@ -11,13 +13,15 @@ Named settings:
 - `exif_orientation`: whether images are turned as their EXIF orientation says. By default they are not, as in the
   official code.
 - In the protocols that train, also `max_epochs`: length of the run; the schedule and all intervals follow. `warmup`:
-  epochs before the full learning rate. `total_batch_size`: images per optimiser step on any number of GPUs. `base_lr`:
-  learning rate per 256 images.
+  epochs before the full learning rate. `repeat`: passes over the images in one epoch, for small sets, whose epochs
+  would be few steps. `total_batch_size`: images per optimiser step on any number of GPUs. `base_lr`: learning rate per
+  256 images.
 """
 
 _base_ = './runtime.py'
 
 data_root = 'data/imagenet'
+classes = None
 pretrained = 'work_dirs/mae_pretrain_vitb'
 image_size = 224
 bands = 'RGB'
@@ -50,6 +54,7 @@ train_dataloader = dict(
         type='LabelledPhotos',
         data_root='${data_root}',
         split='train',
+        classes='${classes}',
         img_size='${model.vit.img_size}',
         bands='${bands}',
         exif_orientation='${exif_orientation}',
@@ -65,6 +70,7 @@ val_dataloader = dict(
         type='LabelledPhotos',
         data_root='${data_root}',
         split='val',
+        classes='${classes}',
         img_size='${model.vit.img_size}',
         bands='${bands}',
         exif_orientation='${exif_orientation}',

@@ -5,7 +5,7 @@ Data: coco_lsj.py; RPN and RoI heads: coco_heads.py.
 Named settings, in addition to those of coco_lsj.py:
 - `pretrained`: work_dir of a pre-training, or a file of weights; 'none' for random weights.
 - `max_epochs`: length of the run, which the schedule and the validations follow. `warmup`: epochs before the full
-  learning rate.
+  learning rate. `repeat`: passes over the images in one epoch, for small sets, whose epochs would be few steps.
 - `total_batch_size`: images per optimiser step on any number of GPUs; the runner accumulates gradients accordingly.
   BatchNorm uses the statistics of the images that all GPUs process at once.
 - `base_lr`: learning rate per 256 images of `total_batch_size`.
@@ -17,6 +17,7 @@ _base_ = ['./coco_lsj.py', './coco_heads.py']
 pretrained = 'work_dirs/mae_pretrain_vitb'
 max_epochs = 100
 warmup = 0.25  # epochs
+repeat = 1
 total_batch_size = 64
 base_lr = 3.2e-4  # 8e-5 at a batch of 64
 
@@ -52,6 +53,8 @@ model = dict(
     ),
     roi_head=dict(bbox_head=dict(norm_cfg='${norm_cfg}'), mask_head=dict(norm_cfg='${norm_cfg}')),
 )
+
+train_dataloader = dict(repeat='${repeat}')
 
 # No layer-wise decay, no gradient clipping.
 optim_wrapper = dict(

@@ -29,6 +29,7 @@ test_cfg = dict(
             type='LabelledPhotos',
             data_root='${data_root}',
             split='train',
+            classes='${classes}',
             img_size='${model.vit.img_size}',
             bands='${bands}',
             exif_orientation='${exif_orientation}',

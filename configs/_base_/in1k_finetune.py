@@ -9,6 +9,7 @@ _base_ = './classification.py'
 
 max_epochs = 100
 warmup = 5  # epochs
+repeat = 1
 total_batch_size = 1024
 base_lr = 5e-4  # 2e-3 at a batch of 1024
 
@@ -21,7 +22,9 @@ model = dict(
     ),
     vit=dict(drop_path_rate=0.1),
 )
-train_dataloader = dict(dataset=dict(transform=dict(type='FineTuneCrop', auto_augment='${rand_augment(bands)}')))
+train_dataloader = dict(
+    repeat='${repeat}', dataset=dict(transform=dict(type='FineTuneCrop', auto_augment='${rand_augment(bands)}'))
+)
 
 optim_wrapper = dict(
     type='AutocastOptimWrapper',

@@ -9,11 +9,12 @@ _base_ = './classification.py'
 
 max_epochs = 90
 warmup = 10  # epochs
+repeat = 1
 total_batch_size = 16384
 base_lr = 0.1  # 6.4 at a batch of 16384
 
 model = dict(pooling='class_token', tuned_blocks=0, batch_norm=True, head_std=0.01)
-train_dataloader = dict(batch_size=512, dataset=dict(transform=dict(type='ProbeCrop')))
+train_dataloader = dict(batch_size=512, repeat='${repeat}', dataset=dict(transform=dict(type='ProbeCrop')))
 
 # By default timm's LARS does not adapt the rate of parameters without weight decay; always_adapt changes that.
 optim_wrapper = dict(

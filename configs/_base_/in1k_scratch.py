@@ -10,6 +10,7 @@ _base_ = './classification.py'
 pretrained = 'none'
 max_epochs = 300
 warmup = 20  # epochs
+repeat = 1
 total_batch_size = 4096
 base_lr = 1e-4  # 1.6e-3 at a batch of 4096
 
@@ -20,7 +21,9 @@ model = dict(
     vit=dict(drop_path_rate=0.1),
 )
 train_dataloader = dict(
-    batch_size=256, dataset=dict(transform=dict(type='FineTuneCrop', auto_augment='${rand_augment(bands)}'))
+    batch_size=256,
+    repeat='${repeat}',
+    dataset=dict(transform=dict(type='FineTuneCrop', auto_augment='${rand_augment(bands)}')),
 )
 
 optim_wrapper = dict(

@@ -3,6 +3,8 @@
 Named settings:
 - `data_root`: a folder tree of images, a list file, or ImageNet (with `train/` and `val/`); a list of these is read as
   one data set.
+- `pretrained`: weights to go on from: work_dir of another pre-training, or a file of official MAE, timm, mmpretrain or
+  Hugging Face weights, whose decoder is taken over too, if it has one that fits; 'none' for random weights.
 - `image_size`: size of all crops, one number or (height, width).
 - `bands`: which bands of the image files the model sees: 'RGB', 'L' (grey), or their numbers, counted from 1, e.g.
   (3, 2, 1, 7), for files of any depth. `mean`, `std`: a value per channel, on the scale of the files: docs/own_data.md.
@@ -10,6 +12,7 @@ Named settings:
   official code.
 - `max_epochs`: length of the run; the schedule and all intervals follow. `warmup`: epochs before the full learning
   rate.
+- `repeat`: passes over the photos in one epoch, each with other crops: for small sets, whose epochs would be few steps.
 - `total_batch_size`: images per optimiser step on any number of GPUs; the runner accumulates gradients accordingly.
 - `base_lr`: learning rate per 256 images of `total_batch_size`.
 """
@@ -17,6 +20,7 @@ Named settings:
 _base_ = './runtime.py'
 
 data_root = 'data/imagenet'
+pretrained = 'none'
 image_size = 224
 bands = 'RGB'
 mean = '${mean_of(bands)}'
@@ -24,13 +28,20 @@ std = '${std_of(bands)}'
 exif_orientation = False
 max_epochs = 1600
 warmup = 40  # epochs
+repeat = 1
 total_batch_size = 4096
 base_lr = 1.5e-4  # 2.4e-3 at a batch of 4096
 
 model = dict(
     type='MAE',
     data_preprocessor=dict(type='PhotoPreprocessor', mean='${mean}', std='${std}'),
-    vit=dict(type='ViT', arch='base', img_size='${image_size}', in_channels='${channel_count(bands)}'),
+    vit=dict(
+        type='ViT',
+        arch='base',
+        img_size='${image_size}',
+        in_channels='${channel_count(bands)}',
+        init_cfg=dict(type='Pretrained', checkpoint='${pretrained}'),
+    ),
     masking=dict(type='RandomMasking', ratio=0.75),
     decoder=dict(type='MAEDecoder', embed_dim=512, depth=8, num_heads=16),
     target=dict(type='NormalizedPixelTarget'),
@@ -38,6 +49,7 @@ model = dict(
 
 train_dataloader = dict(
     batch_size=64,
+    repeat='${repeat}',
     num_workers=8,
     persistent_workers=True,
     drop_last=True,

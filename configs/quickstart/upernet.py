@@ -35,7 +35,7 @@ train_dataloader = dict(
     dataset=dict(
         pipeline=[
             '${load_image(bands, exif_orientation)}',
-            dict(type='LoadAnnotations'),
+            dict(type='mae_transfer.LoadLabels'),
             dict(type='RandomFlip', prob=0.5),
             dict(type='PackSegInputs'),
         ]
@@ -44,7 +44,11 @@ train_dataloader = dict(
 val_dataloader = dict(
     num_workers=0,
     dataset=dict(
-        pipeline=['${load_image(bands, exif_orientation)}', dict(type='LoadAnnotations'), dict(type='PackSegInputs')]
+        pipeline=[
+            '${load_image(bands, exif_orientation)}',
+            dict(type='mae_transfer.LoadLabels'),
+            dict(type='PackSegInputs'),
+        ]
     ),
 )
 test_dataloader = val_dataloader

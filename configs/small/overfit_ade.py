@@ -34,7 +34,7 @@ train_dataloader = dict(
     dataset=dict(
         pipeline=[
             '${load_image(bands, exif_orientation)}',
-            dict(type='LoadAnnotations'),
+            dict(type='mae_transfer.LoadLabels'),
             dict(type='Resize', scale='${pair(crop_size)[::-1]}', keep_ratio=False),
             dict(type='PackSegInputs'),
         ],
@@ -47,7 +47,7 @@ val_dataloader = dict(
         pipeline=[
             '${load_image(bands, exif_orientation)}',
             dict(type='Resize', scale='${pair(crop_size)[::-1]}', keep_ratio=False),
-            dict(type='LoadAnnotations'),
+            dict(type='mae_transfer.LoadLabels'),
             dict(type='PackSegInputs'),
         ],
         **four_images,

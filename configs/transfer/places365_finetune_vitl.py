@@ -14,8 +14,6 @@ _base_ = ['../in1k_finetune_vitl.py']
 data_root = 'data/places365'
 classes = '${join(data_root, "categories_places365.txt")}'
 model = dict(num_classes=365)
-train_dataloader = dict(
-    dataset=dict(ann_file='places365_train_standard.txt', data_prefix='data_large', classes='${classes}')
-)
-val_dataloader = dict(dataset=dict(ann_file='places365_val.txt', data_prefix='val_large', classes='${classes}'))
+train_dataloader = dict(dataset=dict(ann_file='places365_train_standard.txt', data_prefix='data_large'))
+val_dataloader = dict(dataset=dict(ann_file='places365_val.txt', data_prefix='val_large'))
 test_dataloader = val_dataloader

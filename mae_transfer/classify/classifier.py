@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from ..errors import UserError
 from ..registry import MODELS, SCOPE
 from ..vit.attention import LAYER_NORM_EPS
-from ..vit.checkpoint import CheckpointError, load_vit, read_weights
+from ..vit.checkpoint import CheckpointError, load_vit, read_weights, starting_point
 from ..vit.comparison import compare_states
+from ..vit.head import HEAD_NORM_EPS, fold_head_norm
 from ..vit.sizes import resolve_size
 
 
@@ -75,7 +76,7 @@ class ViTClassifier(BaseModel):
         dim = self.vit.embed_dim
         self.num_classes, self.pooling, self.label_smoothing = num_classes, pooling, label_smoothing
         self.fc_norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS) if pooling == 'patch_mean' else nn.Identity()
-        self.head_norm = nn.BatchNorm1d(dim, eps=1e-6, affine=False) if batch_norm else nn.Identity()
+        self.head_norm = nn.BatchNorm1d(dim, eps=HEAD_NORM_EPS, affine=False) if batch_norm else nn.Identity()
         self.head = _new_head(dim, num_classes, head_std) if num_classes else nn.Identity()
         self.frozen = self._modules_to_freeze(tuned_blocks)
         for module in self.frozen:
@@ -101,31 +102,35 @@ class ViTClassifier(BaseModel):
         """Load the checkpoint of ``vit.init_cfg``: the ViT, and the head if :meth:`load_weights` finds that it fits."""
         if self.is_init:
             return
-        source = (self.vit.init_cfg or {}).get('checkpoint')
-        if source in (None, 'none'):
+        start = starting_point(self.vit.init_cfg)
+        if start is None:
             self.vit.init_weights()
         else:
-            self.load_weights(source)
+            self.load_weights(**start)
         self._is_init = True
 
-    def load_weights(self, source: str | Path, need_head: bool = False) -> None:
+    def load_weights(
+        self, source: str | Path, need_head: bool = False, source_grid: tuple[int, int] | None = None
+    ) -> None:
         """Load a checkpoint of any known layout (:func:`~mae_transfer.vit.checkpoint.load_vit`), with its head if that
         fits.
 
         Args:
             source: file or folder.
-            need_head: whether a missing head, or one that does not fit, is an error, as it is in testing. Otherwise the
-                head stays as it is, and the log says why.
+            need_head: whether a missing head, one that does not fit, or weights for another number of channels are an
+                error, as in testing. Otherwise the head stays as it is, and the log says why.
+            source_grid: as for ``load_vit``.
 
         Raises:
             CheckpointError: as raised by ``load_vit``; the head is needed and does not fit.
         """
         weights = read_weights(source)
-        load_vit(self.vit, replace(weights, head={}))
+        load_vit(self.vit, replace(weights, head={}), source_grid=source_grid, may_inflate=not need_head)
         if not self.num_classes:
             return
         wanted = {name: value for name, value in self.state_dict().items() if name.startswith(('fc_norm.', 'head.'))}
-        misfit = self._head_misfit(weights.head, wanted)
+        head = fold_head_norm(weights.head)
+        misfit = self._head_misfit(head, wanted)
         if misfit and need_head:
             raise CheckpointError(f'{weights.source}: {misfit}; choose a fine-tuned checkpoint for this config')
         if misfit:
@@ -134,7 +139,7 @@ class ViTClassifier(BaseModel):
             return
         with torch.no_grad():
             for name, value in wanted.items():
-                value.copy_(weights.head[name])  # state_dict shares the parameters' memory
+                value.copy_(head[name])  # state_dict shares the parameters' memory
         print_log(f'head: loaded {", ".join(wanted)} from {weights.source}', logger='current')
 
     def _head_misfit(self, found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str | None:

@@ -192,7 +192,7 @@ class FastProbeLoop(FeatureLoop):
 
     Raises:
         UserError: an empty grid; a share that is not between 0 and 1; no class with two images, of which one can be
-            held out.
+            held out; a chosen classifier that diverged.
     """
 
     def __init__(
@@ -241,6 +241,11 @@ class FastProbeLoop(FeatureLoop):
 
         images = train if self.retrain else other_images
         chosen = score(train_heads(images, pairs=[pairs[best]], **self.train_settings), test, self.present)
+        if not chosen.loss.isfinite().all():
+            raise UserError(
+                f'the classifier of the fast probe diverged (lr {lr:g}, the best on held-out images), so that its '
+                'accuracy means nothing: choose smaller test_cfg.lrs'
+            )
         return {
             'probe/top1': chosen.top1.item(),
             'probe/top5': chosen.top5.item(),

@@ -87,6 +87,8 @@ def _check(features: Features, name: str, num_classes: int) -> None:
 
     It is called after features were gathered, so that all processes end together.
     """
+    if not len(features.values):
+        raise UserError(f'there are no features of {name}: the data set is empty, or none of its images can be read')
     if broken := (~features.values.isfinite().all(1)).sum().item():
         raise UserError(
             f'features of {broken} of {len(features.values)} images of {name} are not finite (NaN, or beyond 65504): '

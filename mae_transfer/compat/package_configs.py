@@ -3,11 +3,13 @@ for OpenMMLab's packages."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from mmengine.config import Config
 
 from ..errors import UserError
+from ..paths import user_path
 
 PREFIX = 'mae_transfer::'
 #: Folder of the package's configs, as in OpenMMLab's packages: a link in a checkout, a copy in a wheel.
@@ -46,8 +48,8 @@ def find_config(name: str | Path, option: str = '') -> Path:
     Raises:
         UserError: there is no such file.
     """
-    path = config_path(str(name)) if str(name).startswith(PREFIX) else Path(name)
-    if not path.is_file():
+    path = config_path(str(name)) if str(name).startswith(PREFIX) else user_path(name, option or 'config')
+    if not os.path.isfile(path):
         prefix = f'{option}: ' if option else ''
         raise UserError(f'{prefix}config {name} does not exist; the configs are in configs/')
     return path

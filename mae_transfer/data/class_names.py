@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import UserError
+from ..paths import with_home
+from .list_files import read_text
 
 
 def class_names(classes: str | Sequence[str] | None) -> tuple[str, ...] | None:
@@ -22,12 +25,10 @@ def class_names(classes: str | Sequence[str] | None) -> tuple[str, ...] | None:
     if classes is None:
         return None
     source = 'classes'
-    if isinstance(classes, str) and Path(classes).is_file():
+    if isinstance(classes, str) and os.path.isfile(file := with_home(classes)):
         source = classes
-        try:
-            classes = Path(classes).read_text(encoding='utf-8-sig').rstrip().splitlines()
-        except UnicodeDecodeError:
-            raise UserError(f'classes: {source} is not a text file: give one name per line') from None
+        lines = read_text(Path(file), 'classes', 'give one name per line')
+        classes = '\n'.join(lines).rstrip().split('\n')
     elif isinstance(classes, str):
         if classes.endswith('.txt') or '/' in classes:
             raise UserError(

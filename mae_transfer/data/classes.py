@@ -8,8 +8,10 @@ from pathlib import Path
 
 from timm.data import ImageNetInfo
 
-from ..errors import UserError
-from .photos import SUFFIXES
+from ..errors import UserError, shorten
+from ..paths import shown, user_path
+from .image_files import SUFFIXES, ancestors, identity, is_archive, is_folder, is_hidden
+from .list_files import read_text
 
 #: How a config names the classes of a data set; see :func:`resolve_classes`.
 Classes = str | int | Sequence[str] | None
@@ -33,12 +35,14 @@ def resolve_classes(classes: Classes) -> tuple[str, ...] | None:
     elif classes == 'imagenet':
         names = ImageNetInfo().label_names()
     elif isinstance(classes, str):
-        if not Path(classes).is_file():
+        file = user_path(classes, 'classes')
+        if not os.path.isfile(file):
             raise UserError(
                 f"classes='{classes}' is not a file: give a file with one name per line, 'imagenet', a list of names, "
                 'or a number of classes'
             )
-        names = [line.strip() for line in Path(classes).read_text(encoding='utf-8').splitlines() if line.strip()]
+        lines = read_text(file, 'classes', 'give one name per line')
+        names = [line.strip() for line in lines if line.strip()]
         if all(line.split()[1:] == [str(label)] for label, line in enumerate(names)):
             names = [line.split()[0] for line in names]
     else:
@@ -64,22 +68,43 @@ def given_or_own(classes: tuple[str, ...] | None, own: Sequence[str], source: Pa
     return classes
 
 
+def naming_classes(names: Sequence[str]) -> str:
+    """Advice: the setting that numbers the classes in the same way in all data sets, also where one has no images.
+
+    Args:
+        names: of all classes.
+    """
+    listed = ','.join(names)
+    if len(listed) <= 80 and all(name.replace('_', '').replace('-', '').isalnum() for name in names):
+        return f'name all classes: --cfg-options classes={listed}'
+    return 'name all classes in a file, one per line: --cfg-options classes=classes.txt'
+
+
 def class_folders(root: Path) -> list[str]:
     """The sorted names of the folders in ``root``, except hidden ones (``.git``, ``.ipynb_checkpoints``).
+
+    Links to a folder that contains ``root`` are no classes.
 
     Raises:
         UserError: ``root`` does not exist or contains no folder.
     """
-    if not root.is_dir():
+    if not os.path.isdir(root):
+        fault = 'is no folder' if os.path.exists(root) else 'does not exist'
+        if os.path.isfile(root) and is_archive(root):
+            fault = 'is an archive, which must be unpacked'
         raise UserError(
-            f'data_root {root} does not exist: give a folder with one folder per class (--cfg-options data_root=...)'
+            f'data_root {shown(root)} {fault}: give a folder with one folder per class (--cfg-options data_root=...)'
         )
+    above = ancestors(root)
     with os.scandir(root) as entries:
-        names = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith('.'))
+        visible = [entry for entry in entries if not is_hidden(entry.name)]
+    folders = [entry for entry in visible if is_folder(entry)]
+    names = sorted(entry.name for entry in folders if not entry.is_symlink() or identity(entry.path) not in above)
     if not names:
-        images = sum(name.lower().endswith(SUFFIXES) for name in os.listdir(root))
+        images = sum(entry.name.lower().endswith(SUFFIXES) for entry in visible)
         raise UserError(
-            f'{root} contains no class folder, but {images} images directly: expected {root}/<class>/<image>'
+            f'{shown(root)} contains no class folder, but {images} images directly: expected '
+            f'{shown(root)}/<class>/<image>'
         )
     return names
 
@@ -99,10 +124,12 @@ def folder_labels(folders: list[str], classes: tuple[str, ...] | None, root: Pat
     label_of = {name: label for label, name in enumerate(classes)}
     if all(name.isdecimal() and name not in label_of for name in folders):
         label_of = {name: int(name) for name in folders if int(name) < len(classes)}
-    unknown = [name for name in folders if name not in label_of]
+    labels = {name: label_of.get(name, label_of.get(shown(name))) for name in folders}
+    unknown = [name for name, label in labels.items() if label is None]
     if unknown:
         raise UserError(
-            f'{root}: {len(unknown)} of {len(folders)} class folders are not among the {len(classes)} classes, '
-            f"e.g. '{unknown[0]}'"
+            f'{shown(root)}: {len(unknown)} of {len(folders)} class folders are not among the {len(classes)} classes, '
+            f"e.g. '{shown(unknown[0])}'; the classes are {shorten(classes)}"
         )
-    return {name: label_of[name] for name in sorted(folders, key=label_of.__getitem__)}
+    known = {name: label for name, label in labels.items() if label is not None}
+    return dict(sorted(known.items(), key=lambda item: item[1]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from os.path import isabs
+from pathlib import PureWindowsPath
 from typing import Any
 
 from mmdet.datasets import CocoDataset
@@ -10,7 +12,10 @@ from mmengine.fileio import exists
 from ..errors import UserError
 from ..registry import DATASETS
 from .coco_file import CocoFile, read_coco
-from .loading import check_files, run_pipeline
+from .coco_left import report_evaluated, report_learnt
+from .coco_values import Tally, brief, note
+from .exif import header_of
+from .loading import check_files, examine_images, run_pipeline
 from .palette import complete_metainfo
 
 
@@ -20,11 +25,13 @@ class CocoImages(CocoDataset):
 
     Label ``i`` is the category named ``metainfo['classes'][i]``, regardless of the order of the file's categories;
     without ``classes``, COCO's 80 are used. Classes without a ``palette`` get distinct colours. Objects of other
-    categories are left out, which allows training on a subset of the classes.
+    categories are left out, which allows training on a subset of the classes. One line says how many objects are left,
+    and why the others are not.
 
     Raises:
-        UserError: a mistake that :func:`~mae_transfer.data.coco_file.read_coco` finds; images that do not exist. When
-            an image is loaded: one that cannot be read, or that has another size than the annotations say.
+        UserError: a mistake that :func:`~mae_transfer.data.coco_file.read_coco` finds; no object that is left to learn
+            from or to evaluate; images that do not exist. When an image is loaded: one that cannot be read, or that has
+            another size than the annotations say.
     """
 
     def __init__(self, *args: Any, metainfo: dict | None = None, **kwargs: Any) -> None:
@@ -35,34 +42,67 @@ class CocoImages(CocoDataset):
 
     def COCOAPI(self, path: str) -> CocoFile:  # CocoDataset calls it, by this name, to read its annotation file
         masks = any(getattr(transform, 'with_mask', False) for transform in self.pipeline.transforms)
-        return read_coco(path, self.metainfo['classes'], annotated=not self.test_mode, masks=masks)
+        self._file = read_coco(path, self.metainfo['classes'], annotated=not self.test_mode, masks=masks)
+        return self._file
 
     def load_data_list(self) -> list[dict]:
         """The entries of all images; raises as described for the class."""
         entries = super().load_data_list()
+        if any('\\' in entry['img_path'] for entry in entries):
+            self._take_backslashes(entries)
         paths = [entry['img_path'] for entry in entries]
-        check_files(
-            paths,
-            lambda i: (
-                f'{self.ann_file}: image file {paths[i]} does not exist: set data_prefix, e.g. --cfg-options '
-                'train_dataloader.dataset.data_prefix.img=images/'
-            ),
-            lambda path: exists(path, backend_args=self.backend_args),
-        )
+        prefix = self.data_prefix['img']
+        if addresses := [path for path in paths if '://' in path[len(prefix) :]]:
+            raise UserError(
+                f'{self.ann_file}: {len(addresses)} of {len(paths)} images have an address as file_name, e.g. '
+                f'{addresses[0].removeprefix(prefix).lstrip("/")}: download them, and write paths below data_prefix'
+            )
+        check_files(paths, lambda i: self._why_missing(paths[i]), self._exists)
+        examine_images(self.pipeline, paths)
         return entries
 
+    def _exists(self, path: str) -> bool:
+        return exists(path, backend_args=self.backend_args)
+
+    def _take_backslashes(self, entries: list[dict]) -> None:
+        """Take backslashes in file names as Windows' separators, unless the first such file has them in its name."""
+        odd, prefix = Tally(), self.data_prefix['img']
+        of_windows = [
+            entry
+            for entry in entries
+            if entry['img_path'].startswith(prefix) and '\\' in entry['img_path'][len(prefix) :]
+        ]
+        if not of_windows or self._exists(of_windows[0]['img_path']):
+            return
+        for entry in of_windows:
+            name = entry['img_path'][len(prefix) :]
+            odd.add(brief(name.lstrip('/')))
+            entry['img_path'] = prefix + name.replace('\\', '/')
+        note(self.ann_file, odd, len(entries), 'images have a file_name with backslashes', 'taken as folders')
+
+    def _why_missing(self, path: str) -> str:
+        prefix = self.data_prefix['img']
+        name = path[len(prefix) :].lstrip('/') if path.startswith(prefix) else path
+        if isabs(name) or PureWindowsPath(name).drive:
+            advice = 'file_name is an absolute path, of another machine it seems: write it relative to data_prefix'
+        else:
+            loaders = ('val_dataloader', 'test_dataloader') if self.test_mode else ('train_dataloader',)
+            options = ' '.join(f'{loader}.dataset.data_prefix.img=images/' for loader in loaders)
+            advice = f'set data_prefix, e.g. --cfg-options {options}'
+        return f'{self.ann_file}: image file {path} does not exist: {advice}'
+
     def filter_data(self) -> list[dict]:
-        """The entries that ``filter_cfg`` leaves.
+        """The entries that ``filter_cfg`` leaves; what is left is logged.
 
         Raises:
-            UserError: no entry is left.
+            UserError: no object is left to learn from, or to evaluate.
         """
         entries = super().filter_data()
-        if not entries:
-            raise UserError(
-                f'{self.ann_file}: none of its {len(self.data_list)} images has an object of the classes '
-                f'{", ".join(self.metainfo["classes"][:5])} and is large enough for filter_cfg={self.filter_cfg}'
-            )
+        if self.test_mode:
+            report_evaluated(self.ann_file, self._file, self.metainfo['classes'])
+        else:
+            report_learnt(self.ann_file, self._file, self.metainfo['classes'], self.data_list, entries)
+        del self._file  # the entries hold all that is needed
         return entries
 
     def prepare_data(self, idx: int) -> dict | None:
@@ -73,8 +113,18 @@ class CocoImages(CocoDataset):
         annotated = (entry['height'], entry['width'])
         found = tuple(getattr(sample, 'metainfo', {}).get('ori_shape', annotated)[:2])
         if found != annotated:
-            raise UserError(
-                f'{entry["img_path"]} is {found[1]} x {found[0]} pixels, but {self.ann_file} says {annotated[1]} x '
-                f'{annotated[0]}: was the image resized or rotated after it was annotated?'
-            )
+            raise UserError(self._why_another_size(entry['img_path'], annotated, found))
         return data
+
+    def _why_another_size(self, path: str, annotated: tuple[int, int], found: tuple[int, int]) -> str:
+        """The message about an image whose size, (height, width), is not the annotated one."""
+        fault = f'{path} is {found[1]} x {found[0]} pixels, but {self.ann_file} says {annotated[1]} x {annotated[0]}'
+        header = header_of(path, self.backend_args)
+        if header and header.exchanges_sides and annotated == found[::-1]:
+            is_turned = found != header.stored
+            fits, option = ('as it is stored', False) if is_turned else ('as it is shown', True)
+            return (
+                f"{fault}: the photo's EXIF orientation exchanges its sides, and the boxes fit it {fits}: set "
+                f'--cfg-options exif_orientation={option}'
+            )
+        return f'{fault}: was the image resized or rotated after it was annotated?'

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..errors import UserError, shorten
+from ..paths import shown, user_path
 from ..registry import DATASETS
 from .bands import Bands
 from .classes import Classes, class_folders, resolve_classes
 from .crops import Pixels
 from .labelled import LabelledImages, LabelSpace
-from .labels import Source, read_tree
+from .labels import read_tree
+from .source import Source
 
 #: The fifteen whose mean is the mCE; the four in the folder "extra" are for validation.
 CORRUPTIONS = (
@@ -66,17 +68,17 @@ class ImageNetC(LabelledImages):
         bands: Bands = 'RGB',
         exif_orientation: bool = False,
     ) -> None:
-        root = Path(data_root)
+        root = user_path(data_root)
         groups = [f'{corruption}/{severity}' for corruption, severity in product(corruptions, SEVERITIES)]
         if not groups:
             raise UserError(f'corruptions={corruptions} names no corruption, e.g. {CORRUPTIONS[0]}')
-        missing = [group for group in groups if not (root / group).is_dir()]
+        missing = [group for group in groups if not os.path.isdir(root / group)]
         if missing:
             raise UserError(
-                f"{root}: {len(missing)} of {len(groups)} folders are missing, e.g. '{missing[0]}'; found "
-                f'{shorten(class_folders(root), 20)}; choose fewer by corruptions=(...)'
+                f"{shown(root)}: {len(missing)} of {len(groups)} folders are missing, e.g. '{missing[0]}'; found "
+                f'{shorten(map(shown, class_folders(root)), 20)}; choose fewer by corruptions=(...)'
             )
-        names = resolve_classes(classes) or tuple(class_folders(root / groups[0]))
+        names = resolve_classes(classes) or tuple(map(shown, class_folders(root / groups[0])))
         parts = [read_tree(root / group, names) for group in groups]
         source = Source(
             root=root,
@@ -84,6 +86,7 @@ class ImageNetC(LabelledImages):
             labels=np.concatenate([part.labels for part in parts]),
             classes=names,
             present=tuple(sorted({label for part in parts for label in part.present})),
+            notes=tuple(note for part in parts for note in part.notes),
         )
         super().__init__(
             source,
@@ -101,8 +104,8 @@ class ImageNetC(LabelledImages):
         data_root: str, corruptions: tuple[str, ...] = CORRUPTIONS, classes: Classes = 'imagenet', **_: Any
     ) -> LabelSpace:
         """The classes of a data set with these settings."""
-        first = Path(data_root, corruptions[0], SEVERITIES[0])
-        return LabelSpace(resolve_classes(classes) or tuple(class_folders(first)))
+        first = user_path(data_root) / corruptions[0] / SEVERITIES[0]
+        return LabelSpace(resolve_classes(classes) or tuple(map(shown, class_folders(first))))
 
     def item(self, image: Pixels, index: int, seed: int) -> dict[str, Any]:
         """See the class."""

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 from PIL import Image
-from timm.data import create_transform
+from timm.data import auto_augment, create_transform
 from timm.layers import to_2tuple
 from torchvision.transforms import InterpolationMode, v2
 
@@ -44,6 +44,16 @@ class InRange:
 def size_of(image: Pixels) -> tuple[int, int]:
     """(width, height) of an image."""
     return image.size if isinstance(image, Image.Image) else (image.shape[1], image.shape[0])
+
+
+def _posterize(image: Image.Image, bits_to_keep: int, **settings: float) -> Image.Image:
+    """timm's, which draws 0 bits now and then; older Pillows make that a black image, newer ones an error."""
+    if bits_to_keep < 1:
+        return Image.new(image.mode, image.size)
+    return auto_augment.posterize(image, bits_to_keep, **settings)
+
+
+auto_augment.NAME_TO_OP.update(dict.fromkeys(('Posterize', 'PosterizeIncreasing', 'PosterizeOriginal'), _posterize))
 
 
 @TRANSFORMS.register_module()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -9,14 +10,26 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 from torch.utils.data import Dataset
 
 from ..errors import UserError
+from ..paths import shown
 from .crops import Pixels, seeded
 from .image_reader import UNREADABLE, UnexpectedValues
 
 #: What a sampler yields: an index, or ``(index, seed)`` from a ``SeededSampler``.
 Key = int | tuple[int, int]
+
+#: The most pixels of an image, by default: OpenCV's limit, which the photos of detection and segmentation have.
+MAX_PIXELS = 2**30
+
+
+def pixel_limit(max_pixels: int | None) -> int | None:
+    """The setting ``max_pixels``; raises ``UserError`` for what is no number of pixels."""
+    if max_pixels is not None and not (isinstance(max_pixels, int) and max_pixels > 0):
+        raise UserError(f'max_pixels is a number of pixels, 1 or more, or None for no limit; found {max_pixels!r}')
+    return max_pixels
 
 
 class ImageDataset(Dataset):
@@ -67,6 +80,8 @@ class ImageDataset(Dataset):
         metainfo: what MMEngine passes to metrics and visualizers.
 
     Attributes:
+        max_pixels: the most pixels of an image, a limit against files that would fill the memory; None for no limit. A
+            larger image is not read: it counts as unreadable, for a reason that is told.
         seeded: context manager, given a seed, that seeds the generators while ``item`` runs. A subclass whose ``item``
             draws only from torch's generator may set ``seeded = staticmethod(torch_seeded)``, which is faster.
     """
@@ -74,6 +89,7 @@ class ImageDataset(Dataset):
     root: Path
     training: bool
     skip_unreadable: bool
+    max_pixels: int | None = MAX_PIXELS
     seeded: Callable[[int], AbstractContextManager] = staticmethod(seeded)
 
     def __init__(
@@ -132,18 +148,32 @@ class ImageDataset(Dataset):
         for step in range(len(self)):
             candidate = (index + step) % len(self)
             try:
+                # Pillow has one limit for all files, and raises at twice its number.
+                Image.MAX_IMAGE_PIXELS = None if self.max_pixels is None else self.max_pixels / 2  # type: ignore
                 return self.read(candidate), candidate, skipped
             except UserError:
                 raise
+            except Image.DecompressionBombError as error:
+                pixels = re.findall(r'\d+', str(error))  # of the image, the limit
+                reason = f'has {int(pixels[0]):,} pixels, more than max_pixels={self.max_pixels:,}'
+                if not self.skip_unreadable:
+                    raise UserError(
+                        f'{shown(self.root / self.name(candidate))} {reason}: choose more for the data set, if the '
+                        'memory suffices: an evaluation leaves no image out'
+                    ) from error
+                skipped.append(f'{self.name(candidate)} ({reason})')
             except UnexpectedValues as error:
                 if not self.skip_unreadable:
-                    raise UserError(f'{self.root / self.name(candidate)} {error}') from None
+                    raise UserError(f'{shown(self.root / self.name(candidate))} {error}') from None
                 skipped.append(f'{self.name(candidate)} ({error})')
             except UNREADABLE as error:
                 if not self.skip_unreadable:
                     fault = 'does not exist' if isinstance(error, FileNotFoundError) else 'cannot be read as an image'
                     raise UserError(
-                        f'{self.root / self.name(candidate)} {fault}: an evaluation leaves no image out; restore it'
+                        f'{shown(self.root / self.name(candidate))} {fault}: an evaluation leaves no image out; '
+                        'restore it'
                     ) from error
                 skipped.append(self.name(candidate))
-        raise UserError(f'none of the {len(self)} images in {self.root} can be read: {skipped[0]} is the first')
+        raise UserError(
+            f'none of the {len(self)} images in {shown(self.root)} can be read: {shown(skipped[0])} is the first'
+        )

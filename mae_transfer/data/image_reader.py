@@ -13,8 +13,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..errors import UserError
 from .bands import MEASURE, Bands, resolve_bands
+from .exif import EXIF_ORIENTATION
+from .image_files import evenly
 from .image_values import (
-    EXIF_ORIENTATION,
     ImageValues,
     UnexpectedValues,
     axes_of,
@@ -205,8 +206,7 @@ def _turned(array: np.ndarray, orientation: int) -> np.ndarray:
 
 def examined(paths: Sequence[Path]) -> list[Path]:
     """The files that are looked at in the beginning: eight, evenly spaced, the first and the last included."""
-    places = np.linspace(0, len(paths) - 1, min(MOST_EXAMINED, len(paths))).round().astype(int)
-    return [paths[place] for place in places]
+    return [paths[place] for place in evenly(len(paths), MOST_EXAMINED)]
 
 
 def _start(source: Path | bytes) -> bytes:

@@ -13,7 +13,6 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-EXIF_ORIENTATION = 0x0112  # the tag
 _TIFF = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
 _NPY = b'\x93NUMPY'
 MOST_BANDS = 16
@@ -94,35 +93,6 @@ def image_values(source: Path | bytes) -> ImageValues:
             return ImageValues(np.dtype(series.dtype).name, channels_of(series.shape, axes_of(series)))
         with opened_by_pillow(stream) as image:
             return pillow_values(image)
-
-
-def stored_size(source: Path | bytes) -> tuple[tuple[int, int], int]:
-    """The size of an image as it is stored, (width, height), and its EXIF orientation, 1 where it has none.
-
-    Args:
-        source: the path of the file, or its content; its pixels are not decoded.
-
-    Raises:
-        OSError, ValueError: no image that Pillow, tifffile or NumPy can read.
-    """
-    with open_stream(source) as stream:
-        start = stream.read(8)
-        stream.seek(0)
-        if is_npy(start):
-            return _size(npy_array(source).shape), 1
-        if is_tiff(start):
-            series = tiff_series(stream)
-            tag = series.keyframe.tags.get(EXIF_ORIENTATION)
-            return _size(series.shape, axes_of(series)), int(tag.value) if tag else 1
-        with opened_by_pillow(stream) as image:
-            return image.size, int(image.getexif().get(EXIF_ORIENTATION, 1))
-
-
-def _size(shape: tuple[int, ...], axes: str = '') -> tuple[int, int]:
-    if axes:
-        shape, axes = squeezed(shape, axes)
-    height, width = (side for axis, side in enumerate(shape) if axis != channel_axis(shape, axes))
-    return width, height
 
 
 def pillow_values(image: Any) -> ImageValues:

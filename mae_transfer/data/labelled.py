@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
+from ..paths import shown, user_path
 from ..registry import DATASETS, FUNCTIONS, TRANSFORMS
 from .bands import Bands
 from .classes import Classes, class_folders, folder_labels, resolve_classes
 from .crops import Pixels, Transform
-from .image_dataset import ImageDataset
-from .image_reader import ImageReader
-from .labels import Source, find_cifar, read_source, split_folder
+from .image_dataset import MAX_PIXELS, ImageDataset, pixel_limit
+from .image_files import evenly, suffixes_of, warn_once
+from .image_reader import MOST_EXAMINED, ImageReader
+from .labels import find_cifar, read_source, split_folder
+from .source import Source
 
 
 class LabelSpace(NamedTuple):
@@ -24,14 +26,16 @@ class LabelSpace(NamedTuple):
     Attributes:
         classes: their names in label order.
         numbered: whether the names are the bare numbers of a list file, in which the last classes may be missing.
+        notes: what was not obvious about the labels.
     """
 
     classes: tuple[str, ...]
     numbered: bool = False
+    notes: tuple[str, ...] = ()
 
 
 class LabelledImages(ImageDataset):
-    """The images of a :class:`~mae_transfer.data.labels.Source`, transformed.
+    """The images of a :class:`~mae_transfer.data.source.Source`, transformed.
 
     A subclass may have a static method ``label_space(**settings)`` that returns the :class:`LabelSpace` of the data set
     with these settings. If it has, its classes are compared with those of the other data sets and of the model before
@@ -56,12 +60,15 @@ class LabelledImages(ImageDataset):
         exif_orientation: bool = False,
         skip_unreadable: bool | None = None,
     ) -> None:
+        for note in source.notes:
+            warn_once(note)
         skip_unreadable = training if skip_unreadable is None else skip_unreadable
         super().__init__(source.root, training, skip_unreadable, dict(classes=source.classes, present=source.present))
         self.labels, self.images = source.labels, source.images
         self.reader = ImageReader(bands, exif_orientation)
         if self.images is None:
-            self.reader.examine([self.root / name for name in source.names])
+            places = evenly(len(source.names), MOST_EXAMINED)
+            self.reader.examine([self.root / source.names[place] for place in places])
         # One block of bytes, which worker processes share: of millions of str objects, each worker would get its own
         # copy, because reading them changes their reference counts.
         self._names = np.array([os.fsencode(name) for name in source.names])
@@ -108,8 +115,8 @@ class LabelledPhotos(LabelledImages):
         split: 'train' for training, by default with random crops; any other name for evaluation. None: for evaluation,
             with the class folders directly in ``data_root`` (ImageNet-A, -R, -Sketch, ImageNetV2). With ``ann_file``
             the split only chooses between training and evaluation.
-        ann_file: a list file (a path and a label per line, as Places365's) or iNaturalist's JSON, relative to
-            ``data_root``.
+        ann_file: a list file (a path and a label per line, as Places365's; other forms: see ``list_files.read_list``)
+            or iNaturalist's JSON, relative to ``data_root``.
         data_prefix: the folder below ``data_root`` that the paths are relative to.
         img_size: side, or (height, width), of the crops; 224 by default. A transform with its own ``img_size`` keeps
             it.
@@ -123,6 +130,7 @@ class LabelledPhotos(LabelledImages):
         skip_unreadable: whether an unreadable image is replaced by the next one, whose label and index the item then
             has, and listed in ``skipped``; otherwise it is an error. By default only for 'train', because a replaced
             image would falsify an accuracy.
+        max_pixels: see the base class.
 
     Items: dict of ``inputs`` (C, h, w) uint8 (float32 for files of more bits), ``labels`` int, ``indices`` int (of the
     image that was read), ``skipped`` list of str.
@@ -145,9 +153,11 @@ class LabelledPhotos(LabelledImages):
         exif_orientation: bool = False,
         per_class: int | None = None,
         skip_unreadable: bool | None = None,
+        max_pixels: int | None = MAX_PIXELS,
     ) -> None:
-        source = read_source(data_root, split, ann_file, data_prefix, classes, per_class)
+        source = read_source(data_root, split, ann_file, data_prefix, classes, per_class, suffixes_of(bands))
         super().__init__(source, split == 'train', img_size, transform, bands, exif_orientation, skip_unreadable)
+        self.max_pixels = pixel_limit(max_pixels)
 
     @staticmethod
     def label_space(
@@ -156,16 +166,18 @@ class LabelledPhotos(LabelledImages):
         ann_file: str | None = None,
         data_prefix: str = '',
         classes: Classes = None,
+        bands: Bands = 'RGB',
         **_: Any,
     ) -> LabelSpace:
         """The classes of a data set with these settings; in a folder tree only the class folders are listed."""
-        if ann_file is None and find_cifar(Path(data_root)) is None:
-            folder = split_folder(Path(data_root, data_prefix), split)
+        root = user_path(data_root)
+        if ann_file is None and find_cifar(root) is None:
+            folder = split_folder(root / user_path(data_prefix, 'data_prefix'), split)
             given = resolve_classes(classes)
             labels = folder_labels(class_folders(folder), given, folder)
-            return LabelSpace(given or tuple(labels))
-        source = read_source(data_root, split, ann_file, data_prefix, classes)
-        return LabelSpace(source.classes, source.numbered)
+            return LabelSpace(given or tuple(map(shown, labels)))
+        source = read_source(data_root, split, ann_file, data_prefix, classes, suffixes=suffixes_of(bands))
+        return LabelSpace(source.classes, source.numbered, source.notes)
 
 
 @FUNCTIONS.register_module()

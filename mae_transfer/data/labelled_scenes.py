@@ -2,169 +2,191 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from mmcv.transforms import LoadAnnotations
-from mmengine.fileio import exists, list_dir_or_file
+from mmcv.transforms import LoadAnnotations, LoadImageFromFile
+from mmengine.dataset import Compose
 from mmseg.datasets import ADE20KDataset, BaseSegDataset
-from PIL import Image
 
 from ..errors import UserError
 from ..registry import DATASETS
-from .image_reader import UNREADABLE
-from .image_values import stored_size
-from .loading import check_files, run_pipeline
+from .exif import header_of
+from .image_files import SUFFIXES, suffixes_of
+from .label_loading import LoadLabels, check_size, read_label_map
+from .label_numbers import IGNORED, Numbering, one_class_line, parse_values
+from .label_survey import Survey
+from .loading import examine_images, reader_of, run_pipeline
 from .palette import complete_metainfo
+from .scene_pairs import find_pairs
 
-#: Pillow's image modes with one number per pixel; in 'P' (palette) the number is an index, which is the label.
-_LABEL_MODES = ('1', 'L', 'P', 'I', 'I;16', 'I;16B')
-_EXIF_ROTATED = (5, 6, 7, 8)  # the orientations for which height and width change places
+#: How many label maps are examined when a run starts: this many, or fewer of large ones, which take .2 s for 16 million
+#: pixels; never fewer than the least.
+_EXAMINED, _LEAST, _PIXELS = 64, 8, 100_000_000
 
 
 @DATASETS.register_module()
 class LabelledScenes(BaseSegDataset):
-    """MMSegmentation's ``BaseSegDataset`` that reports mistakes in the label maps as errors.
+    """MMSegmentation's ``BaseSegDataset`` that says what is learnt from its label maps, and reports mistakes as errors.
 
-    A label map is an image file of its image's size with one number per pixel (a grey value or a palette index). With
-    ``reduce_zero_label`` the N classes are 1..N and 0 is ignored; without it they are 0..N-1. 255 is ignored in both
-    cases. Eight evenly spaced label maps are checked on start-up, the others when they are first loaded.
+    A label map is a picture of its image's size with one number for each pixel (see
+    :func:`~mae_transfer.data.label_maps.decode_label_map`). With ``reduce_zero_label`` the N classes are 1..N and 0 is
+    ignored; without it they are 0..N-1. 255 is ignored in both cases. ``label_values`` names any other numbers.
+
+    On start-up up to 64 evenly spaced label maps are examined: how much of them is labelled is logged, and classes
+    without a pixel are named if these are all. If there is nothing to learn from them, the others are examined until
+    there is. Each label map is checked when it is loaded, too.
 
     Args:
         metainfo: ``classes`` and ``palette``; None for ADE20K's 150 classes. Without ``palette`` the classes get
             distinct colours.
         reduce_zero_label: whether 0 means no class, as in ADE20K.
-        **kwargs: passed to ``BaseSegDataset``.
+        label_values: the number of each class in the label maps, in the order of the classes; all others are ignored.
+            It replaces ``reduce_zero_label``.
+        img_suffix, seg_map_suffix: how the names of images and label maps end, after the part that both share, e.g.
+            '_mask.png'; None for any suffix of an image or label map.
+        data_prefix: folders ``img_path`` and ``seg_map_path``; the latter may be None, for images that are only
+            predicted.
+        test_mode: whether the data set is only evaluated, for which a single class in its label maps is enough.
+        **kwargs: passed to ``BaseSegDataset``. The ``pipeline`` reads label maps by ``LoadLabels``.
 
     Raises:
-        UserError: images without a label map, label maps without an image; a label map that is a colour image, has
-            another size than its image, or contains a value that is not a class; files that cannot be read; too many
-            classes for a label map.
+        UserError: what :func:`~mae_transfer.data.scene_pairs.find_pairs` and ``decode_label_map`` raise; a label map of
+            another size than its image, or with a number that means nothing; no labelled pixel, or in training of one
+            class alone; a single class; too many classes for a label map; ``LoadAnnotations`` in the pipeline.
     """
 
-    def __init__(self, metainfo: dict | None = None, reduce_zero_label: bool = True, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        metainfo: dict | None = None,
+        reduce_zero_label: bool = True,
+        label_values: Sequence[int] | None = None,
+        img_suffix: str | None = None,
+        seg_map_suffix: str | None = None,
+        data_prefix: dict | None = None,
+        **kwargs: Any,
+    ) -> None:
         metainfo = complete_metainfo(metainfo, ADE20KDataset.METAINFO)
-        count = len(metainfo['classes'])
-        most = 255 - reduce_zero_label
-        if count > most and not isinstance(metainfo['classes'], str):
+        prefixes = data_prefix or dict(img_path='', seg_map_path='')
+        super().__init__(
+            metainfo=metainfo,
+            reduce_zero_label=reduce_zero_label and label_values is None,
+            img_suffix=img_suffix,
+            seg_map_suffix=seg_map_suffix,
+            data_prefix={key: path for key, path in prefixes.items() if path is not None},
+            **{**kwargs, 'lazy_init': True},
+        )
+        classes = tuple(self.metainfo['classes'])
+        self.numbering = Numbering(classes, self.reduce_zero_label, parse_values(label_values, classes))
+        self._metainfo.update(label_values=self.numbering.values)
+        _check_count(self.numbering)
+        if foreign := [step for step in _steps(self.pipeline) if _is_foreign_loader(step)]:
             raise UserError(
-                f'{count} classes are too many: a label map of MMSegmentation has room for {most} with '
-                f'reduce_zero_label={reduce_zero_label}'
+                f"the pipeline reads label maps by '{type(foreign[0]).__name__}', which reads large numbers and "
+                "channels wrongly: set dict(type='mae_transfer.LoadLabels') in its place"
             )
-        self._validated: set[str] = set()  # the paths of the label maps that were checked
-        super().__init__(metainfo=metainfo, reduce_zero_label=reduce_zero_label, **kwargs)
+        if not kwargs.get('lazy_init', False):
+            self.full_init()
 
     def full_init(self) -> None:
-        """List the files, and check some of them; raises as described for the class."""
+        """List the files, and examine some of them; raises as described for the class."""
+        if self._fully_initialized:
+            return
         super().full_init()
-        for idx in np.linspace(0, len(self) - 1, min(8, len(self))).round().astype(int):
-            self._validate(self.get_data_info(int(idx)))
+        examine_images(self.pipeline, [self.get_data_info(index)['img_path'] for index in self._evenly(_LEAST)])
+        self._examine()
 
     def load_data_list(self) -> list[dict]:
         """The entries of all images; raises as described for the class."""
-        entries = super().load_data_list()
-        images, labels = self.data_prefix.get('img_path'), self.data_prefix.get('seg_map_path')
-        if not entries:
-            raise UserError(
-                f"{self.ann_file or images} contains no image '*{self.img_suffix}': set data_root, or the data set's "
-                'img_suffix'
-            )
-        if self.ann_file or labels is None:
-            paths = [path for entry in entries for path in (entry['img_path'], entry.get('seg_map_path')) if path]
-            check_files(
-                paths,
-                lambda i: f'{self.ann_file or images}: {paths[i]} does not exist',
-                lambda path: exists(path, backend_args=self.backend_args),
-            )
-            return entries
-        names = list_dir_or_file(
-            labels, list_dir=False, suffix=self.seg_map_suffix, recursive=True, backend_args=self.backend_args
+        reader = reader_of(self.pipeline)
+        pairs = find_pairs(
+            self.data_prefix['img_path'],
+            self.data_prefix.get('seg_map_path'),
+            self.img_suffix,
+            self.seg_map_suffix,
+            self.ann_file,
+            self.backend_args,
+            SUFFIXES if reader is None else suffixes_of(reader.bands),
         )
-        found = {str(Path(labels, name)) for name in names}
-        image_of = {str(Path(entry['seg_map_path'])): entry['img_path'] for entry in entries}
-        if missing := sorted(set(image_of) - found):
-            raise UserError(
-                f"{images}: {len(missing)} of {len(image_of)} images have no label map '*{self.seg_map_suffix}' in "
-                f'{labels}, e.g. {image_of[missing[0]]}: give each image a label map of the same name'
-            )
-        if unused := sorted(found - set(image_of)):
-            raise UserError(
-                f"{labels}: {len(unused)} of {len(found)} label maps have no image '*{self.img_suffix}' in {images}, "
-                f'e.g. {unused[0]}: remove them, or set img_suffix'
-            )
+        entries = []
+        for pair in pairs:
+            entry: dict[str, Any] = dict(img_path=pair.image, label_map=None, seg_fields=[])
+            entry['reduce_zero_label'] = self.reduce_zero_label
+            if pair.labels is not None:
+                entry['seg_map_path'] = pair.labels
+            entries.append(entry)
         return entries
 
     def prepare_data(self, idx: int) -> dict | None:
         """Run the pipeline on one image and its label map; raises as described for the class."""
-        entry = self.get_data_info(idx)
-        self._validate(entry)
+        entry = dict(self.get_data_info(idx), numbering=self.numbering)
         return run_pipeline(self.pipeline, entry, entry['img_path'])
 
-    def _validate(self, entry: dict) -> None:
-        path = entry.get('seg_map_path')
-        if path is None or path in self._validated or self.backend_args is not None:
+    def _examine(self) -> None:
+        """Read some label maps, and say what is in them; raises as described for the class."""
+        if not len(self) or 'seg_map_path' not in self.get_data_info(0):
             return
-        loaders = [transform for transform in self.pipeline.transforms if isinstance(transform, LoadAnnotations)]
-        check_label_map(
-            path,
-            entry['img_path'],
-            len(self.metainfo['classes']),
-            self.reduce_zero_label,
-            palettes=not any(getattr(loader, 'imdecode_backend', None) == 'cv2' for loader in loaders),
-        )
-        self._validated.add(path)
+        survey = Survey(self.numbering, self.data_prefix['seg_map_path'], training=not self.test_mode)
+        pixels = read_label_map(self.get_data_info(0)['seg_map_path'], self.backend_args).numbers.size
+        chosen = self._evenly(max(_LEAST, min(_EXAMINED, _PIXELS // pixels)))
+        for index in chosen:
+            self._add_to(survey, index)
+        survey.check_numbers()
+        for index in sorted(set(range(len(self))) - set(chosen)):
+            if survey.says_something:
+                break
+            self._add_to(survey, index)
+        survey.check()
+        survey.say(every=len(survey.numbers_of) == len(self))
+
+    def _evenly(self, most: int) -> list[int]:
+        """The indices of ``most`` images, or of all, from the first to the last."""
+        return np.linspace(0, len(self) - 1, min(len(self), most)).round().astype(int).tolist()
+
+    def _add_to(self, survey: Survey, index: int) -> None:
+        entry = self.get_data_info(index)
+        label_map = read_label_map(entry['seg_map_path'], self.backend_args)
+        header, loader = header_of(entry['img_path'], self.backend_args), self._image_loader()
+        shape = header and header.stored
+        # Whether an orientation is applied depends on the reader, its settings and the format: the reader is asked.
+        if loader is not None and (header is None or header.orientation != 1):
+            loaded = run_pipeline(Compose([loader]), dict(img_path=entry['img_path']), entry['img_path'])
+            shape = loaded['img'].shape[:2] if loaded else shape
+        if shape is not None:
+            check_size(entry['seg_map_path'], label_map, entry['img_path'], shape, self.backend_args)
+        survey.add(entry['seg_map_path'], label_map, header.orientation if header else 1)
+
+    def _image_loader(self) -> Any:
+        """The transform that reads the images; None where a pipeline has none."""
+        for step in self.pipeline.transforms:
+            if isinstance(step, LoadImageFromFile) or hasattr(step, 'exif_orientation'):
+                return step
+        return None
 
 
-def check_label_map(
-    path: str, image_path: str, num_classes: int, reduce_zero_label: bool, palettes: bool = True
-) -> None:
-    """Check a label map against the classes and against the size of its image.
+def _is_foreign_loader(step: Any) -> bool:
+    """Whether a transform reads label maps, but not as ``LoadLabels`` does."""
+    return isinstance(step, LoadAnnotations) and not isinstance(step, LoadLabels) and step.with_seg
 
-    Args:
-        path: of the label map.
-        image_path: of the image; only its header is read.
-        num_classes: number N of classes.
-        reduce_zero_label: whether the classes are 1..N and 0 is ignored, instead of 0..N-1. 255 is always ignored.
-        palettes: whether the pipeline reads the indices of palette images; OpenCV reads their colours.
 
-    Raises:
-        UserError: as described for :class:`LabelledScenes`.
-    """
-    try:
-        with Image.open(path) as label_map:
-            mode, (width, height), labels = label_map.mode, label_map.size, np.asarray(label_map)
-    except OSError as error:
-        raise UserError(f'label map {path} cannot be read: {error}') from None
-    if mode not in _LABEL_MODES:
+def _steps(step: Any) -> Iterator[Any]:
+    """A transform, and those within it."""
+    yield step
+    for name in ('transforms', 'subroutines'):
+        inner = getattr(step, name, ())
+        for child in inner if isinstance(inner, (list, tuple)) else ():
+            yield from _steps(child)
+
+
+def _check_count(numbering: Numbering) -> None:
+    """Refuse more classes than labels, and a single one; raises ``UserError``."""
+    count, first = len(numbering.classes), int(numbering.reduce_zero_label)
+    most = IGNORED - first
+    if count > most:
         raise UserError(
-            f'label map {path} is a colour image (mode {mode}): give one number per pixel, in a grey or palette image'
+            f'{count} classes are too many: a label map of MMSegmentation has room for {most} with '
+            f'reduce_zero_label={bool(first)}'
         )
-    if mode == 'P' and not palettes:
-        raise UserError(
-            f"label map {path} has a palette, which OpenCV reads as colours: set imdecode_backend='pillow' of "
-            'LoadAnnotations'
-        )
-    if labels.dtype.kind == 'u':
-        found = np.flatnonzero(np.bincount(labels.ravel()))  # faster than np.unique, which sorts
-    else:
-        found = np.unique(labels).astype(int)
-    low = int(reduce_zero_label)
-    high = num_classes - 1 + low
-    wrong = found[((found < low) | (found > high)) & (found != 0) & (found != 255)]
-    if len(wrong):
-        raise UserError(
-            f'label map {path} contains the value {wrong.max()}; expected {low}..{high} for the classes and '
-            f'{"0 or 255" if low else "255"} for ignored pixels (reduce_zero_label={reduce_zero_label}): correct it, '
-            'or set classes=... to all classes'
-        )
-    try:
-        size, orientation = stored_size(Path(image_path))
-        image_width, image_height = size[::-1] if orientation in _EXIF_ROTATED else size
-    except UNREADABLE as error:
-        raise UserError(f'image {image_path} cannot be read: {error}') from None
-    if (image_width, image_height) != (width, height):
-        raise UserError(
-            f'label map {path} is {width} x {height} pixels, but its image is {image_width} x {image_height}: give '
-            'both the same size'
-        )
+    if count == 1:
+        raise UserError(one_class_line(numbering.classes[0]))

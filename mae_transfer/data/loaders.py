@@ -10,11 +10,14 @@ def loader_settings(settings: Mapping[str, Any]) -> dict:
     """The settings of a data loader that MMEngine can build.
 
     A data set whose ``data_root`` is a list becomes a concatenation of data sets, one for each root. Without workers,
-    ``persistent_workers`` and ``prefetch_factor``, which PyTorch would refuse, are removed.
+    ``persistent_workers`` and ``prefetch_factor``, which PyTorch would refuse, are removed. With ``repeat`` an epoch is
+    that many passes over the data.
     """
     settings = dict(settings)
     if isinstance(settings.get('dataset'), Mapping):
         settings['dataset'] = dataset_settings(settings['dataset'])
+    if (times := settings.pop('repeat', 1)) != 1:
+        settings['dataset'] = dict(type='RepeatDataset', dataset=settings['dataset'], times=times)
     if not settings.get('num_workers'):
         for key in ('persistent_workers', 'prefetch_factor'):
             settings.pop(key, None)

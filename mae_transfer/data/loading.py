@@ -105,15 +105,19 @@ def why_unreadable(path: str) -> str | None:
         return f'cannot be read ({error.strerror or error})'
     if not content:
         return 'is empty (0 bytes)'
+    try:
+        if mmcv.imfrombytes(content, flag='unchanged') is not None:
+            return None
+    except Exception as error:  # OpenCV's errors have no common base
+        if 'CV_IO_MAX_IMAGE' in str(error):
+            return 'has more pixels than OpenCV reads (the environment variable OPENCV_IO_MAX_IMAGE_PIXELS sets this)'
     if _is_decoded(content):
         return None
     return f'({len(content)} bytes) is not an image, or is truncated'
 
 
 def _is_decoded(content: bytes) -> bool:
-    """Whether OpenCV, or our own reader, decodes an image file."""
-    if _opencv_decodes(content):
-        return True
+    """Whether our own reader decodes an image file."""
     try:
         ImageReader((1,))(content)
     except UnexpectedValues:

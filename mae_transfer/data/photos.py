@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-from zlib import crc32
-
 import torch
 from timm.layers import to_2tuple
 from torchvision.transforms import InterpolationMode, v2
@@ -14,11 +10,12 @@ from ..errors import UserError
 from ..registry import DATASETS, FUNCTIONS
 from .bands import Bands
 from .crops import CentreCrop, InRange, Pixels, Transform, torch_seeded
-from .image_dataset import ImageDataset
-from .image_reader import ImageReader
+from .image_dataset import MAX_PIXELS, ImageDataset, pixel_limit
+from .image_files import evenly, suffixes_of
+from .image_reader import MOST_EXAMINED, ImageReader
+from .photo_sources import find_photos
 
 _BICUBIC = InterpolationMode.BICUBIC
-SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm', '.jp2', '.npy')
 
 
 @DATASETS.register_module()
@@ -27,8 +24,9 @@ class Photos(ImageDataset):
 
     Args:
         data_root: a folder, searched for images at any depth; if it contains ``train/`` and ``val/`` (ImageNet's
-            layout), only the one that ``split`` names is searched. Or a text file with one path per line, relative to
-            the file's folder; anything after the path, separated by a space, is ignored.
+            layout), only the one that ``split`` names is searched. Hidden files and folders are passed over. Or a list
+            file with one path per line, relative to the file's folder; anything after the path, separated by a space,
+            tab, comma or semicolon, is ignored. Or one image, which is then used for both splits.
         split: 'train': random crops; 'val': centre crops of photos that 'train' leaves out.
         img_size: side, or (height, width), of the crops.
         augment: the augmentation of 'train' (MAE Table 1e): 'random_size', crops of random position, size and aspect
@@ -42,13 +40,15 @@ class Photos(ImageDataset):
         bands, exif_orientation: which bands of the files are read, and whether they are turned as their EXIF
             orientation says; see :class:`~mae_transfer.data.image_reader.ImageReader`. By default they are not turned,
             as in the official code.
+        max_pixels: see the base class.
 
     Items: dict of ``inputs`` (C, h, w), uint8, or float32 for files of more bits; ``seeds`` int; ``skipped`` list of
     str: the paths of unreadable photos, for which the item shows the next readable one.
 
     Raises:
-        UserError: no such folder, no image in it; an unknown ``split`` or ``augment``; an invalid ``color_jitter``;
-            files whose values are not what ``bands`` says.
+        UserError: no such folder, no image in it; a file that is no image and no list; a list of which no file exists;
+            an unknown ``split`` or ``augment``; an invalid ``color_jitter``; files whose values are not what ``bands``
+            says.
     """
 
     # torchvision's transforms draw only from torch's generator.
@@ -65,13 +65,15 @@ class Photos(ImageDataset):
         hold_out: float = 0.02,
         bands: Bands = 'RGB',
         exif_orientation: bool = False,
+        max_pixels: int | None = MAX_PIXELS,
     ) -> None:
         if split not in ('train', 'val'):
             raise UserError(f"split is 'train' or 'val'; found '{split}'")
-        root, self.names = find_photos(data_root, split, hold_out)
-        super().__init__(root, training=split == 'train', skip_unreadable=True)
         self.reader = ImageReader(bands, exif_orientation)
-        self.reader.examine([self.root / name for name in self.names])
+        root, self.names = find_photos(data_root, split, hold_out, suffixes_of(bands))
+        super().__init__(root, training=split == 'train', skip_unreadable=True)
+        self.max_pixels = pixel_limit(max_pixels)
+        self.reader.examine([self.root / self.names[place] for place in evenly(len(self), MOST_EXAMINED)])
         if color_jitter is not None and self.reader.bands != 'RGB':
             raise UserError(f"color_jitter={color_jitter} is for bands='RGB'; found bands={bands}: set it to None")
         self.transform = _train_transform(to_2tuple(img_size), augment, scale, color_jitter)
@@ -113,65 +115,6 @@ def _train_transform(
         raise UserError(f"augment is 'random_size', 'fixed_size' or 'none'; found '{augment}'")
     jitter = [] if color_jitter is None else [v2.ColorJitter(*color_jitter)]
     return InRange([*crop, v2.RandomHorizontalFlip(), *jitter])
-
-
-def find_photos(data_root: str, split: str, hold_out: float) -> tuple[Path, list[str]]:
-    """The folder of the photos of a split, and their paths relative to it, sorted or in the order of the list file.
-
-    See :class:`Photos` for the arguments and errors.
-    """
-    root = Path(data_root)
-    if root.is_file():
-        lines = [line.strip() for line in root.read_text().splitlines()]
-        names = [_listed_path(line) for line in lines if line]
-        if not names:
-            raise UserError(f'list file {root} names no photo: give one path per line, relative to {root.parent}')
-        return root.parent, _choose(names, split, hold_out)
-    if not root.is_dir():
-        raise UserError(
-            f'data_root {root} does not exist: give a folder of images or a list file (--cfg-options data_root=...)'
-        )
-    has_splits = (root / 'train').is_dir() and (root / 'val').is_dir()
-    if has_splits:
-        root = root / split
-    names = images_below(root)
-    if not names:
-        raise UserError(f'no image in {root}: looked for {", ".join(SUFFIXES)} in all folders below it')
-    return root, names if has_splits else _choose(names, split, hold_out)
-
-
-def images_below(root: Path) -> list[str]:
-    """The sorted paths, relative to ``root``, of all images in it and in its folders, linked folders included."""
-    names = []
-    for folder, _, files in os.walk(root, followlinks=True):
-        below = '' if Path(folder) == root else os.path.relpath(folder, root)
-        names += [os.path.join(below, file) for file in files if file.lower().endswith(SUFFIXES)]
-    return sorted(names)
-
-
-def _listed_path(line: str) -> str:
-    """The path in a line of a list file. It may contain spaces, so it ends at the last word with an image's suffix."""
-    path = line
-    while not path.lower().endswith(SUFFIXES) and len(path.split()) > 1:
-        path = path.rsplit(None, 1)[0]
-    return path
-
-
-def _choose(names: list[str], split: str, hold_out: float) -> list[str]:
-    """For 'val' the photos whose paths have the lowest hashes, at least one; for 'train' the others."""
-    if hold_out == 1 and split == 'val':
-        return names
-    if hold_out == 0:
-        if split == 'val':
-            raise UserError(
-                'hold_out=0 leaves no photo for validation: give a share, e.g. .02, or a data_root with train/ and val/'
-            )
-        return names
-    if len(names) < 2:
-        raise UserError(f'{len(names)} photo cannot be split into train and val: give at least two')
-    count = min(max(1, round(len(names) * hold_out)), len(names) - 1)
-    held_out = set(sorted(names, key=lambda name: (crc32(name.encode()), name))[:count])
-    return [name for name in names if (name in held_out) == (split == 'val')]
 
 
 @FUNCTIONS.register_module()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..errors import UserError, shorten
+from .classes import naming_classes
 from .labelled import LabelSpace
 
 
@@ -26,12 +27,16 @@ def check_same_classes(train: LabelSpace, val: LabelSpace, num_classes: int) -> 
         for split, only in (('train', sorted(in_train - in_val)), ('val', sorted(in_val - in_train))):
             if only:
                 differences.append(f'{len(only)} only in {split} ({shorten(only, 3)})')
+        advice = ''
+        if in_train < in_val or in_val < in_train:  # otherwise one of them may be misspelt
+            missing, whole = ('val', train) if in_val < in_train else ('train', val)
+            advice = f': if {missing} has no images of the others, {naming_classes(whole.classes)}'
         raise UserError(
             f'the classes of train ({count}) and val ({len(val.classes)}) differ: '
-            f'{" and ".join(differences) or "in their order"}'
+            f'{" and ".join(differences) or "in their order"}{advice}'
         )
     if num_classes not in (0, count):
         raise UserError(
             f'the data has {count} classes, the model has num_classes={num_classes}: choose --cfg-options '
-            f'model.num_classes={count}'
+            f'model.num_classes={count}{"".join(f" ({note})" for note in train.notes)}'
         )

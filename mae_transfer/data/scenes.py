@@ -31,6 +31,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from ..paths import user_path
 from .scene_objects import THING_CLASSES
 from .scene_painting import MIN_SIZE, SEMANTIC_CLASSES, SEMANTIC_PALETTE, paint_scene
 
@@ -77,7 +78,7 @@ def write_scenes(
     if workers < 1:
         raise ValueError(f'workers is {workers}; it must be at least 1')
 
-    out = Path(out)
+    out = user_path(out, 'out')
     found = _read_settings(out)
     if found is not None:
         same = found['settings'] == settings and found['version'] == VERSION

@@ -14,17 +14,20 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
 import numpy as np
 
 from ..errors import UserError, shorten
+from ..paths import shown
 from .bands import Bands, resolve_bands
 from .channel_statistics import ChannelStatistics, as_tuple
+from .image_files import evenly, suffixes_of
 from .image_reader import UNREADABLE, ImageReader, examined
 from .image_values import UnexpectedValues, image_values
-from .photos import find_photos
+from .photo_sources import find_photos
 
 TOOL = 'mae_transfer.data.statistics'
 
@@ -72,12 +75,12 @@ def measure(
             image = np.asarray(reader(path))
             statistics.add(image if image.ndim == 3 else image[..., None])
         except UnexpectedValues as error:
-            raise UserError(f'{path} {error}') from None
+            raise UserError(f'{shown(path)} {error}') from None
         except UNREADABLE:
             unreadable.append(path)
         report(done, len(paths))
     if not statistics.images:
-        raise UserError(f'none of {len(paths)} images can be read: {paths[0]} is the first')
+        raise UserError(f'none of {len(paths)} images can be read: {shown(paths[0])} is the first')
     names = reader.numbers or tuple(range(1, len(statistics.mean) + 1))
     if constant := [name for name, std in zip(names, statistics.std) if not std]:
         raise UserError(
@@ -94,6 +97,7 @@ def _usual_bands(paths: Sequence[Path]) -> tuple[Bands, int | None]:
         try:
             found.append(image_values(path).channels)
             pictures.examine_file(path)
+            photos = photos and path.suffix.lower() in suffixes_of('RGB')
         except UnexpectedValues:
             photos = False
         except UNREADABLE:
@@ -109,7 +113,7 @@ def lines(measured: Measured, source: str) -> list[str]:
     bands = repr(measured.bands)
     unread = ''
     if measured.unreadable:
-        unread = f'; {len(measured.unreadable)} cannot be read: {shorten(map(str, measured.unreadable), 3)}'
+        unread = f'; {len(measured.unreadable)} cannot be read: {shorten(map(shown, measured.unreadable), 3)}'
     least, greatest = (
         as_tuple(float(f'{value:.6g}') for value in values) for values in (statistics.least, statistics.greatest)
     )
@@ -159,9 +163,10 @@ def main(argv: list[str] | None = None) -> int:
         if args.count is not None and args.count < 1:
             raise UserError(f'--count is a number of images, 1 or more; found {args.count}')
         bands = None if args.bands is None else resolve_bands(args.bands)
-        root, names = find_photos(args.data, 'train', 0)
-        places = np.linspace(0, len(names) - 1, min(args.count or len(names), len(names))).round().astype(int)
-        measured = measure([root / names[place] for place in places], bands, Progress(sys.stderr))
+        with redirect_stdout(sys.stderr):  # MMEngine's log goes to the standard output, which is for the settings
+            root, names = find_photos(args.data, 'train', 0, suffixes_of((1,) if bands is None else bands))
+            places = evenly(len(names), args.count or len(names))
+            measured = measure([root / names[place] for place in places], bands, Progress(sys.stderr))
     except UserError as error:
         print(f'error: {error}', file=sys.stderr)
         return 2

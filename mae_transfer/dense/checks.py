@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from inspect import signature
 from typing import Any
 
@@ -11,9 +11,12 @@ from mmengine.device import get_device
 from mmengine.registry import MODELS
 from torch.nn import BatchNorm1d, BatchNorm2d, BatchNorm3d, Module, ModuleList, SyncBatchNorm
 
+from ..data.class_names import class_names
+from ..data.label_numbers import one_class_line
 from ..errors import UserError
 from ..kinds import class_of, takes
 
+_HEADS = ('decode_head', 'auxiliary_head')
 _BATCH_NORMS = (BatchNorm1d, BatchNorm2d, BatchNorm3d, SyncBatchNorm)
 
 
@@ -30,21 +33,62 @@ def check_pooled_batch(cfg: Config, processes: int) -> None:
         UserError: the statistics would be those of a single image.
     """
     batch, scope = (cfg.get('train_dataloader') or {}).get('batch_size'), cfg.get('default_scope')
-    for name in ('decode_head', 'auxiliary_head'):
-        heads = cfg.model.get(name) or []
-        for head in heads if isinstance(heads, (list, tuple)) else [heads]:
-            kind, norm = (class_of(part or {}, MODELS, scope) for part in (head, head.get('norm_cfg')))
-            if kind is None or not takes(kind, 'pool_scales') or norm is None or not issubclass(norm, _BATCH_NORMS):
-                continue
-            scales = head.get('pool_scales', signature(kind).parameters['pool_scales'].default)
-            # Without a GPU, each process has its own statistics.
-            is_shared = issubclass(norm, SyncBatchNorm) and processes > 1 and get_device() != 'cpu'
-            if batch == 1 and 1 in scales and not is_shared:
-                raise UserError(
-                    f'model.{name} normalises a map pooled to 1 x 1 by {head.norm_cfg.type}, which needs two images in '
-                    'each process; found train_dataloader.batch_size=1: choose 2 or more (total_batch_size stays), or '
-                    f"another norm, e.g. model.{name}.norm_cfg=\"{{'type': 'GN', 'num_groups': 32}}\""
-                )
+    for name, head in _head_settings(cfg):
+        kind, norm = (class_of(part or {}, MODELS, scope) for part in (head, head.get('norm_cfg')))
+        if kind is None or not takes(kind, 'pool_scales') or norm is None or not issubclass(norm, _BATCH_NORMS):
+            continue
+        scales = head.get('pool_scales', signature(kind).parameters['pool_scales'].default)
+        # Without a GPU, each process has its own statistics.
+        is_shared = issubclass(norm, SyncBatchNorm) and processes > 1 and get_device() != 'cpu'
+        if batch == 1 and 1 in scales and not is_shared:
+            raise UserError(
+                f'model.{name} normalises a map pooled to 1 x 1 by {head.norm_cfg.type}, which needs two images in '
+                'each process; found train_dataloader.batch_size=1: choose 2 or more (total_batch_size stays), or '
+                f"another norm, e.g. model.{name}.norm_cfg=\"{{'type': 'GN', 'num_groups': 32}}\""
+            )
+
+
+def check_softmax(cfg: Config) -> None:
+    """Refuse to train a softmax over a single output, which is 1 whatever the model learns, so that the loss is 0.
+
+    A head with two classes and one output, a probability that is compared with a threshold, is fine if its loss has
+    ``use_sigmoid=True``.
+
+    Raises:
+        UserError: a head of a segmentor with one output and a loss that takes the softmax of it.
+    """
+    scope = cfg.get('default_scope')
+    for name, head in _head_settings(cfg):
+        outputs = head.get('out_channels') or head.get('num_classes')
+        if outputs != 1 or not any(_takes_softmax(loss, scope) for loss in _listed(head.get('loss_decode', {}))):
+            continue
+        if head.get('num_classes') == 1:
+            names = class_names(cfg.get('classes')) or ('NAME',)
+            raise UserError(f'model.{name} takes a softmax over one output: {one_class_line(names[0])}')
+        raise UserError(
+            f'model.{name} takes a softmax over one output (out_channels=1), which is always 1: set use_sigmoid=True '
+            'of its loss_decode, or leave out out_channels'
+        )
+
+
+def _takes_softmax(loss: Mapping, scope: str | None) -> bool:
+    if 'type' not in loss:  # MMSegmentation's default
+        return True
+    kind = class_of(loss, MODELS, scope)
+    if kind is None or not takes(kind, 'use_sigmoid'):
+        return False
+    return not loss.get('use_sigmoid', signature(kind).parameters['use_sigmoid'].default)
+
+
+def _head_settings(cfg: Config) -> Iterator[tuple[str, Any]]:
+    """The settings of a segmentor's heads, with their names in the model."""
+    for name in _HEADS:
+        for head in _listed(cfg.model.get(name)):
+            yield name, head
+
+
+def _listed(settings: Any) -> list:
+    return list(settings) if isinstance(settings, (list, tuple)) else [] if settings is None else [settings]
 
 
 def check_windows(cfg: Config) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Sequence
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,8 @@ from pycocotools import mask as coco_mask
 
 from ..compat.faster_ap import has_faster_coco_eval, use_faster_coco_eval
 from ..data.coco_file import read_coco
-from ..errors import UserError
+from ..data.coco_values import IN_FILE
+from ..errors import UserError, shorten
 from ..registry import METRICS
 
 
@@ -24,21 +27,41 @@ class CocoAP(CocoMetric):
 
     Differences: it is faster if faster-coco-eval is installed, and logs which library is used; predictions are matched
     with the file's categories by class name, regardless of the categories' order, also in the table of ``classwise``; a
-    model that detects nothing has an AP of 0, for which ``CocoMetric`` returns no metric.
+    model that detects nothing has an AP of 0, for which ``CocoMetric`` returns no metric. Predictions that are written
+    (``outfile_prefix``) have the ids of images and categories that the file has, also where they are text.
 
     Raises:
         UserError: a mistake in ``ann_file`` that :func:`~mae_transfer.data.coco_file.read_coco` finds; images or
-            classes of the data set that it does not list.
+            classes of the data set that it does not list; no object to evaluate; settings from which no AP follows.
     """
 
-    def __init__(self, ann_file: str | None = None, *args: Any, **kwargs: Any) -> None:
-        super().__init__(None, *args, **kwargs)
+    def __init__(
+        self,
+        ann_file: str | None = None,
+        *args: Any,
+        format_only: bool = False,
+        outfile_prefix: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if format_only and outfile_prefix is None:
+            raise UserError(
+                'format_only=True writes the predictions, and needs to know where: set outfile_prefix too, e.g. '
+                '--cfg-options test_evaluator.outfile_prefix=work_dirs/predictions'
+            )
+        super().__init__(None, *args, format_only=format_only, outfile_prefix=outfile_prefix, **kwargs)
+        self._check_counts()
+        self._written: dict[str, str] = {}
         if ann_file is not None:
             # The only place where CocoMetric looks for the annotations; given ann_file, it would read them unchecked.
             self._coco_api = read_coco(
-                ann_file, annotated=not self.format_only, masks='segm' in self.metrics, backend_args=self.backend_args
+                ann_file,
+                annotated=not self.format_only,
+                masks='segm' in self.metrics and not self.format_only,
+                backend_args=self.backend_args,
             )
         self.ann_file = ann_file
+        if self._coco_api is not None and not self.format_only:
+            self._check_objects({category['name'] for category in self._coco_api.cats.values()})
         # CocoMetric accepts a list or a number, but pycocotools needs an array.
         self.iou_thrs: np.ndarray = np.atleast_1d(np.array(self.iou_thrs, dtype=np.float64))
 
@@ -46,7 +69,7 @@ class CocoAP(CocoMetric):
         """Write the predictions, with the category ids that belong to the class names; returns {kind: file}."""
         ids = {category['name']: id_ for id_, category in self._coco_api.cats.items()}
         self.cat_ids = [ids[name] for name in self.dataset_meta['classes']]
-        files = super().results2json(results, outfile_prefix)
+        files = self._written = super().results2json(results, outfile_prefix)
         self.cat_ids = sorted(self.cat_ids)  # both libraries return the classes in this order
         return files
 
@@ -57,12 +80,67 @@ class CocoAP(CocoMetric):
             results: (ground truth, prediction) of all images.
         """
         self._check_images(results)
-        if not any(len(prediction['labels']) for _, prediction in results):
+        if not self.format_only:
+            self._check_objects(set(self.dataset_meta['classes']), results)
+        if not self.format_only and not any(len(prediction['labels']) for _, prediction in results):
             results = _with_one_miss(results)
         fast = has_faster_coco_eval() and not self.use_mp_eval
-        print_log(f'average precision by {"faster-coco-eval" if fast else "pycocotools"}', logger='current')
+        if not self.format_only:
+            print_log(f'average precision by {"faster-coco-eval" if fast else "pycocotools"}', logger='current')
         with use_faster_coco_eval() if fast else nullcontext():
-            return super().compute_metrics(results)
+            metrics = super().compute_metrics(results)
+        self._restore_ids()
+        # -1 of one size is normal: no object is small, for instance.
+        bad = [name for name, value in metrics.items() if name.endswith('mAP') or name.startswith('AR@')]
+        bad = [name for name in bad if not 0 <= metrics[name] <= 1]
+        if bad:
+            raise UserError(
+                f'{self.ann_file}: {shorten(bad)} is {metrics[bad[0]]}, which means that no object was evaluated: look '
+                "at the annotations' area, and at iou_thrs"
+            )
+        return metrics
+
+    def _check_counts(self) -> None:
+        """Refuse numbers of predictions from which pycocotools computes no AP: it needs 100, and three numbers."""
+        numbers = [int(number) for number in self.proposal_nums]
+        if {'bbox', 'segm'} & {*self.metrics} and (len(numbers) < 3 or 100 not in numbers):
+            raise UserError(
+                f'proposal_nums={tuple(numbers)} gives no AP: COCO counts the best 100 predictions of an image; give '
+                'three numbers with 100 among them, e.g. (100, 300, 1000)'
+            )
+
+    def _check_objects(self, classes: set[str], results: Sequence[tuple[dict, dict]] = ()) -> None:
+        """Check that there is an object of the classes to evaluate; a crowd is none."""
+        if self._coco_api is None:
+            objects = [instance['ignore_flag'] for truth, _ in results for instance in truth['anns']]
+        else:
+            ids = {id_ for id_, category in self._coco_api.cats.items() if category['name'] in classes}
+            objects = [entry['iscrowd'] for entry in self._coco_api.anns.values() if entry['category_id'] in ids]
+        if not all(objects):
+            return
+        reason = f'all {len(objects):,} are crowds (iscrowd=1)' if objects else 'there is none'
+        raise UserError(
+            f'{self.ann_file or "the data set"} has no object to evaluate of the classes {shorten(sorted(classes))}: '
+            f'{reason}; annotate some, or write the predictions alone: --cfg-options test_evaluator.format_only=True '
+            'test_evaluator.outfile_prefix=work_dirs/predictions'
+        )
+
+    def _restore_ids(self) -> None:
+        """Give the predictions on disk the ids that the annotation file has, where reading it changed them."""
+        if self.outfile_prefix is None:
+            return
+        images, categories = (
+            {id_: entry['id' + IN_FILE] for id_, entry in entries.items() if 'id' + IN_FILE in entry}
+            for entries in (self._coco_api.imgs, self._coco_api.cats)
+        )
+        if not images and not categories:
+            return
+        for file in {Path(file) for file in self._written.values()}:
+            predictions = json.loads(file.read_text())
+            for prediction in predictions:
+                prediction['image_id'] = images.get(prediction['image_id'], prediction['image_id'])
+                prediction['category_id'] = categories.get(prediction['category_id'], prediction['category_id'])
+            file.write_text(json.dumps(predictions))
 
     def _check_images(self, results: list[tuple[dict, dict]]) -> None:
         if self._coco_api is None:

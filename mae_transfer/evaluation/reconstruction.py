@@ -7,6 +7,7 @@ import math
 from mmengine.evaluator import BaseMetric
 
 from ..registry import METRICS
+from .finite import check_finite
 
 
 @METRICS.register_module()
@@ -14,6 +15,9 @@ class ReconstructionLoss(BaseMetric):
     """The pre-training loss on held-out photos. Each has a mask from a fixed seed, so checkpoints can be compared.
 
     Reports ``reconstruction/masked_loss``, the mean over the images.
+
+    Raises:
+        UserError: no image was evaluated; a loss that is not finite.
     """
 
     default_prefix = 'reconstruction'
@@ -24,4 +28,5 @@ class ReconstructionLoss(BaseMetric):
 
     def compute_metrics(self, results: list[float]) -> dict:
         """Mean of the images' losses."""
+        check_finite(results, 'reconstruction loss')
         return dict(masked_loss=math.fsum(results) / len(results))

@@ -8,6 +8,7 @@ import numpy as np
 from mmengine.evaluator import BaseMetric
 
 from ..registry import METRICS
+from .finite import check_finite
 
 
 @METRICS.register_module()
@@ -18,6 +19,9 @@ class TokenizerQuality(BaseMetric):
     ``tokenizer/psnr`` of that mean, in dB; ``tokenizer/tokens_used``, the number of distinct tokens that occur;
     ``tokenizer/perplexity``, the exponential of the entropy of the token frequencies: the number of equally frequent
     tokens with the same entropy.
+
+    Raises:
+        UserError: no image was evaluated; an error that is not finite.
     """
 
     default_prefix = 'tokenizer'
@@ -30,6 +34,7 @@ class TokenizerQuality(BaseMetric):
 
     def compute_metrics(self, results: list[tuple[float, np.ndarray]]) -> dict:
         """Compute the metrics over all images."""
+        check_finite([error for error, _ in results], 'error of the tokenizer')
         error = math.fsum(image_error for image_error, _ in results) / len(results)
         _, counts = np.unique(np.concatenate([tokens for _, tokens in results]), return_counts=True)
         shares = counts / counts.sum()

@@ -84,8 +84,7 @@ def scale_row(row: Config, scale: Config, tokenizer: dict | None = None) -> Conf
     Returns:
         A config for tools/train.py, without ``published``.
     """
-    scope, settings = row.get('default_scope'), scale.to_dict()
-    vit = settings['model']['vit']
+    scope, settings, vit = row.get('default_scope'), scale.to_dict(), scale.model.vit
     model = {**row.model.to_dict(), **{part: settings['model'][part] for part in MODEL_PARTS_OF_SCALE}}
     # Put the scale's references back, so that e.g. model.vit.img_size still follows image_size.
     for place, text in settings.get('references', {}).items():

@@ -7,6 +7,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from ..errors import shorten
+from ..paths import shown
 from ..registry import HOOKS
 
 
@@ -26,7 +27,7 @@ class SkippedPhotosHook(Hook):
         for name in (data_batch or {}).get('skipped', ()):
             if name not in self.skipped:
                 self.skipped.add(name)
-                runner.logger.warning(f'unreadable photo skipped: {name}')
+                runner.logger.warning(f'unreadable photo skipped: {shown(name)}')
 
     after_val_iter = after_test_iter = after_train_iter
 
@@ -50,5 +51,4 @@ def skipped_summary(skipped: set[str], what: str = 'photos') -> str | None:
     names = sorted(set().union(*all_gather_object(skipped)))
     if not names:
         return None
-    shown = shorten(names, 20)
-    return f'{len(names)} unreadable {what} were skipped: {shown}'
+    return f'{len(names)} unreadable {what} were skipped: {shorten(map(shown, names), 20)}'

@@ -8,8 +8,10 @@ from torch import Tensor, nn
 
 from ..errors import UserError
 from ..registry import MODELS, SCOPE
+from ..vit.checkpoint import starting_point
 from ..vit.patches import join_patches
 from .masking import Mask, seeded_noise
+from .starting_weights import load_mae
 
 
 @MODELS.register_module()
@@ -17,7 +19,8 @@ class MAE(BaseModel):
     """Masked autoencoder (He et al. 2022): ``masking``, ``decoder`` and ``target`` around a ViT.
 
     Args:
-        vit: config of the :class:`~mae_transfer.vit.ViT`, the part that is kept after pre-training.
+        vit: config of the :class:`~mae_transfer.vit.ViT`, the part that is kept after pre-training. The checkpoint of
+            its ``init_cfg`` lends its decoder too, if it has one.
         masking: config of a :class:`~mae_transfer.pretrain.Masking`, e.g. ``dict(type='RandomMasking',
             ratio=.75)``.
         decoder: config of the decoder, without the sizes that follow from the other parts.
@@ -68,6 +71,25 @@ class MAE(BaseModel):
         if encoder_mask_tokens:
             self.mask_token = nn.Parameter(torch.zeros(1, 1, self.vit.embed_dim))
             nn.init.normal_(self.mask_token, std=0.02)
+
+    def init_weights(self) -> None:
+        """Load the checkpoint of ``vit.init_cfg``, if it names one: the ViT, and the decoder if
+        :func:`~mae_transfer.pretrain.starting_weights.load_mae` finds that it fits.
+
+        Raises:
+            UserError: as ``load_mae``; the MAE itself has an ``init_cfg`` too.
+        """
+        start = starting_point(self.vit.init_cfg)
+        if start is None:
+            super().init_weights()
+        elif self.init_cfg:
+            raise UserError('both the MAE and its ViT have an init_cfg: leave model.init_cfg out')
+        elif not self.is_init:
+            load_mae(self.vit, self.decoder, self.target, **start)
+            for part in (self.masking, self.target, self.decoder):
+                if hasattr(part, 'init_weights'):  # such as a tokenizer's, which has a file of its own
+                    part.init_weights()
+            self._is_init = self.vit._is_init = True
 
     def forward(
         self, inputs: Tensor, seeds: Tensor | None = None, mode: str = 'loss', noise: Tensor | None = None

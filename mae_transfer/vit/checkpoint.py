@@ -6,10 +6,9 @@ size, a head, no relative positions after pre-training) are reported.
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -20,12 +19,23 @@ from torch import Tensor, nn
 from ..errors import CheckpointError, shorten
 from .checkpoint_files import find_checkpoint, read_checkpoint
 from .comparison import compare_states
-from .fitting import fit_weight, format_shape
+from .fitting import describe_inflation, fit_weight, grid_of
 from .layouts import detect_layout, strip_wrappers, to_canonical
+from .load_report import LoadReport
 from .relative_position import is_rel_pos_table, rel_pos_kind
 from .sizes import SIZES
+from .source_grid import SourceGrid, find_source_grid, patch_positions, stated_beside, stated_grid
 
-__all__ = ['CheckpointError', 'LoadReport', 'Weights', 'find_checkpoint', 'load_vit', 'read_checkpoint', 'read_weights']
+__all__ = [
+    'CheckpointError',
+    'LoadReport',
+    'Weights',
+    'find_checkpoint',
+    'load_vit',
+    'read_checkpoint',
+    'read_weights',
+    'starting_point',
+]
 
 #: Where files keep their weights, in order of preference: MMEngine and timm; official code; timm's average; DeepSpeed.
 _WEIGHT_KEYS = ('state_dict', 'model', 'state_dict_ema', 'module')
@@ -41,6 +51,7 @@ class Weights:
     other: list[str]  # names of all other weights: a detector's heads, a preprocessor's buffers
     layout: str
     source: str
+    grid: SourceGrid | None = None  # of pos_embed, where the file states it
 
 
 def read_weights(source: str | Path | Mapping) -> Weights:
@@ -54,10 +65,11 @@ def read_weights(source: str | Path | Mapping) -> Weights:
         CheckpointError: the source is unreadable or contains no ViT.
     """
     if isinstance(source, Mapping):
-        label, stored = 'a dictionary', source
+        label, stored, beside = 'a dictionary', source, None
     else:
         path = find_checkpoint(source)
-        label, stored = str(path), read_checkpoint(path)
+        label, stored, beside = str(path), read_checkpoint(path), stated_beside(path)
+    grid = stated_grid(stored.get('meta')) or beside
     while key := next((key for key in _WEIGHT_KEYS if isinstance(stored.get(key), Mapping)), None):
         label, stored = f"{label}['{key}']", stored[key]
     tensors = {name: value for name, value in stored.items() if isinstance(value, Tensor)}
@@ -67,43 +79,23 @@ def read_weights(source: str | Path | Mapping) -> Weights:
         encoder, decoder, head, other = to_canonical(tensors, layout)
     except CheckpointError as error:
         raise CheckpointError(f'{label}: {error}') from error
-    return Weights(encoder, decoder, head, other, layout, label)
+    return Weights(encoder, decoder, head, other, layout, label, grid)
 
 
-@dataclass
-class LoadReport:
-    """What became of each weight.
+def starting_point(init_cfg: Mapping | None) -> dict | None:
+    """What a ViT's ``init_cfg`` says of the weights to start from: the arguments ``source`` and ``source_grid`` of
+    :func:`load_vit`; None for random weights.
 
-    ``resized`` maps a name to its shapes (in the checkpoint, in the model). ``at_zero`` are the model's relative
-    positions, if the checkpoint has none: they keep their initial zeros.
+    Raises:
+        CheckpointError: a setting that would have no effect.
     """
-
-    loaded: list[str] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
-    at_zero: list[str] = field(default_factory=list)
-    unexpected: list[str] = field(default_factory=list)
-    resized: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = field(default_factory=dict)
-    layout: str = ''
-    source: str = ''
-
-    def __str__(self) -> str:
-        total = len(self.loaded) + len(self.missing) + len(self.at_zero)
-        lines = [f'ViT: loaded {len(self.loaded)} of {total} weights from {self.source} (layout {self.layout})']
-        if self.resized:
-            changes = [
-                f'{name} {format_shape(old)} -> {format_shape(new)}' for name, (old, new) in self.resized.items()
-            ]
-            lines.append(f'  resized: {shorten(changes)}')
-        if self.at_zero:
-            lines.append(
-                '  relative positions, which the checkpoint has none of, left as they were (they start at zero): '
-                f'{shorten(self.at_zero)}'
-            )
-        if self.missing:
-            lines.append(f'  not in the checkpoint, left as they were: {shorten(self.missing)}')
-        if self.unexpected:
-            lines.append(f'  in the checkpoint, not used: {shorten(self.unexpected)}')
-        return '\n'.join(lines)
+    settings = {name: value for name, value in (init_cfg or {}).items() if name != 'type'}
+    source, grid = settings.pop('checkpoint', None), settings.pop('source_grid', None)
+    if settings:
+        raise CheckpointError(
+            f"init_cfg of a ViT has 'checkpoint' and 'source_grid', not '{next(iter(settings))}': leave it out"
+        )
+    return None if source in (None, 'none') else dict(source=source, source_grid=grid)
 
 
 def load_vit(
@@ -112,35 +104,45 @@ def load_vit(
     *,
     allow_missing: Sequence[str] = (),
     source_grid: tuple[int, int] | None = None,
+    may_inflate: bool = True,
 ) -> LoadReport:
     """Load the encoder of any known checkpoint, or raise and change nothing.
 
-    Positions, relative positions and the patch embedding are resized to the ViT's grid and patch size
-    (:mod:`~mae_transfer.vit.fitting`). If the checkpoint has no relative positions, the ViT's stay at zero. Heads,
-    decoders, the final norm for a ViT without one, and the class token for a ViT without one are not used.
+    Positions, relative positions and the patch embedding are resized to the ViT's grid, patch size and number of
+    channels (:mod:`~mae_transfer.vit.fitting`). If the checkpoint has no relative positions, the ViT's stay at zero.
+    Heads, decoders, the final norm for a ViT without one, and the class token for a ViT without one are not used.
 
     Args:
         vit: a :class:`~mae_transfer.vit.ViT`, or a timm model with the same names.
         source: file, folder or dictionary, or the result of :func:`read_weights`.
         allow_missing: shell-style patterns of weights that may be missing from the checkpoint, e.g. ``('norm.*',)``.
         source_grid: (rows, columns) of the checkpoint's ``pos_embed``, and of its tables of relative positions by 2-D
-            offset for blocks without windows; default: a square.
+            offset for blocks without windows; needed only where neither a sin-cos table nor the file shows it and it
+            is no square (:func:`~mae_transfer.vit.source_grid.find_source_grid`).
+        may_inflate: whether weights for another number of channels are taken, inflated, to train from; otherwise they
+            are refused, as in testing.
 
     Returns:
-        The report, which is also logged.
+        The report, which is also logged, as a warning where weights are missing or inflated.
 
     Raises:
-        CheckpointError: another depth, width or number of channels; a weight that is missing, unknown, of another shape
-            or not finite; positions of an unknown grid.
+        CheckpointError: another depth or width; a weight that is missing, unknown, of another shape or not finite;
+            positions of an unknown grid; another number of channels, unless ``may_inflate``.
     """
     weights = source if isinstance(source, Weights) else read_weights(source)
     target = vit.state_dict()
     try:
         _check_size(weights.encoder, target)
+        if not may_inflate:
+            _check_channels(weights.encoder, target)
+        grid = None if source_grid is None else SourceGrid(source_grid, 'source_grid')
+        patches = patch_positions(weights.encoder)
+        if patches is not None and 'pos_embed' in target:
+            grid = find_source_grid(patches, weights.grid, source_grid, grid_of(vit))
         fitted = dict(weights.encoder)
         for name, value in weights.encoder.items():
             if name in target:
-                fitted[name] = fit_weight(name, value, vit, weights.encoder, target, source_grid)
+                fitted[name] = fit_weight(name, value, vit, weights.encoder, target, grid)
         missing, unexpected, reshaped = compare_states(fitted, target)
         _check_unexpected(unexpected)
         if reshaped:
@@ -150,6 +152,7 @@ def load_vit(
     except CheckpointError as error:
         raise CheckpointError(f'{weights.source}: {error}') from error
     report = _report(weights, fitted, target, missing, unexpected)
+    report.grid, report.model_grid = grid, grid_of(vit) if grid else None
     forbidden = [name for name in report.missing if not any(fnmatch(name, pattern) for pattern in allow_missing)]
     if forbidden:
         raise CheckpointError(
@@ -158,7 +161,7 @@ def load_vit(
     with torch.no_grad():
         for name in report.loaded:
             target[name].copy_(fitted[name])  # state_dict shares the parameters' memory
-    print_log(str(report), logger='current', level=logging.WARNING if report.missing else logging.INFO)
+    print_log(str(report), logger='current', level=report.level)
     return report
 
 
@@ -184,6 +187,10 @@ def _report(
     ]
     for name in report.loaded:
         old, new = weights.encoder[name], fitted[name]
+        if name == 'patch_embed.proj.weight' and old.shape[1] != new.shape[1]:
+            report.inflated[name] = describe_inflation(old.shape[1], new.shape[1])
+            if old.shape[2:] == new.shape[2:]:
+                continue
         # Positions that only lost the class token's row are not resized.
         if new is not old and not _is_tail(new, old):
             report.resized[name] = (tuple(old.shape), tuple(new.shape))
@@ -222,6 +229,16 @@ def _check_size(encoder: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> 
         raise CheckpointError(
             f'checkpoint is of embed_dim {found[0]}, depth {found[1]}; the model of {wanted[0]}, depth '
             f'{wanted[1]}: {advice}'
+        )
+
+
+def _check_channels(encoder: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> None:
+    """Raise if the checkpoint takes images of another number of channels."""
+    name = 'patch_embed.proj.weight'
+    found, wanted = (state[name].shape[1] if name in state else None for state in (encoder, target))
+    if found and found != wanted:
+        raise CheckpointError(
+            f'checkpoint takes {found} image channels; the model {wanted}: use the config that it was trained with'
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ..errors import CheckpointError
 from .position import resize_pos_embed
 from .relative_position import is_rel_pos_table, rel_pos_kind, resize_axis_table, resize_offset_table
+from .source_grid import SourceGrid, format_shape
 
 
 @runtime_checkable
@@ -34,74 +35,88 @@ def fit_weight(
     vit: nn.Module,
     encoder: Mapping[str, Tensor],
     target: Mapping[str, Tensor],
-    source_grid: tuple[int, int] | None,
+    source: SourceGrid | None,
 ) -> Tensor:
     """A weight of a checkpoint, resized if the model's shape differs and this weight can be resized.
 
     ``pos_embed`` and relative positions are resized to the ViT's grid, ``patch_embed.proj`` to its patch size (bicubic,
-    as ViTDet goes from 14 to 16). Entries for a class token are dropped if the model has none.
+    as ViTDet goes from 14 to 16) and its number of channels (:func:`inflate_channels`). Entries for a class token are
+    dropped if the model has none.
 
     Args:
         name, value: one of the weights of ``encoder``, whose name is in ``target``.
         vit: the model, of state dict ``target``.
-        source_grid: see :func:`~mae_transfer.vit.checkpoint.load_vit`.
+        source: the grid of the checkpoint's ``pos_embed``; None if it has none.
 
     Returns:
         The same tensor where nothing had to be done, or nothing can be done.
 
     Raises:
-        CheckpointError: values that are not finite; positions of an unknown grid; another number of channels.
+        CheckpointError: values that are not finite; positions of an unknown grid.
     """
-    if not torch.isfinite(value).all():
-        raise CheckpointError(f"'{name}' holds values that are not finite: the checkpoint is of a run that diverged")
+    check_finite(name, value)
     wanted = target[name].shape
-    if name == 'pos_embed':
-        return _fit_positions(value, vit, 'cls_token' in encoder, 'cls_token' in target, source_grid)
+    if name == 'pos_embed' and source:
+        return _fit_positions(value, grid_of(vit), 'cls_token' in encoder, 'cls_token' in target, source.grid)
     if is_rel_pos_table(name) and isinstance(vit, KnowsItsGrids) and value.ndim == 2 and value.shape[1] == wanted[1]:
         had_class = 'cls_token' in encoder and rel_pos_kind(name) == 'table'
-        return _fit_rel_pos_table(name, value, vit, had_class, source_grid)
-    if name == 'patch_embed.proj.weight' and value.ndim == 4 and value.shape != wanted:
-        if value.shape[1] != wanted[1]:
-            raise CheckpointError(
-                f'checkpoint takes {value.shape[1]} image channels; the model {wanted[1]}: choose '
-                f'in_channels={value.shape[1]}'
-            )
-        return F.interpolate(value.float(), size=wanted[2:], mode='bicubic', align_corners=False)
+        return _fit_rel_pos_table(name, value, vit, had_class, source.grid if source and source.is_known else None)
+    if name == 'patch_embed.proj.weight' and value.ndim == 4:
+        value = inflate_channels(value, wanted[1])
+        if value.shape != wanted:
+            value = F.interpolate(value.float(), size=wanted[2:], mode='bicubic', align_corners=False)
     return value
 
 
+def check_finite(name: str, value: Tensor) -> None:
+    """Raise ``CheckpointError`` for a weight with values that are not finite."""
+    if not torch.isfinite(value).all():
+        raise CheckpointError(f"'{name}' holds values that are not finite: the checkpoint is of a run that diverged")
+
+
+def inflate_channels(weight: Tensor, channels: int) -> Tensor:
+    """A patch embedding (D, C, p, p) for another number of channels: the mean over its own, repeated, times C /
+    ``channels``.
+
+    An image whose channels are all equal thus has the embedding that it had before with C of them.
+
+    Returns:
+        (D, ``channels``, p, p); the input itself if it has as many.
+    """
+    if weight.shape[1] == channels:
+        return weight
+    share = weight.double().sum(dim=1, keepdim=True) / channels
+    return share.to(weight.dtype).repeat(1, channels, 1, 1)
+
+
+def describe_inflation(old: int, new: int) -> str:
+    """What :func:`inflate_channels` did, for a report."""
+    return f'inflated from {old} to {channel_count(new)} (mean over {channel_names(old)}, times {old}/{new})'
+
+
+def channel_count(number: int) -> str:
+    """'1 channel', '2 channels'."""
+    return f'{number} channel{"s" * (number > 1)}'
+
+
+def channel_names(number: int) -> str:
+    """What a report calls the channels of a checkpoint."""
+    return 'RGB' if number == 3 else f'its {number} channels' if number > 1 else 'its only channel'
+
+
 def _fit_positions(
-    value: Tensor, vit: nn.Module, had_class: bool, has_class: bool, source_grid: tuple[int, int] | None
+    value: Tensor, new_grid: tuple[int, int], had_class: bool, has_class: bool, old_grid: tuple[int, int]
 ) -> Tensor:
-    """``pos_embed`` (1, class + N, D) for the grid of ``vit``, with or without the class token's row."""
-    new_grid = _grid_of(vit)
-    count = value.shape[1] - had_class
-    side = round(count**0.5)
-    if source_grid is None:
-        is_square, is_same = side * side == count, new_grid[0] * new_grid[1] == count
-        if is_square and is_same and new_grid != (side, side):
-            raise CheckpointError(
-                f'pos_embed of {count} patches may be for {side} x {side} or for {format_shape(new_grid)}, as the '
-                f'model is: give source_grid=(rows, columns)'
-            )
-        if not is_square and not is_same:
-            raise CheckpointError(
-                f'pos_embed of {count} patches is for no square grid: give source_grid=(rows, columns)'
-            )
-        source_grid = (side, side) if is_square else new_grid
-    if source_grid[0] * source_grid[1] != count:
-        raise CheckpointError(
-            f'pos_embed is for {count} patches; source_grid {format_shape(source_grid)} has '
-            f'{source_grid[0] * source_grid[1]}'
-        )
+    """``pos_embed`` (1, class + N, D) for another grid, with or without the class token's row."""
     if has_class and not had_class:
         raise CheckpointError('the checkpoint has no class token; the model has one: choose class_token=False')
-    if tuple(source_grid) != new_grid:
-        value = resize_pos_embed(value.float(), source_grid, new_grid, int(had_class))
+    if old_grid != new_grid:
+        value = resize_pos_embed(value.float(), old_grid, new_grid, int(had_class))
     return value if has_class == had_class else value[:, 1:]
 
 
-def _grid_of(vit: nn.Module) -> tuple[int, int]:
+def grid_of(vit: nn.Module) -> tuple[int, int]:
+    """(rows, columns) that the positions of a ViT, ours or timm's, are for."""
     if isinstance(vit, KnowsItsGrids):
         return vit.grid
     patch_embed: Any = vit.patch_embed  # timm's
@@ -135,8 +150,3 @@ def _fit_rel_pos_table(
 def _count_offsets(grid: tuple[int, int]) -> int:
     """Number of 2-D offsets between patches of a grid."""
     return (2 * grid[0] - 1) * (2 * grid[1] - 1)
-
-
-def format_shape(shape: Sequence[int]) -> str:
-    """A shape or grid for a message, such as '4 x 6'."""
-    return ' x '.join(map(str, shape))

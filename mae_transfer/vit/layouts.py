@@ -2,8 +2,9 @@
 
 Every layout is converted to and from canonical names: timm's for the encoder (``cls_token``, ``pos_embed``,
 ``patch_embed.proj.weight``, ``blocks.3.attn.qkv.weight``, ``norm.weight``) and the classification head
-(``head.weight``, ``fc_norm.weight``), and for the decoder ours without the prefix ``decoder.`` (``mask_token``,
-``pos_embed``, ``embed.weight``, ``blocks.0.mlp.fc1.bias``, ``norm.bias``, ``pred.weight``).
+(``head.weight``, ``fc_norm.weight``; ``head_norm.running_mean`` in our linear probes), and for the decoder ours without
+the prefix ``decoder.`` (``mask_token``, ``pos_embed``, ``embed.weight``, ``blocks.0.mlp.fc1.bias``, ``norm.bias``,
+``pred.weight``).
 
 Unknown names within an encoder or decoder (layer scale, register tokens) are kept unchanged, so that loading fails on
 them: dropping them would silently load another model.
@@ -22,6 +23,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from ..errors import CheckpointError
+from .head import fold_head_norm, why_no_head
 from .merged_weights import QKV, fold_layer_scale, fuse_qkv, split_qkv
 
 State = Mapping[str, Tensor]
@@ -92,15 +94,18 @@ _HF_BLOCK = {
 #: matches, so that an encoder without prefix gets all remaining names.
 LAYOUTS: dict[str, dict[str, Names]] = {
     'mae_transfer': dict(
-        head=Names('', _HEAD), decoder=Names('decoder.', {}, 'blocks'), encoder=Names('vit.', {}, 'blocks')
+        head=Names('', {**_HEAD, 'head_norm': 'head_norm'}),
+        decoder=Names('decoder.', {}, 'blocks'),
+        encoder=Names('vit.', {}, 'blocks'),
     ),
     'official': dict(
         head=Names('', _HEAD), decoder=Names('', _DECODER, 'decoder_blocks'), encoder=Names('', {}, 'blocks')
     ),
     'timm': dict(head=Names('', _HEAD), encoder=Names('', {}, 'blocks')),
     'mmpretrain': dict(
-        # The norm after average pooling, fc_norm elsewhere, is ln2 of the backbone in mmpretrain.
-        head=Names('', {'head': 'head.layers.head', 'fc_norm': 'backbone.ln2'}),
+        # The norm after average pooling, fc_norm elsewhere, is ln2 of the backbone in mmpretrain; a linear probe's is
+        # its ClsBatchNormNeck.
+        head=Names('', {'head': 'head.layers.head', 'fc_norm': 'backbone.ln2', 'head_norm': 'neck.bn'}),
         decoder=Names('neck.', {**_DECODER, 'norm': 'ln1'}, 'decoder_blocks', _MMPRETRAIN_BLOCK),
         encoder=Names(
             'backbone.', {'patch_embed.proj': 'patch_embed.projection', 'norm': 'ln1'}, 'layers', _MMPRETRAIN_BLOCK
@@ -212,6 +217,8 @@ def to_canonical(state: State, layout: str | None = None) -> tuple[dict, dict | 
 def from_canonical(encoder: State, decoder: State | None, layout: str, head: State | None = None) -> dict[str, Tensor]:
     """The inverse of :func:`to_canonical`.
 
+    The batch norm of a linear probe is folded into its head, except in our own layout.
+
     Args:
         encoder, decoder, head: canonical names.
         layout: one of :data:`LAYOUTS`.
@@ -220,10 +227,17 @@ def from_canonical(encoder: State, decoder: State | None, layout: str, head: Sta
         Flat dictionary in that layout.
 
     Raises:
-        CheckpointError: the layout is unknown, or cannot store a part or a parameter.
+        CheckpointError: the layout is unknown, or cannot store a part or a parameter, or would make another classifier
+            of the head.
     """
     if layout not in LAYOUTS:
         raise CheckpointError(f"unknown layout '{layout}': choose one of {', '.join(LAYOUTS)}")
+    if layout == 'hf' and encoder and 'cls_token' not in encoder:
+        raise CheckpointError("layout hf cannot store a ViT without class token: transformers' ViTs all have one")
+    if head and layout != 'mae_transfer':
+        head = fold_head_norm(head)
+    if head and (reason := why_no_head(head, layout)):
+        raise CheckpointError(f'layout {layout} cannot store the head: {reason}')
     state = {}
     for part, weights in dict(encoder=encoder, decoder=decoder, head=head).items():
         if not weights:

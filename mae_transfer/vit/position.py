@@ -38,6 +38,25 @@ def sincos_table(embed_dim: int, grid: tuple[int, int], num_prefix: int = 1) -> 
     return torch.from_numpy(table).float().unsqueeze(0)
 
 
+def sincos_grid(patches: Tensor) -> tuple[int, int] | None:
+    """(rows, columns) of the grid that positions are the sin-cos table of; None for any other table.
+
+    Args:
+        patches: (N, D) positions of the patches, without prefix; those rounded to half precision are recognised too.
+    """
+    count, dim = patches.shape
+    if dim % 4:
+        return None
+    patches, tolerance = patches.float(), 0.02
+    # The first half of the channels encodes the column: it repeats where the second row begins.
+    columns = patches[:, : dim // 2]
+    repeats = (columns - columns[:1]).abs().amax(dim=1) < tolerance
+    width = next((i for i in range(1, count) if count % i == 0 and repeats[i]), count)
+    grid = (count // width, width)
+    is_table = (patches - sincos_table(dim, grid, num_prefix=0)[0]).abs().amax() < tolerance
+    return grid if is_table else None
+
+
 def resize_pos_embed(
     pos_embed: Tensor, old_grid: tuple[int, int], new_grid: tuple[int, int], num_prefix: int = 1
 ) -> Tensor:

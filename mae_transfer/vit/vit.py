@@ -15,7 +15,7 @@ from torch.utils.checkpoint import checkpoint
 from ..errors import UserError
 from ..registry import MODELS
 from .attention import LAYER_NORM_EPS, Block
-from .checkpoint import load_vit
+from .checkpoint import load_vit, starting_point
 from .initialization import init_like_mae
 from .patches import take_patches
 from .position import resize_pos_embed, sincos_table
@@ -56,7 +56,8 @@ class ViT(BaseModule):
         frozen_blocks: number of leading blocks that are not trained; the embeddings are then frozen too.
         grad_checkpoint: recompute blocks in the backward pass instead of storing their activations.
         init_cfg: ``dict(type='Pretrained', checkpoint=FILE_OR_WORK_DIR)`` loads weights in any known layout; a
-            checkpoint of None or 'none' means random weights.
+            checkpoint of None or 'none' means random weights. ``source_grid=(rows, columns)`` is the grid of patches
+            that its positions are for, where the file does not show it.
 
     Shapes: B images, C channels, H x W pixels, patches of p, D = embed_dim.
     """
@@ -188,11 +189,11 @@ class ViT(BaseModule):
         :func:`~mae_transfer.vit.checkpoint.load_vit`."""
         if self.is_init:
             return
-        source = (self.init_cfg or {}).get('checkpoint')
-        if source in (None, 'none'):
+        start = starting_point(self.init_cfg)
+        if start is None:
             print_log('ViT starts from random weights', logger='current')
         else:
-            load_vit(self, source)
+            load_vit(self, **start)
         self._is_init = True
 
     def _freeze(self) -> None:

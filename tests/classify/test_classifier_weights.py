@@ -119,6 +119,33 @@ def test_a_linear_probe_trains_its_own_head(tmp_path):
         model.load_weights(file, need_head=True)
 
 
+def test_rgb_weights_are_inflated_to_train_from_and_refused_in_testing(tmp_path, logged):
+    tuned = enlarge(classifier())
+    file = saved(tmp_path, source(tuned))
+    model = classifier(vit=dict(in_channels=4, init_cfg=dict(type='Pretrained', checkpoint=file)))
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with pytest.raises(
+        CheckpointError, match='takes 3 image channels; the model 4: use the config that it was trained'
+    ):
+        model.load_weights(file, need_head=True)
+    assert all(torch.equal(model.state_dict()[name], value) for name, value in before.items())
+    model.init_weights()
+    assert 'inflated from 3 to 4 channels (mean over RGB, times 3/4)' in logged.text
+    grey = torch.randn(2, 1, 16, 16)
+    found, expected = (
+        part.eval()(grey.expand(-1, channels, -1, -1), mode='tensor') for part, channels in ((model, 4), (tuned, 3))
+    )
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_the_grid_of_positions_is_given_by_init_cfg(tmp_path):
+    file = saved(tmp_path, enlarge(classifier(vit=dict(img_size=(8, 24)))).vit.state_dict())
+    init_cfg = dict(type='Pretrained', checkpoint=file)
+    with pytest.raises(CheckpointError, match='give source_grid'):
+        classifier(vit=dict(init_cfg=init_cfg)).init_weights()
+    classifier(vit=dict(init_cfg=dict(init_cfg, source_grid=(2, 6)))).init_weights()
+
+
 def test_the_checkpoint_none_leaves_all_weights_random():
     model = classifier(vit=dict(init_cfg=dict(type='Pretrained', checkpoint='none')))
     before = {name: weight.clone() for name, weight in model.state_dict().items()}

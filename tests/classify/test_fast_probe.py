@@ -211,6 +211,11 @@ def test_of_equal_accuracies_the_lower_loss_is_chosen(probe):
     assert (metrics['probe/lr'], metrics['probe/weight_decay']) == (1.0, 0.0)
 
 
+def test_a_chosen_classifier_that_diverged_is_an_error(probe):
+    with pytest.raises(UserError, match=r'fast probe diverged \(lr 1e\+30, the best .*: choose smaller test_cfg.lrs'):
+        probe(lrs=[1e30], weight_decays=[0.1]).evaluate(made_up(), made_up(seed=2))
+
+
 def test_the_grid_and_the_choice_are_logged(probe, lines):
     metrics = probe(lrs=[0.1, 0.001], weight_decays=[0.0, 0.5]).evaluate(made_up(), made_up(seed=2))
     (table, choice), weight_decay = lines, metrics['probe/weight_decay']

@@ -7,7 +7,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
 from mae_transfer.classify import features as module
-from mae_transfer.classify.features import check_classes, extract_features
+from mae_transfer.classify.features import Features, check_classes, extract_features
 from mae_transfer.errors import UserError
 from tests.classify.stand_ins import (
     CLASSES,
@@ -104,6 +104,11 @@ def test_unreadable_photos_are_named_once(lines):
 def test_features_that_are_not_finite_are_refused(factor):
     with pytest.raises(UserError, match='^features of 11 of 11 images of train are not finite .*checkpoint broken'):
         extract_features(Pixels(factor), build(), 'train')
+
+
+def test_no_features_are_refused():
+    with pytest.raises(UserError, match='there are no features of train: the data set is empty'):
+        module._check(Features(torch.empty(0, 3), torch.empty(0, dtype=torch.int64)), 'train', 2)
 
 
 @pytest.mark.parametrize('shift, span', [(1, '1 to 3'), (-1, '-1 to 1')])

@@ -112,7 +112,7 @@ def crops_of(scale: tuple[int, int], stride: int) -> dict:
     test_pipeline = [
         dict(type='LoadImageFromFile', color_type='color'),
         dict(type='Resize', scale=scale, keep_ratio=True),
-        dict(type='LoadAnnotations'),
+        dict(type='mae_transfer.LoadLabels'),
         dict(type='PackSegInputs'),
     ]
     return {
@@ -124,7 +124,7 @@ def crops_of(scale: tuple[int, int], stride: int) -> dict:
         'model.test_cfg': dict(mode='slide', crop_size=crop, stride=(stride, stride)),
         'train_dataloader.dataset.pipeline': [
             dict(type='LoadImageFromFile', color_type='color'),
-            dict(type='LoadAnnotations'),
+            dict(type='mae_transfer.LoadLabels'),
             dict(type='RandomResize', scale=scale, ratio_range=(0.5, 2.0), keep_ratio=True),
             dict(type='RandomCrop', crop_size=crop, cat_max_ratio=0.75),
             dict(type='RandomFlip', prob=0.5),

@@ -49,6 +49,7 @@ OTHER = {
     'max_iters': 400000,
     'norm_cfg': dict(type='GN', num_groups=2),
     'pretrained': 'other/vit.pth',
+    'repeat': 3,
     'strides': [8, 16, 32, 64],
     'total_batch_size': 64,
     'warmup': 0.01,
@@ -113,7 +114,14 @@ def test_every_setting_at_the_top_is_followed_everywhere_and_changes_nothing_els
         followers = {place for place in cfg.references if depends(cfg, place, key)}
         for place in changed:
             assert place.startswith(key) or any((place + '.').startswith(f'{one}.') for one in followers), (key, place)
-        if key not in ('warmup', 'indices', 'strides', 'width', 'norm_cfg'):  # which have values that others have, too
+        if key not in (
+            'warmup',
+            'indices',
+            'strides',
+            'width',
+            'norm_cfg',
+            'repeat',
+        ):  # which have values that others have, too
             stale = [place for place, found in after.items() if found == cfg[key] and found and place in changed]
             assert not stale, f'{key} is changed, but still has its old value in {stale}'
         if key in ('data_root', 'pretrained') and cfg[key] not in (None, 'none'):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from torchvision.datasets import cifar
 
 from tests.helpers import save_photo
+from tests.own_data import CLASSES, DETECTION_PIPELINE, SIZES, coco_content, photo
 
 
 @pytest.fixture(scope='module')
@@ -32,3 +35,34 @@ def roots(tmp_path_factory) -> list[str]:
 def any_checksum(monkeypatch):
     """Let torchvision accept the synthetic files as the published ones."""
     monkeypatch.setattr(cifar, 'check_integrity', lambda path, md5=None: Path(path).is_file())
+
+
+@pytest.fixture
+def logged(monkeypatch) -> list[str]:
+    """The lines that reading files in COCO's format logs."""
+    lines: list[str] = []
+    for module in ('coco_values', 'coco_json', 'coco_left'):
+        monkeypatch.setattr(f'mae_transfer.data.{module}.print_log', lambda text, **settings: lines.append(text))
+    return lines
+
+
+@pytest.fixture
+def coco_images(tmp_path) -> Callable:
+    """A function that builds the data set from a content in COCO's format; all its images exist."""
+
+    from mae_transfer.data.coco_images import CocoImages  # MMDetection, which few of these tests need
+
+    def of(content=None, metainfo=None, **settings):
+        for seed, size in enumerate(SIZES):
+            photo(tmp_path / f'{seed}.jpg', size, seed)
+        (tmp_path / 'a.json').write_text(json.dumps(content or coco_content()))
+        return CocoImages(
+            data_root=str(tmp_path),
+            ann_file='a.json',
+            data_prefix=dict(img=''),
+            metainfo=metainfo or dict(classes=CLASSES),
+            serialize_data=False,
+            **dict(dict(pipeline=DETECTION_PIPELINE), **settings),
+        )
+
+    return of

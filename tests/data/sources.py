@@ -6,6 +6,7 @@ import pickle
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from tests.helpers import save_photo
 
@@ -38,3 +39,12 @@ def cifar_folder(folder: Path, hundred: bool, count: int = 4) -> Path:
     meta, name = ('meta', 'fine_label_names') if hundred else ('batches.meta', 'label_names')
     (folder / meta).write_bytes(pickle.dumps({name: names}))
     return folder
+
+
+def rotated(path, orientation, size=(30, 20)):
+    """An image of ``size`` (width, height) as it is stored."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new('RGB', size).save(path, exif=exif)
+    return str(path)

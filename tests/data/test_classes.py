@@ -1,8 +1,11 @@
 """Class names, given in every form or found in folders, and the labels of class folders."""
 
+import os
+
 import pytest
 
-from mae_transfer.data.classes import class_folders, folder_labels, given_or_own, resolve_classes
+from mae_transfer.data.class_names import class_names
+from mae_transfer.data.classes import class_folders, folder_labels, given_or_own, naming_classes, resolve_classes
 from mae_transfer.errors import UserError
 from tests.helpers import save_photo
 
@@ -110,3 +113,56 @@ def test_folders_are_labelled_by_name_or_number_in_label_order(tmp_path, folders
 def test_a_folder_that_is_not_a_class_is_refused(tmp_path, folders, classes, words):
     with pytest.raises(UserError, match=words):
         folder_labels(folders, classes, tmp_path)
+
+
+@pytest.mark.parametrize('encoding', ['utf-8', 'utf-8-sig', 'utf-16', 'cp1252'])
+@pytest.mark.parametrize('end', ['\n', '\r\n'])
+def test_a_file_of_names_may_be_in_any_usual_encoding(tmp_path, encoding, end):
+    (tmp_path / 'names.txt').write_bytes(f'ant{end}abeille à miel{end}'.encode(encoding))
+    assert resolve_classes(str(tmp_path / 'names.txt')) == ('ant', 'abeille à miel')
+
+
+def test_a_file_of_names_below_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    (tmp_path / 'names.txt').write_text('a\nb')
+    assert resolve_classes('~/names.txt') == class_names('~/names.txt') == ('a', 'b')
+
+
+@pytest.mark.parametrize('classes', ['x' * 300, 'a,' * 200 + 'b'])
+def test_a_long_text_is_no_file(classes):
+    with pytest.raises(UserError, match='is not a file'):
+        resolve_classes(classes)
+
+
+def test_folders_of_systems_and_links_to_what_contains_them_are_no_classes(tmp_path):
+    for name in ('a', 'b', '__MACOSX', '.ipynb_checkpoints', '@eaDir'):
+        (tmp_path / 'train' / name).mkdir(parents=True)
+    for name, to in (('up', '..'), ('here', '.'), ('self', 'self'), ('gone', 'nowhere')):
+        (tmp_path / 'train' / name).symlink_to(to)
+    assert class_folders(tmp_path / 'train') == ['a', 'b']
+
+
+@pytest.mark.parametrize(
+    'content, says', [(b'PK\x03\x04...', 'is an archive, which must be unpacked'), (b'\xff\xd8', 'is no folder')]
+)
+def test_a_file_is_no_tree_of_classes(tmp_path, content, says):
+    (tmp_path / 'data').write_bytes(content)
+    with pytest.raises(UserError, match=f'data {says}: give a folder with one folder per class'):
+        class_folders(tmp_path / 'data')
+
+
+def test_folders_whose_names_are_not_utf_8_are_found_among_the_classes(tmp_path):
+    folder = os.fsdecode(b'caf\xe9')
+    assert folder_labels(['a', folder], ('caf\\xe9', 'a'), tmp_path) == {folder: 0, 'a': 1}
+
+
+@pytest.mark.parametrize(
+    'names, advice',
+    [
+        (('a', 'b-1', 'c_2'), 'name all classes: --cfg-options classes=a,b-1,c_2'),
+        (('a', 'b c'), 'name all classes in a file, one per line: --cfg-options classes=classes.txt'),
+        (('abcdefgh' * 5, 'hgfedcba' * 6), 'name all classes in a file, one per line: --cfg-options classes=classes'),
+    ],
+)
+def test_advice_on_naming_the_classes(names, advice):
+    assert naming_classes(names).startswith(advice)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings, strategies
 from PIL import Image
-from timm.data import create_transform
+from timm.data import auto_augment, create_transform
 from torchvision import transforms
 
 from mae_transfer.data import LabelledPhotos, Photos
@@ -284,3 +284,11 @@ def test_every_data_set_evaluates_the_same_centre_crop(img_size, shorter, tmp_pa
         LabelledPhotos(f'{root}/val', None, img_size=img_size),
     ):
         assert torch.equal(photos[0]['inputs'], expected) and torch.equal(photos[0, 9]['inputs'], expected)
+
+
+@pytest.mark.parametrize('bits, seen', [(0, 0), (1, 128), (8, 200)])
+def test_posterizing_may_keep_no_bits(bits, seen):
+    """RandAugment of magnitude 9 with a deviation of .5 draws that in one of a thousand images."""
+    for name in ('Posterize', 'PosterizeIncreasing', 'PosterizeOriginal'):
+        made = auto_augment.NAME_TO_OP[name](Image.new('RGB', (2, 2), (200, 200, 200)), bits, img_mean=(9, 9, 9))
+        assert made.getpixel((0, 0)) == (seen,) * 3

@@ -14,6 +14,7 @@ from mae_transfer.data import (
     ConcatDataset,
     ImageDataset,
     LabelledPhotos,
+    Photos,
     RepeatDataset,
     SeededSampler,
     collate_labelled,
@@ -126,3 +127,38 @@ def test_without_labels_classes_cannot_be_balanced(kind, roots):
     with pytest.raises(UserError) as caught:
         ClassBalancedDataset(dataset, 0.5)
     assert '\n' not in str(caught.value)
+
+
+# --- large images -----------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize('kind', ['photos', 'labelled'])
+def test_an_image_above_the_limit_is_told_apart_from_damage(kind, tmp_path):
+    for name in ('a', 'b'):
+        save_photo(tmp_path / 'x' / f'{name}.png', size=(40, 30) if name == 'a' else (8, 8))
+
+    def first(most, training=True):
+        if kind == 'photos':
+            return Photos(str(tmp_path), 'val', img_size=4, hold_out=1, max_pixels=most)[0]
+        return LabelledPhotos(str(tmp_path), None, img_size=4, max_pixels=most, skip_unreadable=training)[0]
+
+    assert first(1200)['skipped'] == first(None)['skipped'] == []
+    assert first(1199)['skipped'] == ['x/a.png (has 1,200 pixels, more than max_pixels=1,199)']
+    if kind == 'labelled':
+        with pytest.raises(UserError, match='x/a.png has 1,200 pixels, more than max_pixels=1,199: choose more'):
+            first(1199, training=False)
+
+
+def test_an_image_of_182_million_pixels_is_read(tmp_path):
+    """Pillow's own limit is 179 million."""
+    Image.new('1', (13500, 13500)).save(tmp_path / 'a.png')
+    dataset = Photos(str(tmp_path / 'a.png'), 'val', img_size=4, bands='L')
+    seen = []
+    dataset.read = lambda index: seen.append(Image.open(tmp_path / dataset.name(index)).size) or Image.new('L', (4, 4))
+    assert dataset[0]['skipped'] == [] and seen == [(13500, 13500)]
+
+
+@pytest.mark.parametrize('most', [0, -1, 'many', 2.5])
+def test_an_impossible_limit_is_refused(most, tmp_path):
+    save_photo(tmp_path / 'x' / 'a.png')
+    for kind, split in ((Photos, 'train'), (LabelledPhotos, None)):
+        with pytest.raises(UserError, match='max_pixels is a number of pixels, 1 or more, or None for no limit; found'):
+            kind(str(tmp_path), split, max_pixels=most)

@@ -5,7 +5,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from mae_transfer.data.image_values import ImageValues, UnexpectedValues, channels_of, image_values, stored_size
+from mae_transfer.data.image_values import ImageValues, UnexpectedValues, channels_of, image_values
 from tests.data.written import by_opencv, npy, pillow, tiff, values
 
 
@@ -87,25 +87,6 @@ def test_the_axis_of_the_channels(shape, axes, channels):
 def test_channels_that_cannot_be_told_are_refused(shape, axes):
     with pytest.raises(UnexpectedValues, match=r'has an array of shape \('):
         channels_of(shape, axes)
-
-
-@pytest.mark.parametrize(
-    'write',
-    [
-        lambda path, array: tiff(path, array),
-        lambda path, array: tiff(path, array, 'pages'),
-        lambda path, array: npy(path, array, 'first'),
-        lambda path, array: npy(path, array),
-        lambda path, array: by_opencv(path.with_suffix('.png'), array[..., :3]),
-        lambda path, array: tifffile.imwrite(path, array, photometric='minisblack') or path,
-    ],
-)
-def test_the_stored_size(write, tmp_path):
-    assert stored_size(write(tmp_path / 'a.npy', values('uint16', 4, (20, 30)))) == ((30, 20), 1)
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    turned = pillow(tmp_path / 'b.tif', values('uint8', 3, (20, 30)), 'RGB', exif=exif)
-    assert stored_size(turned) == ((30, 20), 6)
 
 
 def test_pages_in_a_circle(tmp_path):

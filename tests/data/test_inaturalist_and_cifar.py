@@ -92,6 +92,26 @@ def test_given_names_replace_inaturalist_s(tmp_path):
         inaturalist(tmp_path, classes=3)
 
 
+def test_given_names_of_all_classes_number_a_file_that_has_only_some_of_them(tmp_path):
+    source = inaturalist(naturalist(tmp_path), classes=['ash', 'elm', 'oak'])
+    assert dict(pairs(source))['train_val2018/Plantae/0/10.jpg'] == 2 and source.classes == ('ash', 'elm', 'oak')
+
+
+@pytest.mark.parametrize('encoding', ['utf-8-sig', 'utf-16'])
+def test_inaturalist_s_file_in_another_encoding(tmp_path, encoding):
+    file = naturalist(tmp_path) / 'train2018.json'
+    file.write_bytes(file.read_text().encode(encoding))
+    assert inaturalist(tmp_path).classes == ('oak', 'ash')
+
+
+def test_inaturalist_s_paths_with_backslashes(tmp_path):
+    file = naturalist(tmp_path) / 'train2018.json'
+    file.write_text(file.read_text().replace('/', '\\\\'))
+    source = inaturalist(tmp_path)
+    assert ('train_val2018/Plantae/1/11.jpg', 1) in pairs(source)
+    assert source.notes == (f'{file}: backslashes are read as slashes',)
+
+
 IMAGE, LABEL = dict(id=1, file_name='a.jpg'), dict(image_id=1, category_id=0)
 
 
@@ -105,6 +125,8 @@ IMAGE, LABEL = dict(id=1, file_name='a.jpg'), dict(image_id=1, category_id=0)
         (dict(images=[IMAGE], annotations=[dict(image_id=1, category_id='oak')]), 'ValueError'),
         (dict(images=[1], annotations=[]), 'TypeError'),
         (dict(categories=['oak']), 'Error'),
+        (dict(images=[dict(id=1, file_name='\ud800.jpg')], annotations=[LABEL]), 'UnicodeEncodeError'),
+        (dict(categories=None, annotations=[dict(LABEL, category_id=10**9)], images=[IMAGE]), 'no categories'),
         (dict(images=[], annotations=[]), '0 annotations for 0 images'),
         (dict(images=[IMAGE], annotations=[]), '0 annotations for 1 images; expected one for each'),
         (dict(images=[IMAGE], annotations=[LABEL, LABEL]), '2 annotations for 1 images'),
@@ -113,7 +135,7 @@ IMAGE, LABEL = dict(id=1, file_name='a.jpg'), dict(image_id=1, category_id=0)
             '1 annotations for 1 images; expected one for each',
         ),
         (dict(images=[IMAGE], annotations=[dict(LABEL, category_id=2)]), 'category_id 2 is none of the 2 categories'),
-        (dict(images=[IMAGE], annotations=[LABEL]), 'a.jpg does not exist, nor do the next images'),
+        (dict(images=[IMAGE], annotations=[LABEL]), 'none of the images that .*.json names exists'),
     ],
 )
 def test_json_of_another_layout_is_refused_in_one_line(tmp_path, changes, words):

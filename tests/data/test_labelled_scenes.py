@@ -7,12 +7,17 @@ import pytest
 from mmseg.datasets import ADE20KDataset
 from PIL import Image
 
-from mae_transfer.data.labelled_scenes import LabelledScenes, check_label_map
+from mae_transfer.data.labelled_scenes import LabelledScenes
 from mae_transfer.errors import UserError
-from tests.own_data import label_map, photo, write_scenes
+from tests.data.label_forms import FORMS, palette
+from tests.own_data import SIZES, label_map, photo, write_scenes
 
 ADE_MINI = Path(__file__).parents[3] / 'shared' / 'data' / 'ade_mini'
-PIPELINE = [dict(type='mmseg.LoadImageFromFile'), dict(type='mmseg.LoadAnnotations'), dict(type='mmseg.PackSegInputs')]
+PIPELINE = [
+    dict(type='mmseg.LoadImageFromFile'),
+    dict(type='mae_transfer.LoadLabels'),
+    dict(type='mmseg.PackSegInputs'),
+]
 CLASSES = ('road', 'field')
 
 
@@ -37,30 +42,35 @@ def labels_of(dataset, index=0):
     return dataset[index]['data_samples'].gt_sem_seg.data.squeeze().numpy()
 
 
-@pytest.mark.parametrize('save', ['grey', 'palette', '16 bit', 'black and white'])
+@pytest.fixture(autouse=True)
+def said(monkeypatch):
+    lines = []
+    monkeypatch.setattr('mae_transfer.data.label_survey.print_log', lambda line, **settings: lines.append(line))
+    return lines
+
+
+@pytest.mark.parametrize('form', FORMS)
 @pytest.mark.parametrize('zero_is_none', [True, False])
-def test_labels_are_read_from_every_image_mode_with_one_number_per_pixel(save, zero_is_none, scenes):
+def test_label_maps_of_every_form_are_read_alike(form, zero_is_none, scenes, said):
     """In a palette image the index is the label, regardless of its colour."""
     file = scenes / 'annotations/training/0.png'
     values = np.array(Image.open(file))
-    if save == 'black and white' or not zero_is_none:
-        values = values % 2
-    picture = Image.fromarray(values.astype(np.uint16 if save == '16 bit' else np.uint8))
-    if save == 'palette':
-        picture = Image.fromarray(values, 'P')
-        picture.putpalette([200, 30, 40, 10, 200, 30, 7, 7, 250])
-    picture = picture.point(lambda value: 255 * value, '1') if save == 'black and white' else picture
-    picture.save(file)
-    for i in (1, 2):
-        label_map(scenes / f'annotations/training/{i}.png', [(103, 61), (64, 64)][i - 1], high=1)
-    found = labels_of(build(scenes, reduce_zero_label=zero_is_none))
+    suffix, write = FORMS[form]
+    file.unlink()
+    write(values, file.with_suffix(suffix))
+    classes = CLASSES if zero_is_none else ('other', *CLASSES)
+    dataset = build(scenes, classes, reduce_zero_label=zero_is_none)
+    found = labels_of(dataset)
     assert np.array_equal(found, np.where(values == 0, 255, values - 1) if zero_is_none else values)
+    named = [line for line in said if 'which are read as one number per pixel' in line]
+    assert len(named) == any(word in form for word in ('channels', 'alpha', 'floats'))
+    assert all(f'{scenes}/annotations/training: 1 of 3 label maps examined hold ' in line for line in named)
 
 
 def test_without_classes_ade20k_s_are_used(scenes):
     meta = build(scenes, classes=None).metainfo
     assert meta['classes'] == ADE20KDataset.METAINFO['classes'] and meta['palette'] == ADE20KDataset.METAINFO['palette']
-    assert meta['reduce_zero_label'] and meta['label_map'] is None
+    assert meta['reduce_zero_label'] and meta['label_map'] is None and meta['label_values'] is None
 
 
 @pytest.mark.parametrize(
@@ -83,20 +93,17 @@ def test_255_is_ignored(scenes):
 
 
 def paint(value, dtype=np.uint8, size=(90, 70)):
-    def spoil(root):
+    def spoil(root, number=0):
         labels = np.ones(size, dtype)
         labels[5, 6] = value
-        Image.fromarray(labels).save(root / 'annotations/training/0.png')
+        Image.fromarray(labels).save(root / f'annotations/training/{number}.png')
 
     return spoil
 
 
-def recolour(mode):
-    def spoil(root):
-        file = root / 'annotations/training/0.png'
-        Image.open(file).convert(mode).save(file)
-
-    return spoil
+def colours(root):
+    file = root / 'annotations/training/0.png'
+    palette(np.array(Image.open(file))).convert('RGB').save(file)
 
 
 MISTAKES = {
@@ -108,16 +115,15 @@ MISTAKES = {
         paint(257, np.uint16),
         r'0.png contains the value 257; expected 1..2',
     ),  # which would be 1 in 8 bits
-    'colours': (recolour('RGB'), r'0.png is a colour image \(mode RGB\): give one number per pixel'),
-    'transparency': (recolour('LA'), r'0.png is a colour image \(mode LA\)'),
+    'colours': (colours, r'0.png is a colour image \(mode RGB\): give one number per pixel'),
     'size': (paint(1, size=(90, 71)), r'0.png is 71 x 90 pixels, but its image is 70 x 90: give both the same size'),
     'no picture': (
         lambda root: (root / 'annotations/training/0.png').write_bytes(b'nothing'),
-        r'0.png cannot be read: cannot identify',
+        r'0.png cannot be read: it is no picture, or is damaged',
     ),
     'no image': (
         lambda root: (root / 'images/training/0.jpg').write_bytes(b'nothing'),
-        r'image .*training/0.jpg cannot be read',
+        r'training/0.jpg (cannot be read|\(7 bytes\) is not an image)',
     ),
 }
 
@@ -129,7 +135,6 @@ def test_a_mistake_is_reported_in_one_line(name, late, scenes):
     dataset = build(scenes, lazy_init=True)
     if late:
         dataset.full_init()
-        dataset._validated.clear()
     spoil(scenes)
     with pytest.raises(UserError, match=says) as caught:
         dataset[0] if late else dataset.full_init()
@@ -144,44 +149,52 @@ def test_without_reduce_zero_label_the_classes_begin_at_zero(scenes):
         build(scenes, reduce_zero_label=False)
 
 
-def test_each_label_map_is_checked_once(scenes, monkeypatch):
-    """When it is first loaded; eight of them on start-up."""
-    for i in range(3, 30):
+def test_some_label_maps_are_examined_on_start_up_and_all_when_loaded(scenes, monkeypatch):
+    """64 of small ones; fewer of large ones, but at least eight."""
+    for i in range(3, 90):
         photo(scenes / f'images/training/{i}.jpg', (20, 20))
         label_map(scenes / f'annotations/training/{i}.png', (20, 20))
-    checked = []
-    monkeypatch.setattr(
-        'mae_transfer.data.labelled_scenes.check_label_map',
-        lambda path, *args, **kwargs: checked.append(Path(path).name),
-    )
+    examined = []
+    monkeypatch.setattr(LabelledScenes, '_add_to', spy(examined, LabelledScenes._add_to))
     dataset = build(scenes)
-    assert len(checked) == 8
-    for i in [*range(30), *range(30)]:
-        dataset[i]
-    assert len(checked) == len(set(checked)) == 30
+    assert len(set(examined)) == len(examined) == 64 and {0, 89} < set(examined)
+    examined.clear()
+    monkeypatch.setattr('mae_transfer.data.labelled_scenes._PIXELS', 10 * 90 * 70 + 1)
+    build(scenes)
+    assert len(examined) == 10
+    examined.clear()
+    monkeypatch.setattr('mae_transfer.data.labelled_scenes._PIXELS', 1)
+    build(scenes)
+    assert len(examined) == 8
+    for i in range(90):
+        paint(7)(scenes, i)
+        with pytest.raises(UserError, match=f'training/{i}.png contains the value 7'):
+            dataset[dataset_index(dataset, i)]
 
 
-@pytest.mark.parametrize(
-    'spoil, says',
-    [
-        (
-            lambda root: (root / 'annotations/training/1.png').unlink(),
-            r"images/training: 1 of 3 images have no label map '\*.png' in .*annotations/training, "
-            'e.g. .*1.jpg: give each image a label map',
-        ),
-        (
-            lambda root: (root / 'images/training/1.jpg').unlink(),
-            r"/training: 1 of 3 label maps have no image '\*.jpg' in .*1.png",
-        ),
-        (
-            lambda root: [file.rename(file.with_suffix('.jpeg')) for file in (root / 'images/training').iterdir()],
-            r"images/training contains no image '\*.jpg': set data_root, or the data set's img_suffix",
-        ),
-    ],
-)
-def test_images_and_label_maps_without_a_counterpart_are_refused(spoil, says, scenes):
-    spoil(scenes)
-    with pytest.raises(UserError, match=says):
+def spy(calls, method):
+    def watched(self, survey, index):
+        calls.append(index)
+        return method(self, survey, index)
+
+    return watched
+
+
+def dataset_index(dataset, name):
+    return next(i for i in range(len(dataset)) if Path(dataset.get_data_info(i)['img_path']).stem == str(name))
+
+
+def test_where_nothing_is_labelled_the_others_are_examined_until_something_is(scenes, monkeypatch):
+    """A large set in which few images are labelled is fine."""
+    monkeypatch.setattr('mae_transfer.data.labelled_scenes._EXAMINED', 2)
+    monkeypatch.setattr('mae_transfer.data.labelled_scenes._LEAST', 2)
+    for i in (0, 2):
+        Image.new('L', SIZES[i]).save(scenes / f'annotations/training/{i}.png')
+    assert len(build(scenes)) == 3
+    Image.new('L', SIZES[1]).save(scenes / 'annotations/training/1.png')
+    with pytest.raises(
+        UserError, match='all 3 label maps contain only 0, of which 0 is ignored by reduce_zero_label=T'
+    ):
         build(scenes)
 
 
@@ -191,30 +204,32 @@ def test_a_list_of_names_may_omit_files(scenes):
         '0.jpg',
         '2.jpg',
     ]
-    (scenes / 'some.txt').write_text('0\n7\n')
-    with pytest.raises(UserError, match=r'some.txt: .*7.jpg does not exist \(2 of 4 checked files are missing\)'):
-        build(scenes, ann_file='some.txt')
 
 
-def test_palettes_are_refused_if_opencv_decodes_them(scenes):
-    recolour('P')(scenes)
-    pipeline = [PIPELINE[0], dict(type='mmseg.LoadAnnotations', imdecode_backend='cv2'), PIPELINE[2]]
+@pytest.mark.parametrize('nested', [False, True])
+def test_other_readers_of_label_maps_are_refused(nested, scenes):
+    """They take the remainder by 256 of large numbers, for example."""
+    foreign = dict(type='mmseg.LoadAnnotations')
+    if nested:
+        foreign = dict(type='mmcv.TestTimeAug', transforms=[[dict(type='mmcv.RandomFlip', prob=0.0)], [foreign]])
     with pytest.raises(
-        UserError, match="0.png has a palette, which OpenCV reads as colours: set imdecode_backend='pillow'"
+        UserError,
+        match="the pipeline reads label maps by 'LoadAnnotations', .*: set dict.type='mae_transfer.LoadLabels'",
     ):
-        build(scenes, pipeline=pipeline)
+        build(scenes, pipeline=[PIPELINE[0], foreign, PIPELINE[2]])
 
 
-def test_the_size_of_an_image_follows_its_exif_orientation(tmp_path):
-    photo(tmp_path / 'a.jpg', (30, 20))
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    Image.open(tmp_path / 'a.jpg').save(tmp_path / 'a.jpg', exif=exif)
-    label_map(tmp_path / 'a.png', (20, 30))
-    check_label_map(str(tmp_path / 'a.png'), str(tmp_path / 'a.jpg'), 2, True)
-    label_map(tmp_path / 'a.png', (30, 20))
-    with pytest.raises(UserError, match='is 30 x 20 pixels, but its image is 20 x 30'):
-        check_label_map(str(tmp_path / 'a.png'), str(tmp_path / 'a.jpg'), 2, True)
+def test_images_without_label_maps_are_only_predicted(scenes):
+    dataset = build(scenes, data_prefix=dict(img_path='images/training', seg_map_path=None))
+    assert len(dataset) == 3 and 'gt_sem_seg' not in dataset[0]['data_samples']
+
+
+def test_a_single_class_is_refused(scenes):
+    with pytest.raises(
+        UserError,
+        match="'crack' is the only class, .*: name the background, too, classes=background,crack, with reduce_z",
+    ):
+        build(scenes, ('crack',))
 
 
 def test_too_many_classes_are_refused(scenes):

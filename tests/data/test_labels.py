@@ -1,12 +1,18 @@
 """Images and labels from folder trees and list files, and what is refused."""
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from mae_transfer.data import LabelledPhotos, check_same_classes
 from mae_transfer.data.labels import read_source
 from mae_transfer.errors import UserError
+from mae_transfer.registry import DATASETS
+from mae_transfer.settings import change_settings
+from mae_transfer.visualization.confusion import confusion_picture
+from tests.configs.recipes import load
 from tests.data.sources import pairs, tree
 from tests.helpers import save_photo
 
@@ -101,6 +107,69 @@ def test_a_tree_without_images_is_refused_also_if_the_classes_are_given(tmp_path
         read_source(str(tmp_path), None, classes=['a', 'b'])
 
 
+@pytest.mark.parametrize('hidden', ['cat/.ipynb_checkpoints/a-checkpoint.jpg', 'cat/._a.jpg', '__MACOSX/cat/._a.jpg'])
+def test_hidden_files_and_folders_are_passed_over(tmp_path, hidden):
+    tree(tmp_path, 'cat/a.jpg', 'dog/b.jpg', hidden)
+    assert pairs(read_source(str(tmp_path), None)) == [('cat/a.jpg', 0), ('dog/b.jpg', 1)]
+
+
+@pytest.mark.parametrize('up', ['..', '../..', '../dog'])
+def test_links_do_not_lead_to_other_classes(tmp_path, up):
+    tree(tmp_path, 'train/cat/a.jpg', 'train/dog/b.jpg', 'val/cat/c.jpg')
+    (tmp_path / 'train/cat/up').symlink_to(up)
+    source = read_source(str(tmp_path), 'train')
+    assert pairs(source) == [('cat/a.jpg', 0), ('dog/b.jpg', 1)]
+    assert len(source.notes) == 1 and 'train/cat/up' in source.notes[0]
+
+
+def test_a_class_folder_may_be_a_link(tmp_path):
+    tree(tmp_path, 'other/cat/a.jpg', 'other/dog/x.jpg', 'data/dog/b.jpg')
+    (tmp_path / 'data/cat').symlink_to('../other/cat')
+    (tmp_path / 'other/cat/up').symlink_to('..')
+    assert pairs(read_source(str(tmp_path / 'data'), None)) == [('cat/a.jpg', 0), ('dog/b.jpg', 1)]
+
+
+def test_names_that_are_not_utf_8(tmp_path):
+    """Files have their names as they are; class names are text, for pictures, tables and logs."""
+    folder = os.fsdecode(b'caf\xe9')
+    tree(tmp_path, f'{folder}/{folder}.jpg', 'bee/b.jpg')
+    source = read_source(str(tmp_path), None, per_class=1)
+    assert pairs(source) == [('bee/b.jpg', 0), (f'{folder}/{folder}.jpg', 1)] and source.classes == ('bee', 'caf\\xe9')
+    data = LabelledPhotos(str(tmp_path), None, img_size=8)
+    space = LabelledPhotos.label_space(str(tmp_path), None)
+    assert data[1]['labels'] == 1 and data.metainfo['classes'] == space.classes
+    assert confusion_picture(np.eye(2, dtype=int), data.metainfo['classes']).ndim == 3
+
+
+def test_what_is_passed_over_is_noted(tmp_path):
+    tree(tmp_path, 'a/x.jpg', 'b/y.jpg')
+    for name in ('a/x.heic', 'b/y.HEIC', 'b/boxes.txt'):
+        (tmp_path / name).touch()
+    assert read_source(str(tmp_path), None).notes == (
+        f"{tmp_path}: files that are no images by their suffix are passed over (3): .heic 2, .txt 1; e.g. 'x.heic'",
+    )
+
+
+def test_the_advice_for_a_class_without_images_works(tmp_path):
+    tree(tmp_path, 'train/a/1.jpg', 'train/b/2.jpg', 'train/c/3.jpg', 'val/a/4.jpg', 'val/c/5.jpg')
+    for step in ('no folder', 'empty folder'):
+        if step == 'no folder':
+            spaces = [LabelledPhotos.label_space(str(tmp_path), split) for split in ('train', 'val')]
+            with pytest.raises(UserError) as caught:
+                check_same_classes(*spaces, 3)
+        else:
+            (tmp_path / 'val/b').mkdir()
+            with pytest.raises(UserError) as caught:
+                read_source(str(tmp_path), 'val')
+        assert str(caught.value).endswith('name all classes: --cfg-options classes=a,b,c')
+        cfg = change_settings(load('in1k_finetune_vitb'), [f'data_root={tmp_path}', 'classes=a,b,c'])
+        parts = [dict(cfg[f'{name}_dataloader'].dataset) for name in ('train', 'val', 'test')]
+        check_same_classes(*(LabelledPhotos.label_space(**part) for part in parts[:2]), 3)
+        train, val, _ = (DATASETS.build(dict(part, img_size=8)) for part in parts)
+        assert train.labels.tolist() == [0, 1, 2] and val.labels.tolist() == [0, 2]
+        assert val.metainfo['present'] == (0, 2)
+
+
 # --- list files -------------------------------------------------------------------------------------------------------
 def listed(tmp_path, text, prefix='', name='a.jpg', **settings):
     save_photo(tmp_path / prefix / name)
@@ -160,13 +229,14 @@ def test_places365_lists(tmp_path):
         ('a.jpg 0\nmy cat.jpg', None, "list.txt, line 2: no label in 'my cat.jpg'"),
         ('a.jpg 0\nb.jpg -1', None, 'list.txt, line 2: label -1 is out of range: labels begin at 0'),
         ('a.jpg 0\n\nb.jpg 3', 3, 'list.txt, line 3: label 3 is out of range: 3 classes have the labels 0 to 2'),
-        ('a.jpg 1\nb.jpg 2x', None, "list.txt, line 2: label '2x' is not a number, although the first label is"),
-        ('a.jpg 1\nb.jpg 1.5', None, "label '1.5' is not a number"),
+        ('a.jpg 1\nb.jpg 2x', None, "list.txt, line 2: label '2x' is not a whole number, although the first label is"),
+        ('a.jpg 1\nb.jpg 1.5', None, "label '1.5' is not a whole number"),
         ('a.jpg cat\nb.jpg cow', ['cat', 'dog'], "list.txt, line 2: 'cow' is none of the 2 classes"),
         (
             'x/a.jpg 0\nx/b.jpg 1',
             None,
-            'x/a.jpg does not exist, nor do the next images of .*list.txt: set data_prefix to',
+            r"none of the images that .*list.txt names exists \(2 of 2 looked for\): 'x/a.jpg' in line 1 stands for "
+            '/.*/x/a.jpg: set data_prefix to',
         ),
     ],
 )

@@ -1,5 +1,7 @@
 """Images that a pipeline of detection or segmentation cannot read, told in one line."""
 
+import cv2
+import mmcv
 import numpy as np
 import pytest
 from mmcv.transforms import Compose, LoadImageFromFile
@@ -9,6 +11,7 @@ from mae_transfer.data.load_bands import LoadBands
 from mae_transfer.data.loading import check_files, examine_images, reader_of, run_pipeline, why_unreadable
 from mae_transfer.errors import UserError
 from tests.data.written import by_opencv, npy, pillow, tiff, values
+from tests.helpers import save_photo
 
 RGB = Compose([LoadImageFromFile()])
 PIPELINES = {'RGB': RGB, 'bands': Compose([LoadBands((1,))])}
@@ -131,3 +134,19 @@ def test_some_of_many_files_are_looked_for():
     assert asked == ['0', '250', '500', '749', '999']
     with pytest.raises(UserError, match=r'^file 2 \(2 of 3 checked files are missing\)'):
         check_files(['a', 'b', 'c'], lambda i: f'file {i + 1}', lambda path: path == 'a')
+
+
+@pytest.mark.parametrize('content, reason', [(b'', 'is empty (0 bytes)'), (b'x', '(1 bytes) is not an image')])
+def test_the_reason_is_told(tmp_path, content, reason):
+    (tmp_path / 'a.jpg').write_bytes(content)
+    assert why_unreadable(str(tmp_path / 'a.jpg')).startswith(reason)
+    assert why_unreadable(str(save_photo(tmp_path / 'b.jpg'))) is None
+    assert 'No such file' in why_unreadable(str(tmp_path / 'gone.jpg'))
+
+
+def test_a_limit_is_no_damage(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise cv2.error("(-215:Assertion failed) pixels <= CV_IO_MAX_IMAGE_PIXELS in function 'validateInputImageSize'")
+
+    monkeypatch.setattr(mmcv, 'imfrombytes', refuse)
+    assert 'OPENCV_IO_MAX_IMAGE_PIXELS sets this' in why_unreadable(str(save_photo(tmp_path / 'b.jpg')))

@@ -57,6 +57,7 @@ def test_in_imagenet_s_layout_the_folders_are_the_splits(tmp_path):
 )
 def test_a_line_of_a_list_file_begins_with_a_path(tmp_path, line, name):
     (tmp_path / 'list.txt').write_text(f'other.jpg 0\n\n{line}\n')
+    save_photo(tmp_path / 'other.jpg')
     assert set(train_and_val(tmp_path / 'list.txt')) == {'other.jpg', name}
 
 
@@ -68,28 +69,32 @@ def test_paths_of_a_list_file_are_relative_to_it(tmp_path):
 
 
 # --- held out ---------------------------------------------------------------------------------------------------------
+def listed(folder: Path, names: list[str], file: str = 'list.txt') -> str:
+    """A list file of photos; only the first is there."""
+    save_photo(folder / names[0], size=(2, 2))
+    (folder / file).write_text('\n'.join(names))
+    return str(folder / file)
+
+
 @pytest.mark.parametrize(
     'count, share, held', [(2, 0.02, 1), (10, 0.02, 1), (100, 0.02, 2), (100, 0.3, 30), (5, 0.9, 4)]
 )
 def test_train_and_val_divide_the_photos(tmp_path, count, share, held):
-    (tmp_path / 'list.txt').write_text(''.join(f'{i}.jpg\n' for i in range(count)))
-    train = Photos(str(tmp_path / 'list.txt'), 'train', hold_out=share).names
-    val = Photos(str(tmp_path / 'list.txt'), 'val', hold_out=share).names
+    file = listed(tmp_path, [f'{i}.jpg' for i in range(count)])
+    train, val = (Photos(file, split, hold_out=share).names for split in ('train', 'val'))
     assert len(val) == held and not set(train) & set(val) and len(train) + len(val) == count
 
 
 def test_held_out_photos_are_chosen_by_path_and_not_by_position(tmp_path):
     names = [f'{i:03d}.jpg' for i in range(100)]
-    (tmp_path / 'list.txt').write_text('\n'.join(names))
-    (tmp_path / 'reversed.txt').write_text('\n'.join(reversed(names)))
-    val = Photos(str(tmp_path / 'list.txt'), 'val', hold_out=0.1).names
-    assert val == Photos(str(tmp_path / 'reversed.txt'), 'val', hold_out=0.1).names[::-1]
+    val = Photos(listed(tmp_path, names), 'val', hold_out=0.1).names
+    assert val == Photos(listed(tmp_path, names[::-1], 'reversed.txt'), 'val', hold_out=0.1).names[::-1]
     assert val not in (names[:10], names[-10:])
 
 
 def test_a_larger_share_holds_out_the_same_photos_and_more(tmp_path):
-    (tmp_path / 'list.txt').write_text(''.join(f'{i}.jpg\n' for i in range(100)))
-    few, many = (set(Photos(str(tmp_path / 'list.txt'), 'val', hold_out=share).names) for share in (0.1, 0.3))
+    file = listed(tmp_path, [f'{i}.jpg' for i in range(100)])
+    few, many = (set(Photos(file, 'val', hold_out=share).names) for share in (0.1, 0.3))
     assert few < many
 
 
@@ -154,10 +159,6 @@ def empty(folder):
     return folder
 
 
-def one_photo(folder):
-    return photo_folder(folder, 1)
-
-
 def only_text(folder):
     (folder / 'readme.txt').write_text('no photo')
     return folder
@@ -177,12 +178,11 @@ def empty_train(folder):
 @pytest.mark.parametrize(
     'source, words',
     [
-        (lambda folder: folder / 'nowhere', 'nowhere does not exist: give a folder of images or a list file'),
+        (lambda folder: folder / 'nowhere', 'nowhere does not exist: give a folder of images, a list file or an image'),
         (empty, 'no image in .*: looked for .jpg'),
         (only_text, 'no image in'),
         (empty_train, 'no image in .*train'),
-        (empty_list, 'names no photo: give one path per line'),
-        (one_photo, '1 photo cannot be split into train and val'),
+        (empty_list, 'names no image: give one path per line'),
     ],
 )
 def test_a_source_without_photos_is_refused_in_one_line(tmp_path, source, words):

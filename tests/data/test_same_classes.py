@@ -47,9 +47,14 @@ def test_the_same_class_folders_pass(tmp_path):
             r'the classes of train \(6\) and val \(4\) differ: '
             r'4 only in train \(c, d, e and 1 more\) and 2 only in val \(x, y\)$',
         ),
-        ('ab', 'abc', r'train \(2\) and val \(3\) differ: 1 only in val \(c\)$'),
-        ('abc', 'ab', r'train \(3\) and val \(2\) differ: 1 only in train \(c\)$'),
-        ('012', '01', r'1 only in train \(2\)$'),
+        (
+            'ab',
+            'abc',
+            r'train \(2\) and val \(3\) differ: 1 only in val \(c\): if train has no images of the others, '
+            'name all classes: --cfg-options classes=a,b,c$',
+        ),
+        ('abc', 'ab', r'train \(3\) and val \(2\) differ: 1 only in train \(c\): if val has no .* classes=a,b,c$'),
+        ('012', '01', r'1 only in train \(2\)'),
     ],
 )
 def test_differing_class_folders_are_named(tmp_path, train, val, words):
@@ -104,6 +109,11 @@ def test_list_files_are_compared(tmp_path, train, val, num_classes, words):
     else:
         with pytest.raises(UserError, match=words):
             check_same_classes(*check)
+
+
+def test_labels_from_1_are_told_with_the_number_of_classes(tmp_path):
+    with pytest.raises(UserError, match=r'choose --cfg-options model.num_classes=3 \(.*no image has the label 0'):
+        check_same_classes(*lists(tmp_path, [1, 2], [1, 2]), 2)
 
 
 def test_a_list_need_not_contain_all_of_the_given_classes(tmp_path):

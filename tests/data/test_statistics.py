@@ -11,7 +11,14 @@ from mae_transfer.data.statistics import Progress, main, measure
 from mae_transfer.errors import UserError
 from mae_transfer.settings import read_config
 from tests.data.written import by_opencv, npy, pillow, tiff, values
+from tests.helpers import forget_instances
 from tests.tools.commands import CONFIG
+
+
+@pytest.fixture(autouse=True)
+def without_a_log():
+    """As in a new process."""
+    forget_instances()
 
 
 def printed(capsys, *arguments) -> dict:
@@ -26,7 +33,8 @@ def printed(capsys, *arguments) -> dict:
 
 def refusal(capsys, *arguments) -> str:
     assert main([str(argument) for argument in arguments]) == 2
-    err = [line for line in capsys.readouterr().err.splitlines() if not re.match(r'\d+ of \d+ images', line)]
+    lines = capsys.readouterr().err.splitlines()
+    err = [line for line in lines if not re.match(r'\d+ of \d+ images', line) and ' - mmengine - ' not in line]
     assert len(err) == 1 and err[0].startswith('error: ')
     return err[0]
 

@@ -4,7 +4,7 @@ import pytest
 from mmengine.config import Config
 
 from mae_transfer.dense import checks
-from mae_transfer.dense.checks import check_pooled_batch, check_windows
+from mae_transfer.dense.checks import check_pooled_batch, check_softmax, check_windows
 from mae_transfer.errors import UserError
 
 
@@ -87,3 +87,57 @@ def test_windows_that_cannot_slide_are_refused(test_cfg, words):
 )
 def test_windows_that_can_slide_pass(test_cfg):
     check_windows(config(test_cfg=test_cfg))
+
+
+SIGMOID = dict(type='CrossEntropyLoss', use_sigmoid=True)
+
+
+@pytest.mark.parametrize(
+    'head, says',
+    [
+        (dict(num_classes=1), "softmax over one output: 'NAME' is the only class, so that every prediction is right"),
+        (dict(num_classes=1, loss_decode=dict(type='CrossEntropyLoss')), 'classes=background,NAME'),
+        (dict(num_classes=1, loss_decode=[SIGMOID, dict(type='CrossEntropyLoss')]), 'softmax over one output'),
+        (dict(num_classes=1, loss_decode=dict(type='mmseg.CrossEntropyLoss')), 'softmax over one output'),
+        (dict(num_classes=1, loss_decode=dict(type='DiceLoss', use_sigmoid=False)), 'softmax over one output'),
+        (
+            dict(num_classes=2, out_channels=1),
+            r'softmax over one output \(out_channels=1\), which is always 1: set use_s',
+        ),
+    ],
+)
+def test_a_softmax_over_one_output_is_refused(head, says):
+    with pytest.raises(UserError, match=says):
+        check_softmax(config(**head))
+
+
+@pytest.mark.parametrize(
+    'head',
+    [
+        dict(num_classes=2),
+        dict(num_classes=2, out_channels=2),
+        dict(num_classes=2, out_channels=1, loss_decode=SIGMOID),
+        dict(num_classes=1, loss_decode=SIGMOID),
+        dict(num_classes=1, loss_decode=dict(type='DiceLoss')),
+        dict(num_classes=1, loss_decode=dict(type='FocalLoss')),
+    ],
+)
+def test_other_outputs_and_losses_pass(head):
+    check_softmax(config(**head))
+    check_softmax(Config(dict(model=dict(type='MaskRCNN'))))
+
+
+def test_the_advice_for_one_class_names_it():
+    cfg = config(num_classes=1)
+    cfg.classes = 'crack'
+    with pytest.raises(
+        UserError, match='classes=background,crack, with reduce_zero_label=False .* or label_values=0,255'
+    ):
+        check_softmax(cfg)
+
+
+def test_auxiliary_heads_are_checked():
+    cfg = config(num_classes=2)
+    cfg.model.auxiliary_head = [dict(type='FCNHead', num_classes=2), dict(type='FCNHead', num_classes=1)]
+    with pytest.raises(UserError, match='^model.auxiliary_head takes'):
+        check_softmax(cfg)

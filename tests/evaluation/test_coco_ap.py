@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import faster_coco_eval
 import numpy as np
@@ -219,3 +220,80 @@ def test_masks_cannot_be_evaluated_without_segmentations(tmp_path):
         UserError, match='7 of 7 annotations have no segmentation, which training and evaluating masks requires'
     ):
         CocoAP(str(file), metric=['bbox', 'segm'])
+
+
+FORMAT_ONLY = 'test_evaluator.format_only=True test_evaluator.outfile_prefix=work_dirs/predictions'
+
+
+@pytest.mark.parametrize(
+    'change, says',
+    [
+        (lambda content: content.pop('annotations'), "no list of dictionaries 'annotations'"),
+        (lambda content: content.update(annotations=None), "no list of dictionaries 'annotations'"),
+        (lambda content: content.update(annotations=[]), "the list 'annotations' is empty"),
+        (
+            lambda content: [entry.update(iscrowd=1) for entry in content['annotations']],
+            'has no object to evaluate of the classes cow, dog, traffic light: all 7 are crowds (iscrowd=1)',
+        ),
+    ],
+)
+def test_without_an_object_there_is_no_ap(change, says, tmp_path):
+    """And the advice works: predictions are written, with the ids that the file has."""
+    content = coco_content()
+    change(content)
+    for part in ('images', 'categories'):
+        for entry in content[part]:
+            entry['id'] = f'{part}_{entry["id"]}'
+    for entry in content.get('annotations') or []:
+        entry.update(image_id=f'images_{entry["image_id"]}', category_id=f'categories_{entry["category_id"]}')
+    file = tmp_path / 'unlabelled.json'
+    file.write_text(json.dumps(content))
+    with pytest.raises(UserError) as caught:
+        CocoAP(str(file), metric=['bbox', 'segm'])
+    assert says in str(caught.value) and FORMAT_ONLY in str(caught.value) and '\n' not in str(caught.value)
+    prefix = tmp_path / 'new/predictions'
+    metric = CocoAP(str(file), metric=['bbox', 'segm'], format_only=True, outfile_prefix=str(prefix))
+    predictions = [(1, [[1, 2, 30, 40]], [0.9], [1], [disc(1, 2, 29, 38)]), (2, [], [], [], [])]
+    assert evaluate(metric, predictions, ('dog', 'traffic light')) == {}
+    for kind in ('bbox', 'segm'):
+        [written] = json.loads((tmp_path / f'new/predictions.{kind}.json').read_text())
+        assert (written['image_id'], written['category_id']) == ('images_10', 'categories_7')
+
+
+def test_nothing_written_without_a_place_for_it():
+    with pytest.raises(UserError, match='set outfile_prefix too, e.g. --cfg-options test_evaluator.outfile_prefix='):
+        CocoAP(None, format_only=True)
+
+
+@pytest.mark.parametrize('fast_or_not', [True, False], indirect=True)
+def test_classes_without_an_object_have_no_ap(fast_or_not, own):
+    """The cow is not in the two images."""
+    file, perfect = own
+    with pytest.raises(
+        UserError, match='has no object to evaluate of the classes horse: there is none; annotate some, or'
+    ):
+        content = json.loads(Path(file).read_text())
+        content['categories'].append(dict(id=9, name='horse'))
+        Path(file).write_text(json.dumps(content))
+        evaluate(CocoAP(file), perfect, ('horse',))
+
+
+@pytest.mark.parametrize('metric', ['bbox', 'proposal'])
+def test_an_ap_of_minus_one_is_an_error(metric, own):
+    """Objects of an area beyond 10 billion pixels are counted by neither library."""
+    file, perfect = own
+    content = json.loads(Path(file).read_text())
+    for entry in content['annotations']:
+        entry['area'] = 1e12
+    Path(file).write_text(json.dumps(content))
+    with pytest.raises(UserError, match=r'is -1.0, which means that no object was evaluated: look at the annotations'):
+        evaluate(CocoAP(file, metric=metric), perfect, ('dog', 'traffic light'))
+
+
+@pytest.mark.parametrize('numbers', [(1, 10, 300), (100,), (100, 300)])
+def test_numbers_of_predictions_without_an_ap_are_refused(numbers, own):
+    with pytest.raises(
+        UserError, match=r'gives no AP: COCO counts the best 100 predictions of an image; give three num'
+    ):
+        CocoAP(own[0], proposal_nums=numbers)
+    CocoAP(own[0], metric='proposal_fast', proposal_nums=numbers)

@@ -1,9 +1,12 @@
 """The masked reconstruction loss on held-out photos."""
 
+import math
+
 import pytest
 import torch
 
 from mae_transfer.data import Photos, collate_photos
+from mae_transfer.errors import UserError
 from mae_transfer.evaluation import ReconstructionLoss
 from mae_transfer.runner import StrictRunner
 from tests.helpers import photo_folder, pretraining
@@ -20,6 +23,24 @@ def test_images_that_fill_up_the_last_batch_do_not_count():
     metric = ReconstructionLoss()
     metric.process({}, [dict(loss=1.0), dict(loss=2.0), dict(loss=600.0)])
     assert metric.evaluate(2) == {'reconstruction/masked_loss': pytest.approx(1.5)}
+
+
+@pytest.mark.parametrize(
+    'losses, says',
+    [
+        ([], 'no image was evaluated'),
+        (
+            [1.0, math.nan],
+            'the reconstruction loss of 1 of 2 images is not finite: the training of these weights failed',
+        ),
+        ([math.inf], 'the reconstruction loss of 1 of 1 images is not finite'),
+    ],
+)
+def test_a_mean_that_says_nothing_is_an_error(losses, says):
+    metric = ReconstructionLoss()
+    metric.process({}, [dict(loss=loss) for loss in losses])
+    with pytest.raises(UserError, match=says):
+        metric.evaluate(len(losses))
 
 
 def test_a_run_reports_the_model_s_loss_with_each_photo_s_own_mask(tmp_path):

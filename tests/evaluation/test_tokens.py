@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from mae_transfer.errors import UserError
 from mae_transfer.evaluation import TokenizerQuality
 
 
@@ -34,3 +35,18 @@ def test_a_collapsed_codebook_has_a_low_perplexity(tokens, used, perplexity):
     found = evaluate([dict(error=0.0, tokens=torch.tensor(list(tokens)).view(2, 4))])
     assert found['tokenizer/tokens_used'] == used
     assert found['tokenizer/perplexity'] == pytest.approx(perplexity, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    'samples, says',
+    [
+        ([], 'no image was evaluated'),
+        (
+            [dict(error=float('nan'), tokens=torch.tensor([[3]]))],
+            'the error of the tokenizer of 1 of 1 images is not finite',
+        ),
+    ],
+)
+def test_a_mean_that_says_nothing_is_an_error(samples, says):
+    with pytest.raises(UserError, match=says):
+        evaluate(samples)

@@ -20,7 +20,7 @@ def small_mae(**changes) -> MAE:
         target=dict(type='NormalizedPixelTarget'),
     )
     for key, change in changes.items():
-        config[key] = dict(config[key], **change) if isinstance(change, dict) else change
+        config[key] = dict(config.get(key, {}), **change) if isinstance(change, dict) else change
     return MAE(**config)
 
 

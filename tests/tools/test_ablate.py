@@ -132,7 +132,9 @@ def test_impossible_options_are_reported_in_one_line(arguments, words, in_proces
 
 def test_a_work_dir_that_is_a_file_is_reported_in_one_line(in_process, tmp_path):
     (tmp_path / 'file').touch()
-    assert 'cannot be created: File exists' in error_line(call('ablate', 'table1c', '--work-dir', tmp_path / 'file'))
+    for words in (['--work-dir', tmp_path / 'file'], ['--work-dir', tmp_path, '--tokenizer', tmp_path / 'file']):
+        line = error_line(call('ablate', 'table1c', *words))
+        assert line.startswith(f'error: {words[-2]}: the folder') and line.endswith("file' is a file")
 
 
 def test_the_packages_own_configs_are_found_from_any_folder(monkeypatch, tmp_path):

@@ -36,7 +36,8 @@ def test_missing_data_folder(refused):
 
 def test_empty_data_folder(refused, tmp_path):
     (tmp_path / 'empty').mkdir()
-    assert refused(data_root=tmp_path / 'empty') == f'error: train_dataloader: folder {tmp_path}/empty is empty'
+    line = f'train_dataloader: folder {tmp_path}/empty is empty: fill it, or name another by data_root=FOLDER'
+    assert refused(data_root=tmp_path / 'empty') == f'error: {line}'
 
 
 def test_folder_without_an_image(refused, tmp_path):
@@ -47,7 +48,7 @@ def test_folder_without_an_image(refused, tmp_path):
 
 def test_empty_list_file(refused, tmp_path):
     (tmp_path / 'list.txt').write_text('\n')
-    assert f'list file {tmp_path}/list.txt names no photo' in refused(data_root=tmp_path / 'list.txt')
+    assert f'list file {tmp_path}/list.txt names no image' in refused(data_root=tmp_path / 'list.txt')
 
 
 @pytest.mark.parametrize('workers', [0, 1])
@@ -89,6 +90,38 @@ def test_missing_labelled_data(config, tmp_path):
     )
     line = error_line(ended)
     assert f'error: train_dataloader: {tmp_path}/none' in line and 'does not exist: set the data root' in line
+
+
+@pytest.mark.parametrize(
+    'name, content, says',
+    [
+        ('photos.zip', b'PK\x03\x04', 'photos.zip is an archive: unpack it, and give the folder'),
+        ('list.txt', b'pictures/a.jpg', "names exists (1 of 1 looked for): 'pictures/a.jpg' in line 1 stands for"),
+        ('photo.heic', b'\0\0\0 ftypheic', 'photo.heic is not a text file: expected one path per line'),
+        ('coco.json', b'{}', 'coco.json is a JSON file: give a folder of images, a list file or an image'),
+    ],
+)
+def test_a_file_that_is_no_source_of_photos(refused, tmp_path, name, content, says):
+    (tmp_path / name).write_bytes(content)
+    assert says in refused(data_root=tmp_path / name)
+
+
+def test_a_single_photo_needs_a_batch_of_one_or_repetition(refused, photos):
+    line = refused(data_root=photos / 'train' / '000.jpg')
+    assert line.startswith('error: 1 images, 1 for each process, make no batch of 8: give more, repeat=8, or lower')
+
+
+@pytest.mark.parametrize('repeat', [0, 0.5, 'many'])
+def test_an_impossible_repetition(refused, repeat):
+    line = refused(repeat=repeat)
+    assert line.endswith(f'is a whole number of passes over the data in an epoch, 1 or more; found {repeat}')
+
+
+def test_a_file_as_work_dir(photos, tmp_path):
+    (tmp_path / 'file').touch()
+    for tool, checkpoint in (('train', []), ('test', ['no.pth'])):
+        line = error_line(call(tool, CONFIG, *checkpoint, '--work-dir', tmp_path / 'file', *small(photos)))
+        assert line.startswith(f"error: --work-dir: the folder '{tmp_path}/file' cannot be created: ")
 
 
 # Sizes
@@ -174,8 +207,8 @@ def test_a_total_batch_size_that_is_no_positive_number(refused):
 
 def test_fewer_photos_than_a_batch(refused):
     assert refused(batch=32, total_batch_size=32) == (
-        'error: 24 images, 24 for each process, make no batch of 32: give more, or lower train_dataloader.batch_size '
-        'and total_batch_size'
+        'error: 24 images, 24 for each process, make no batch of 32: give more, repeat=2, or lower '
+        'train_dataloader.batch_size and total_batch_size'
     )
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+
 import pytest
 import torch
 
@@ -34,7 +37,9 @@ def test_labels_out_of_range(class_photos, tmp_path):
         train_dataloader__dataset__ann_file=tmp_path / 'list.txt',
         train_dataloader__dataset__classes="['a','b','c']",
     )
-    assert line.endswith('list.txt, line 2: label 3 is out of range: 3 classes have the labels 0 to 2')
+    assert line.endswith(
+        'list.txt, line 2: label 3 is out of range: 3 classes have the labels 0 to 2; are they numbered from 1?'
+    )
 
 
 def test_fewer_images_than_neighbours(class_photos, pretrained, tmp_path):
@@ -84,3 +89,29 @@ def test_per_class_accuracy_of_a_protocol_on_features(class_photos, pretrained, 
     arguments = ['--work-dir', tmp_path, '--per-class', *feature_options(class_photos)]
     line = error_line(call('test', KNN, pretrained, *arguments))
     assert "--per-class needs test_evaluator.type='Accuracy'" in line
+
+
+def test_the_advice_for_a_class_that_val_lacks_works(class_photos, tmp_path):
+    shutil.copytree(class_photos, tmp_path / 'data')
+    shutil.rmtree(tmp_path / 'data' / 'val' / 'green')
+    line = error_line(call('train', FINETUNE, '--work-dir', tmp_path / 'run', *class_options(tmp_path / 'data')))
+    advice = 'classes=blue,green,red'
+    assert line.endswith(f'if val has no images of the others, name all classes: --cfg-options {advice}')
+    ended = call('train', FINETUNE, '--work-dir', tmp_path / 'run', *class_options(tmp_path / 'data'), advice)
+    assert ended.code == 0, ended.err
+
+
+def test_folders_and_files_whose_names_are_not_utf_8(class_photos, tmp_path):
+    name = os.fsdecode(b'caf\xe9')
+    data = tmp_path / name
+    shutil.copytree(class_photos, data)
+    for split in ('train', 'val'):
+        (data / split / 'red').rename(data / split / name)
+    (data / 'train' / name / f'{name}.png').write_bytes(b'damaged')
+    ended = call('train', FINETUNE, '--work-dir', tmp_path / 'run', *class_options(data))
+    assert ended.code == 0 and 'unreadable photo skipped: caf\\xe9/caf\\xe9.png' in ended.out, ended.err
+    ended = call(
+        'test', FINETUNE, tmp_path / 'run', '--per-class', '--work-dir', tmp_path / 'test', *class_options(data)
+    )
+    assert ended.code == 0 and '\ncaf\\xe9 ' in ended.out, ended.err
+    assert 'caf\\xe9' in next((tmp_path / 'test').rglob('confusion.csv')).read_text(encoding='utf-8')

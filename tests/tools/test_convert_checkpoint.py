@@ -75,8 +75,10 @@ def test_heads_are_converted_where_the_layout_has_a_place(tmp_path):
     convert(tmp_path / 'fine-tuned.pth', tmp_path / 'mmpretrain.safetensors', '--to', 'mmpretrain')
     assert {'backbone.ln2.weight', 'head.layers.head.weight'} < set(load_file(tmp_path / 'mmpretrain.safetensors'))
     printed = convert(tmp_path / 'fine-tuned.pth', tmp_path / 'hf.safetensors', '--to', 'hf')
-    assert 'dropped (1): fc_norm.weight' in printed
-    assert 'classifier.weight' in load_file(tmp_path / 'hf.safetensors')
+    assert 'dropped (2): fc_norm.weight, head.weight' in printed
+    assert 'head left out, it would be another classifier: ' in printed and 'this classifier averages' in printed
+    assert 'the ViT has no final norm' in printed
+    assert 'classifier.weight' not in load_file(tmp_path / 'hf.safetensors')
 
 
 def test_overwrites_only_with_force(official, tmp_path):

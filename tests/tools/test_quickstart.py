@@ -29,7 +29,8 @@ def test_a_work_dir_that_cannot_be_created_is_reported_in_one_line(tmp_path):
     (tmp_path / 'file').touch()
     ended = python(SCRIPT, '--work-dir', tmp_path / 'file')
     assert ended.returncode == 2 and not ended.stdout
-    assert ended.stderr == f"error: --work-dir: the folder '{tmp_path}/file' cannot be created: File exists\n"
+    file = tmp_path / 'file'
+    assert ended.stderr == f"error: --work-dir: the folder '{file}' cannot be created: '{file}' is a file\n"
 
 
 def test_the_first_step_is_printed_and_run(tmp_path):

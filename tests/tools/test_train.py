@@ -9,8 +9,12 @@ import torch
 
 from mae_transfer.errors import UserError
 from mae_transfer.pretrain.mae import MAE
+from mae_transfer.registry import MODELS
 from mae_transfer.settings import read_config
+from mae_transfer.vit.checkpoint import read_weights
+from mae_transfer.vit.layouts import from_canonical
 from tests.tools.commands import (
+    ARCH,
     CONFIG,
     REPOSITORY,
     call,
@@ -131,6 +135,29 @@ def test_load_from_names_the_weights_that_it_does_not_load(whole, photos, tmp_pa
     assert 'not loaded: decoder.mask_token' in ended.out
 
 
+def test_a_pre_training_goes_on_from_an_official_file(whole, photos, tmp_path):
+    weights = read_weights(whole[0])
+    state = from_canonical(weights.encoder, weights.decoder, 'official')
+    torch.save(dict(model=state), tmp_path / 'official.pth')
+    options = small(photos, base_lr=0.0, pretrained=tmp_path / 'official.pth')
+    ended = train(CONFIG, '--work-dir', tmp_path / 'run', *options)
+    assert f'weights to start from: {tmp_path}/official.pth (model.vit)' in ended.out
+    assert 'decoder: loaded 20 of 20 weights' in ended.out
+    expected = checkpoint(whole[0])['state_dict']
+    assert largest_difference(checkpoint(tmp_path / 'run')['state_dict'], expected) == 0
+
+
+def test_source_grid_is_a_setting(photos, tmp_path):
+    vit = MODELS.build(dict(type='ViT', arch=ARCH, img_size=(16, 48), patch_size=8))
+    torch.nn.init.normal_(vit.pos_embed)
+    torch.save(vit.state_dict(), tmp_path / 'vit.pth')
+    options = ['--work-dir', tmp_path / 'run', *small(photos, pretrained=tmp_path / 'vit.pth')]
+    ended = call('train', CONFIG, *options)
+    assert ended.code == 2 and 'pos_embed of 12 patches is for no square grid: give source_grid=' in ended.err
+    ended = train(CONFIG, *options, 'model.vit.init_cfg.source_grid=(2,6)')
+    assert 'positions: of 2 x 6 patches (source_grid), resized to 4 x 4' in ended.out
+
+
 # Precision
 
 
@@ -247,7 +274,7 @@ def test_a_setting_is_changed(option, find, value):
         ('data_rot=x', "--cfg-options data_rot: the config has no 'data_rot'; did you mean 'data_root'?"),
         ('modle.vit.arch=tiny', "--cfg-options modle.vit.arch: the config has no 'modle'; did you mean 'model'?"),
         ('model.vti.arch=tiny', "the config has no 'model.vti'; did you mean 'model.vit'?"),
-        ('pretrained=x', "--cfg-options pretrained: the config has no 'pretrained'"),
+        ('presets=x', "--cfg-options presets: the config has no 'presets'"),
         ('max_iters=100', "the config has no 'max_iters'; did you mean 'max_epochs'?"),
         (
             'model.vit.arch.depth=2',
@@ -267,3 +294,10 @@ def test_an_impossible_change_is_refused(option, says):
     with pytest.raises(UserError) as refused:
         changed(option)
     assert says in str(refused.value) and '\n' not in str(refused.value)
+
+
+@pytest.mark.parametrize('changes', [dict(model__vit__in_channels=4), dict(model__data_preprocessor__mean='(1,2,3,4)')])
+def test_channels_and_normalisation_that_disagree_are_refused(photos, tmp_path, changes):
+    ended = call('train', CONFIG, '--work-dir', tmp_path, *small(photos, **changes))
+    assert ended.code == 2 and 'set `bands`, e.g. bands=(1,2,3,4), which the model follows' in ended.err
+    assert len(ended.err.strip().splitlines()) == 1

@@ -238,7 +238,7 @@ def test_another_size_is_named_if_it_has_a_name():
             lambda s: s | {'blocks.1.attn.proj.bias': torch.full((32,), torch.nan)},
             "'blocks.1.attn.proj.bias' holds values that are not",
         ),
-        (lambda s: s | {'patch_embed.proj.weight': torch.ones(32, 1, 8, 8)}, 'takes 1 image channels; the model 3'),
+        (lambda s: s | {'patch_embed.proj.weight': torch.ones(32, 3 * 64)}, "'patch_embed.proj.weight' is .32, 192."),
     ],
 )
 def test_a_misfit_raises_and_changes_nothing(change, message):

@@ -1,0 +1,105 @@
+"""List files with a label for each image."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import UserError
+from ..paths import shown
+from .image_files import SUFFIXES
+from .list_files import Listing, read_list
+from .source import Source
+
+#: What to do if no listed file exists.
+PREFIX_ADVICE = 'set data_prefix to the folder below data_root that the paths are relative to'
+
+_WHOLE = re.compile(r'([+-]?\d{1,18})(?:\.0*)?')  # 18 digits fit into int64
+_MOST_CLASSES = 1_000_000  # a number above that is something else, such as an id
+
+
+def read_labelled_list(
+    file: Path, root: Path, classes: tuple[str, ...] | None = None, suffixes: tuple[str, ...] = SUFFIXES
+) -> Source:
+    """Read a list file with a path and a label on each line; the labels are either all numbers or all class names.
+
+    For the forms of its lines see :func:`~mae_transfer.data.list_files.read_list`.
+
+    Raises:
+        UserError: no file; what ``read_list`` raises; a label that is out of range or not a class.
+    """
+    check_annotations(file)
+    listing = read_list(file, root, labelled=True, suffixes=suffixes, advice=PREFIX_ADVICE)
+    notes = list(listing.notes)
+    numbered = _WHOLE.fullmatch(listing.labels[0]) is not None
+    if numbered:
+        labels = _parse_numbers(file, listing, classes)
+        if classes is None and labels.max() >= _MOST_CLASSES:
+            raise UserError(
+                f'{shown(file)}: the labels go up to {labels.max()}: expected numbers of classes from 0; for ids write '
+                "words, e.g. 'id7' instead of 7"
+            )
+        class_names = classes or tuple(str(label) for label in range(labels.max() + 1))
+        if classes is None and labels.min() > 0:
+            notes.append(
+                f'{shown(file)}: no image has the label 0, the least is {labels.min()}: labels are numbered from 0, so '
+                'class 0 is one without images'
+            )
+    else:
+        class_names = classes or tuple(sorted(set(map(shown, listing.labels))))
+        label_of = {name: label for label, name in enumerate(class_names)}
+        for word, line_number in zip(map(shown, listing.labels), listing.lines):
+            if word not in label_of:
+                raise UserError(
+                    f"{shown(file)}, line {line_number}: '{word}' is none of the {len(class_names)} classes"
+                )
+        labels = np.array([label_of[shown(word)] for word in listing.labels], np.int64)
+    if (contradictory := _contradictory(listing.names, labels)) is not None:
+        notes.append(f"{shown(file)}: some images are listed with several labels, e.g. '{shown(contradictory)}'")
+    return Source(
+        root,
+        listing.names,
+        labels,
+        class_names,
+        present=tuple(range(len(class_names))),
+        numbered=numbered and classes is None,
+        notes=tuple(notes),
+    )
+
+
+def _contradictory(names: list[str], labels: np.ndarray) -> str | None:
+    """The first image that is listed with two labels, if there is one."""
+    if len(set(names)) == len(names):
+        return None
+    label_of: dict[str, int] = {}
+    return next(
+        (name for name, label in zip(names, labels.tolist()) if label_of.setdefault(name, label) != label), None
+    )
+
+
+def _parse_numbers(file: Path, listing: Listing, classes: tuple[str, ...] | None) -> np.ndarray:
+    """The labels of a list file whose first label is a number."""
+    labels = np.empty(len(listing.labels), np.int64)
+    for index, (word, line) in enumerate(zip(listing.labels, listing.lines)):
+        if (match := _WHOLE.fullmatch(word)) is None:
+            raise UserError(
+                f"{shown(file)}, line {line}: label '{shown(word)}' is not a whole number, although the first label "
+                'is one'
+            )
+        labels[index] = label = int(match[1])
+        if label < 0 or classes and label >= len(classes):
+            expected = 'labels begin at 0'
+            if classes:
+                expected = f'{len(classes)} classes have the labels 0 to {len(classes) - 1}'
+                expected += '; are they numbered from 1?' if label == len(classes) else ''
+            raise UserError(f'{shown(file)}, line {line}: label {label} is out of range: {expected}')
+    return labels
+
+
+def check_annotations(file: Path) -> None:
+    """Raise ``UserError`` if an annotation file does not exist."""
+    if not os.path.isfile(file):
+        raise UserError(f'ann_file {shown(file)} does not exist: its path is relative to data_root')

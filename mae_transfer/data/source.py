@@ -1,0 +1,60 @@
+"""Labelled images that were found: their paths, labels and classes."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from zlib import crc32
+
+import numpy as np
+
+from ..errors import UserError
+
+
+@dataclass(frozen=True)
+class Source:
+    """N labelled images.
+
+    Attributes:
+        root: the folder that ``names`` are relative to.
+        names: the paths of the images; for CIFAR, which keeps its images in a few files, 'train/0', 'train/1', ...
+        labels: (N,) int64.
+        classes: the class names in label order.
+        present: the labels that occur in a folder tree, sorted; for the other layouts all labels.
+        numbered: whether the labels are the bare numbers of a list file, in which the last classes may be missing.
+        images: (N, 32, 32, 3) uint8 for CIFAR, else None.
+        notes: a sentence for each thing that was not obvious, for the log.
+    """
+
+    root: Path
+    names: list[str]
+    labels: np.ndarray
+    classes: tuple[str, ...]
+    present: tuple[int, ...]
+    numbered: bool = False
+    images: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
+
+
+def keep_per_class(source: Source, count: int) -> Source:
+    """Keep ``count`` images of each class (all if it has fewer), the same in every run: chosen by a hash of the path.
+
+    Raises:
+        UserError: ``count`` is below 1.
+    """
+    if count < 1:
+        raise UserError(f'per_class is a number of images, 1 or more; found {count}')
+    order = sorted(
+        range(len(source.names)), key=lambda i: (source.labels[i], crc32(os.fsencode(source.names[i])), source.names[i])
+    )
+    labels = source.labels[order]
+    # The rank of an image within its class: its position in the order, minus the position where its class begins.
+    rank = np.arange(len(order)) - np.searchsorted(labels, labels)
+    kept = np.sort(np.array(order)[rank < count])
+    return replace(
+        source,
+        names=[source.names[i] for i in kept],
+        labels=source.labels[kept],
+        images=None if source.images is None else source.images[kept],
+    )

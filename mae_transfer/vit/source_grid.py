@@ -1,0 +1,174 @@
+"""Which grid of patches the positions of a checkpoint are for: their number alone does not say, 256 may be 16 x 16 or
+8 x 32."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from ..errors import CheckpointError, UserError
+from .position import sincos_grid
+from .sizes import resolve_size
+
+#: The key, within a file's ``meta``, under which a converted file states its grid.
+STATED = 'vit_grid'
+
+
+class SourceGrid(NamedTuple):
+    """The grid of a checkpoint's positions.
+
+    Attributes:
+        grid: (rows, columns).
+        origin: how it is known, for the report.
+        is_known: False where it was only assumed.
+        is_table: whether the positions themselves show it, being a sin-cos table.
+    """
+
+    grid: tuple[int, int]
+    origin: str
+    is_known: bool = True
+    is_table: bool = False
+
+    def __str__(self) -> str:
+        return f'{format_shape(self.grid)} patches ({self.origin})'
+
+
+def stated_grid(meta: Any) -> SourceGrid | None:
+    """The grid that a file's ``meta`` states: in so many words, or by the config of the run that wrote it.
+
+    The config is parsed, never run.
+    """
+    if not isinstance(meta, Mapping):
+        return None
+    stated = meta.get(STATED)
+    if isinstance(stated, (list, tuple)) and len(stated) == 2 and all(isinstance(side, int) for side in stated):
+        return SourceGrid((stated[0], stated[1]), 'the file says so')
+    model = _setting(meta.get('cfg'), 'model')
+    vit = next((model[name] for name in ('vit', 'backbone') if isinstance(model.get(name), Mapping)), None)
+    if vit is None:
+        return None
+    try:
+        size = resolve_size(vit.get('arch', 'base'))
+        patch, sides = vit.get('patch_size') or size.patch_size, vit.get('img_size', 224)
+        height, width = (sides, sides) if isinstance(sides, int) else sides
+        return SourceGrid((height // patch, width // patch), "the file's config")
+    except (TypeError, ValueError, UserError):  # a backbone that is no ViT of ours
+        return None
+
+
+def stated_beside(path: Path) -> SourceGrid | None:
+    """The grid that the ``config.json`` of a Hugging Face model states, beside its weights."""
+    try:
+        config = json.loads((path.parent / 'config.json').read_text(encoding='utf-8'))
+        sides, patch = config['image_size'], config['patch_size']
+        height, width = (sides, sides) if isinstance(sides, int) else sides
+        return SourceGrid((height // patch, width // patch), 'config.json beside it')
+    except (OSError, KeyError, TypeError, ValueError):  # no such file, or of another kind of model
+        return None
+
+
+def _setting(text: Any, name: str) -> Mapping:
+    """A dictionary that the text of a config assigns to ``name``; empty where there is none that can be read."""
+    try:
+        nodes = ast.parse(text).body if isinstance(text, str) else []
+        for node in nodes:
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == name:
+                value = _literal(node.value)
+                return value if isinstance(value, Mapping) else {}
+    except (SyntaxError, ValueError, RecursionError):
+        pass
+    return {}
+
+
+def _literal(node: ast.expr) -> Any:
+    """The value of a literal, in which dictionaries may be written ``dict(key=value)``, as MMEngine writes them.
+
+    Raises:
+        ValueError: anything else; it is never evaluated.
+    """
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == 'dict' and not node.args:
+        return {keyword.arg: _literal(keyword.value) for keyword in node.keywords if keyword.arg}
+    if isinstance(node, (ast.List, ast.Tuple)):
+        return [_literal(element) for element in node.elts]
+    if isinstance(node, ast.Dict):
+        return {ast.literal_eval(key): _literal(value) for key, value in zip(node.keys, node.values) if key}
+    return ast.literal_eval(node)
+
+
+def known_grid(patches: Tensor, stated: SourceGrid | None) -> SourceGrid | None:
+    """The grid that positions (N, D) are known to be for: as their sin-cos table shows, or as their file states; a
+    stated grid of another number of patches is not theirs."""
+    if table := sincos_grid(patches):
+        return SourceGrid(table, 'its sin-cos table', is_table=True)
+    return stated if stated and _count(stated.grid) == len(patches) else None
+
+
+def find_source_grid(
+    patches: Tensor, stated: SourceGrid | None, given: tuple[int, int] | None, model_grid: tuple[int, int] | None = None
+) -> SourceGrid:
+    """The grid of a checkpoint's ``pos_embed``: as its sin-cos table shows, the file states, the caller says; else a
+    square, or the model's grid.
+
+    Args:
+        patches: (N, D), the positions of the patches without that of a class token.
+        stated: see :func:`stated_grid`.
+        given: what the user says, ``source_grid``.
+        model_grid: that of the model to load into.
+
+    Raises:
+        CheckpointError: none is possible, several are, or ``given`` is not that of the checkpoint.
+    """
+    count, known = len(patches), known_grid(patches, stated)
+    if given is not None:
+        given = _checked(given)
+        if _count(given) != count:
+            raise CheckpointError(
+                f'pos_embed is for {count} patches; source_grid {format_shape(given)} has {_count(given)}'
+            )
+        if known and known.grid != given:
+            raise CheckpointError(f'pos_embed is for {known}, not for source_grid {format_shape(given)}: leave it out')
+        return known or SourceGrid(given, 'source_grid')
+    if known:
+        return known
+    side = round(count**0.5)
+    advice = (
+        'give source_grid=(rows, columns), in a config as model.vit.init_cfg.source_grid, for detection and '
+        'segmentation as model.backbone.init_cfg.source_grid'
+    )
+    is_square, is_same = side * side == count, model_grid is not None and _count(model_grid) == count
+    if model_grid and is_square and is_same and model_grid != (side, side):
+        raise CheckpointError(
+            f'pos_embed of {count} patches may be for {side} x {side} or for {format_shape(model_grid)}, as the model '
+            f'is: {advice}'
+        )
+    if is_square:
+        return SourceGrid((side, side), 'taken as a square: the file does not say', is_known=False)
+    if model_grid and is_same:
+        return SourceGrid(model_grid, 'taken as the model is: the file does not say', is_known=False)
+    raise CheckpointError(f'pos_embed of {count} patches is for no square grid: {advice}')
+
+
+def patch_positions(encoder: Mapping[str, Tensor]) -> Tensor | None:
+    """The positions (N, D) of the patches of an encoder of canonical names; None if it has none."""
+    table = encoder.get('pos_embed')
+    return None if table is None or table.ndim != 3 else table[0, int('cls_token' in encoder) :]
+
+
+def _checked(grid: Any) -> tuple[int, int]:
+    if not isinstance(grid, (list, tuple)) or len(grid) != 2 or not all(isinstance(n, int) and n > 0 for n in grid):
+        raise CheckpointError(f'source_grid is (rows, columns) of patches, e.g. (8, 32); found {grid!r}')
+    return grid[0], grid[1]
+
+
+def _count(grid: tuple[int, int]) -> int:
+    return grid[0] * grid[1]
+
+
+def format_shape(shape: tuple[int, ...]) -> str:
+    """A shape or grid for a message, such as '4 x 6'."""
+    return ' x '.join(map(str, shape))
