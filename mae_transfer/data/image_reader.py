@@ -13,6 +13,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from ..errors import UserError
 from .bands import MEASURE, Bands, resolve_bands
 from .image_values import (
+    EXIF_ORIENTATION,
     ImageValues,
     channel_axis,
     image_values,
@@ -25,7 +26,6 @@ from .image_values import (
     tiff_series,
 )
 
-EXIF_ORIENTATION = 0x0112  # the tag
 MOST_EXAMINED = 8
 #: The errors for a file that is missing, truncated, or not an image.
 UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)

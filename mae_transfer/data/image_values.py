@@ -10,6 +10,7 @@ import numpy as np
 import tifffile
 from PIL import Image
 
+EXIF_ORIENTATION = 0x0112  # the tag
 _TIFF = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
 _NPY = b'\x93NUMPY'
 _JPEG2000_SIZE = b'\xff\x51'  # the marker of the codestream's sizes
@@ -66,6 +67,31 @@ def image_values(source: Path | bytes) -> ImageValues:
             return ImageValues(np.dtype(series.dtype).name, channels_of(series.shape, series.axes))
         with Image.open(stream) as image:
             return pillow_values(image)
+
+
+def stored_size(source: Path | bytes) -> tuple[tuple[int, int], int]:
+    """The size of an image as it is stored, (width, height), and its EXIF orientation, 1 where it has none.
+
+    Args:
+        source: the path of the file, or its content; its pixels are not decoded.
+
+    Raises:
+        OSError, ValueError: no image that Pillow, tifffile or NumPy can read.
+    """
+    with open_stream(source) as stream:
+        start = stream.read(8)
+        stream.seek(0)
+        if is_npy(start):
+            shape = npy_array(source).shape
+            height, width = (side for axis, side in enumerate(shape) if axis != channel_axis(shape))
+            return (width, height), 1
+        if is_tiff(start):
+            series = tiff_series(stream)
+            height, width = (series.shape[series.axes.index(letter)] for letter in 'YX')
+            tag = series.keyframe.tags.get(EXIF_ORIENTATION)
+            return (width, height), int(tag.value) if tag else 1
+        with Image.open(stream) as image:
+            return image.size, int(image.getexif().get(EXIF_ORIENTATION, 1))
 
 
 def pillow_values(image: Any) -> ImageValues:

@@ -13,13 +13,14 @@ from PIL import Image
 
 from ..errors import UserError
 from ..registry import DATASETS
+from .image_reader import UNREADABLE
+from .image_values import stored_size
 from .loading import check_files, run_pipeline
 from .palette import complete_metainfo
 
 #: Pillow's image modes with one number per pixel; in 'P' (palette) the number is an index, which is the label.
 _LABEL_MODES = ('1', 'L', 'P', 'I', 'I;16', 'I;16B')
-_EXIF_ORIENTATION = 0x0112  # the tag
-_EXIF_ROTATED = (5, 6, 7, 8)  # its values for which height and width change places
+_EXIF_ROTATED = (5, 6, 7, 8)  # the orientations for which height and width change places
 
 
 @DATASETS.register_module()
@@ -158,10 +159,9 @@ def check_label_map(
             'or set classes=... to all classes'
         )
     try:
-        with Image.open(image_path) as image:
-            rotated = image.getexif().get(_EXIF_ORIENTATION) in _EXIF_ROTATED
-            image_width, image_height = image.size[::-1] if rotated else image.size
-    except OSError as error:
+        size, orientation = stored_size(Path(image_path))
+        image_width, image_height = size[::-1] if orientation in _EXIF_ROTATED else size
+    except UNREADABLE as error:
         raise UserError(f'image {image_path} cannot be read: {error}') from None
     if (image_width, image_height) != (width, height):
         raise UserError(
