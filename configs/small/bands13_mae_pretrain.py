@@ -3,7 +3,7 @@
 The recipe is configs/_base_/mae_pretrain.py at a size for a CPU. Differences: bands 1 to 13, crops of 64 pixels at
 about the scenes' own scale, patches of 8, a decoder of one block, a batch of 64, 12 epochs, a higher learning rate,
 float32. `mean` and `std` are those of the scenes.
-Cost: COST minutes on one of two shared CPU cores (measured: docs/results.md).
+Cost: 2 to 5 minutes on one of two shared CPU cores (measured: docs/results.md).
 Generate the scenes first: tools/python -m mae_transfer.data.band_scenes work_dirs/bands13/scenes
 Train: tools/train.py configs/small/bands13_mae_pretrain.py
 Test: tools/test.py configs/small/bands13_mae_pretrain.py work_dirs/small/bands13_mae_pretrain

@@ -4,7 +4,7 @@ classes include two pairs that look the same in RGB.
 The recipe is configs/_base_/ade20k_upernet.py at a size for a CPU. Differences: bands 1 to 13, crops of 64 pixels,
 patches of 8, no relative positions, 48 channels in the heads, BatchNorm instead of SyncBN, 120 iterations of 8 scenes,
 a higher learning rate, whole images in tests, float32. `mean` and `std` are those of the pre-training.
-Cost: COST minutes on one of two shared CPU cores (measured: docs/results.md).
+Cost: a minute on one of two shared CPU cores (measured: docs/results.md).
 It starts from work_dirs/small/bands13_mae_pretrain; pretrained=none for random weights.
 Train: tools/train.py configs/small/bands13_upernet.py
 Test: tools/test.py configs/small/bands13_upernet.py work_dirs/small/bands13_upernet

@@ -32,8 +32,8 @@ def test_everything_follows_the_bands(name, vit, options, bands):
     assert {tuple(found) for found in readers(cfg)} == {bands}
     assert cfg.model[vit].in_channels == len(bands)
     preprocessor = cfg.model.data_preprocessor
-    for name, values in (('mean', load(name).mean), ('std', load(name).std)):
-        assert tuple(preprocessor[name]) == tuple(values[band - 1] for band in bands)
+    for key in ('mean', 'std'):
+        assert tuple(preprocessor[key]) == tuple(load(name)[key][band - 1] for band in bands)
     assert preprocessor.get('bgr_to_rgb', False) is False
     if vit == 'backbone':
         kinds = [step.type for step in cfg.train_dataloader.dataset.pipeline]
