@@ -22,7 +22,6 @@ import json
 import multiprocessing
 import os
 import sys
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -32,10 +31,10 @@ import numpy as np
 from PIL import Image
 
 from ..paths import user_path
+from .scene_folder import SceneFolder, check_settings, run_generator
 from .scene_objects import THING_CLASSES
 from .scene_painting import MIN_SIZE, SEMANTIC_CLASSES, SEMANTIC_PALETTE, paint_scene
 
-SETTINGS_FILE = 'scenes.json'
 TOOL = 'mae_transfer.data.scenes'
 VERSION = 1  # increase it when the same settings would give other images
 
@@ -70,32 +69,16 @@ def write_scenes(
             not write.
     """
     settings = dict(photos=photos, train=train, val=val, size=size, seed=seed)
-    for name, value in settings.items():
-        least = MIN_SIZE if name == 'size' else 0
-        if value < least:
-            raise ValueError(f'{name} is {value}; it must be at least {least}')
+    check_settings(settings, MIN_SIZE)
     workers = (os.cpu_count() or 1) if workers is None else workers
     if workers < 1:
         raise ValueError(f'workers is {workers}; it must be at least 1')
 
     out = user_path(out, 'out')
-    found = _read_settings(out)
-    if found is not None:
-        same = found['settings'] == settings and found['version'] == VERSION
-        if same and found['complete'] and not force:
-            return False
-        if not same and not force:
-            raise FileExistsError(
-                f'{out} contains scenes made with other settings ({_differences(found, settings)}); '
-                'choose another folder, or replace them with --force'
-            )
-        for path in _files(found['settings']):
-            (out / path).unlink(missing_ok=True)
-
-    for folder in {path.parent for path in _files(settings)} | {Path('.')}:
-        (out / folder).mkdir(parents=True, exist_ok=True)
-    # Marked as incomplete first, so that after an interrupted run the next one recognises its files and starts over.
-    _write_settings(out, settings, complete=False)
+    facts = dict(thing_classes=THING_CLASSES, semantic_classes=SEMANTIC_CLASSES, semantic_palette=SEMANTIC_PALETTE)
+    folder = SceneFolder(out, TOOL, VERSION, settings, _files, ('photos', 'coco', 'ade'), facts)
+    if not folder.prepare(force):
+        return False
     jobs = [(split, index) for split in _SPLIT_IDS for index in range(settings[split])]
     annotations: dict[str, list[list[dict]]] = {'train': [], 'val': []}
     write = partial(_write_scene, out, size, seed)
@@ -104,7 +87,7 @@ def write_scenes(
             annotations[split].append(instances)
     for split, per_image in annotations.items():
         _write_coco_json(out, split, per_image, size)
-    _write_settings(out, settings, complete=True)
+    folder.finish()
     return True
 
 
@@ -209,49 +192,6 @@ def _files(settings: dict) -> Iterator[Path]:
             yield from _scene_files(split, index)
 
 
-def _read_settings(out: Path) -> dict | None:
-    if out.exists() and not out.is_dir():
-        raise FileExistsError(f'{out} is a file; give a folder to write the scenes to')
-    path = out / SETTINGS_FILE
-    if path.exists():
-        try:
-            found = json.loads(path.read_text())
-            if found['tool'] == TOOL and set(found) >= {'version', 'settings', 'complete'}:
-                return found
-        except (ValueError, KeyError, TypeError):
-            pass
-        raise FileExistsError(f'{path} was not written by {TOOL}; choose another folder')
-    foreign = [name for name in ('photos', 'coco', 'ade') if (out / name).exists()]
-    if foreign:
-        # It could be the real COCO; not even --force may remove it.
-        raise FileExistsError(
-            f'{out} contains {", ".join(foreign)} but no {SETTINGS_FILE}, so {TOOL} did not write them; '
-            'choose another folder'
-        )
-    return None
-
-
-def _write_settings(out: Path, settings: dict, complete: bool) -> None:
-    content = {
-        'tool': TOOL,
-        'version': VERSION,
-        'complete': complete,
-        'settings': settings,
-        'thing_classes': THING_CLASSES,
-        'semantic_classes': SEMANTIC_CLASSES,
-        'semantic_palette': SEMANTIC_PALETTE,
-    }
-    (out / SETTINGS_FILE).write_text(json.dumps(content, indent=1) + '\n')
-
-
-def _differences(found: dict, settings: dict) -> str:
-    old = dict(found['settings'], version=found['version'])
-    new = dict(settings, version=VERSION)
-    return ', '.join(
-        f'{name}: found {old.get(name)}, requested {new[name]}' for name in new if old.get(name) != new[name]
-    )
-
-
 def main(argv: list[str] | None = None) -> int:
     """The command line. Returns the exit code: 0 if the scenes exist now, 2 after an error, one line on stderr."""
     parser = argparse.ArgumentParser(prog=f'python -m {TOOL}', description=__doc__.splitlines()[0])
@@ -264,23 +204,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--workers', type=int, default=None, help='processes (default: all cores)')
     parser.add_argument('--force', action='store_true', help='replace scenes made with other settings')
     args = parser.parse_args(argv)
-    start = time.perf_counter()
-    try:
-        written = write_scenes(**vars(args))
-    except (ValueError, OSError) as error:
-        if isinstance(error, OSError) and error.strerror:  # raised by the file system, not by this module
-            print(f'scenes: cannot write {error.filename}: {error.strerror}', file=sys.stderr)
-        else:
-            print(f'scenes: {error}', file=sys.stderr)
-        return 2
-    if not written:
-        print(f'already written: {args.out}')
-        return 0
-    print(
-        f'{args.photos} photos, {args.train} + {args.val} labelled scenes of {args.size} px written to {args.out} '
-        f'in {time.perf_counter() - start:.1f} s'
-    )
-    return 0
+    what = f'{args.photos} photos, {args.train} + {args.val} labelled scenes of {args.size} px'
+    return run_generator('scenes', partial(write_scenes, **vars(args)), args.out, what)
 
 
 if __name__ == '__main__':
