@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
 import shlex
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from unittest import mock
 
+import numpy as np
 import pytest
+import tifffile
 from mmdet.datasets import CocoDataset
+from PIL import Image
 
 from mae_transfer.checks import check_length, check_settings
 from mae_transfer.launch import load_config
@@ -90,6 +95,7 @@ FILES = {
     'mae_pretrain_vit_base.pth': 'mae_pretrain_vitb',
     'mae_pretrain_vit_large.pth': 'mae_pretrain_vitl',
     'mae_finetuned_vit_base.pth': 'in1k_finetune_vitl',
+    'mae_visualize_vit_base.pth': 'mae_pretrain_vitb',
 }
 
 
@@ -102,6 +108,8 @@ def split(line: str) -> tuple[str, list[str]]:
     """The tool's name and its arguments, one process for many."""
     script, *arguments = shlex.split(line)
     name = Path(script).name
+    if name == 'python':
+        return name, arguments
     if name == 'dist_train.sh':
         config, _, *options = arguments
         return 'train', [config, *options]
@@ -136,11 +144,13 @@ def checkout(tmp_path_factory):
         for split_name in ('train', 'val'):
             for seed, label in enumerate(('n01440764', 'n01443537')):
                 write_photos(root / split_name / label, 4, seed)
-    for photos in (folder / 'photos' / 'a', folder / 'photos' / 'b', shared / 'photos1k'):
+    for photos in (folder / 'photos' / 'a', folder / 'photos' / 'b', data / 'photos', shared / 'photos1k'):
         write_photos(photos, 8)
     write_photos(folder / 'work_dirs' / 'chain' / 'photos', 8)
     (folder / 'work_dirs' / 'chain' / 'images.txt').write_text('\n'.join(f'photos/{i:03d}.jpg' for i in range(8)))
     write_coco(data / 'mine')
+    write_scans(data / 'scans')
+    write_masks(write_scenes(data / 'cracks'))
     for root in (data / 'coco', shared / 'coco_mini'):
         with_all_classes(write_coco(root))
     for root in (
@@ -154,6 +164,22 @@ def checkout(tmp_path_factory):
         patch.chdir(folder)
         make_runs()
     return folder
+
+
+def write_scans(folder: Path) -> None:
+    """Eight bands of 12 bits."""
+    folder.mkdir()
+    for seed in range(8):
+        values = np.random.default_rng(seed).integers(0, 4096, (40, 48, 8), dtype=np.uint16)
+        tifffile.imwrite(folder / f'{seed}.tif', values, photometric='minisblack')
+
+
+def write_masks(root: Path) -> None:
+    """Give label maps the numbers 0 and 255."""
+    for file in (root / 'annotations').rglob('*.png'):
+        with Image.open(file) as label_map:
+            numbers = np.array(label_map)
+        Image.fromarray(np.where(numbers > 1, 255, 0).astype(np.uint8)).save(file)
 
 
 def with_all_classes(root: Path) -> None:
@@ -209,6 +235,9 @@ def test_a_command_has_a_tool_options_and_settings_that_exist(command, checkout,
     if script.endswith('.sh') and 'dist_' not in script:
         return
     tool, arguments = split(command.line)
+    if tool == 'python':
+        assert arguments[0] == '-m' and importlib.util.find_spec(arguments[1])
+        return
     args = parsed(tool, arguments)
     if tool in ('train', 'test', 'reconstruct'):
         cfg = load_config(args)
@@ -231,6 +260,9 @@ def test_a_reason_is_given_for_what_exists_alone():
 def test_a_command_runs_at_reduced_size(command, checkout, monkeypatch):
     monkeypatch.chdir(checkout)
     tool, arguments = split(command.line)
+    if tool == 'python':
+        subprocess.run([sys.executable, *arguments], check=True, env={**os.environ, 'PYTHONPATH': str(REPOSITORY)})
+        return
     options = [] if tool == 'convert_checkpoint' else ['--cfg-options', *reductions(command.line)]
     ended = call(tool, *arguments, *options)
     assert ended.code == 0, ended.err
