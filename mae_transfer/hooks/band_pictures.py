@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from ..data.bands import Bands
@@ -15,7 +16,7 @@ from ..data.loading import reader_of
 from ..visualization.shown_bands import shown_bands
 
 
-class BandPictures:
+class BandPictures(Hook):
     """Draws on chosen bands, stretched, where the libraries' hooks would read an image file as 8-bit colours.
 
     Its subclasses derive from a hook of MMDetection or MMSegmentation as well, which draws wherever the images are
@@ -24,14 +25,41 @@ class BandPictures:
 
     Attributes:
         bands_shown: one or three bands, by their numbers in the files; None for the first three.
+        draw, interval, show, wait_time: of the library's hook.
     """
 
     bands_shown: Bands | None = None
-    _visualizer: Any
+    draw: bool
+    interval: int
     show: bool
     wait_time: float
+    _test_index: int
+    _visualizer: Any
 
-    def pictures(self, runner: Runner, loader: Any, samples: Sequence[Any]) -> Iterator[tuple[np.ndarray, Any]] | None:
+    def add(self, runner: Runner, split: str, picture: np.ndarray, sample: Any, step: int) -> None:
+        """Draw a prediction on a picture as the library's hook does; ``split`` is 'val' or 'test'."""
+        raise NotImplementedError
+
+    def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        """Draw the first image of a batch, at every ``interval``-th one."""
+        drawn = self._pictures(runner, runner.val_dataloader, outputs[:1]) if self.draw else None
+        if drawn is None:
+            return super().after_val_iter(runner, batch_idx, data_batch, outputs)
+        step = runner.iter + batch_idx
+        if step % self.interval == 0:
+            for picture, sample in drawn:
+                self.add(runner, 'val', picture, sample, step)
+
+    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        """Draw all images of a batch."""
+        drawn = self._pictures(runner, runner.test_dataloader, outputs) if self.draw else None
+        if drawn is None:
+            return super().after_test_iter(runner, batch_idx, data_batch, outputs)
+        for picture, sample in drawn:
+            self._test_index += 1
+            self.add(runner, 'test', picture, sample, self._test_index)
+
+    def _pictures(self, runner: Runner, loader: Any, samples: Sequence[Any]) -> Iterator[tuple[np.ndarray, Any]] | None:
         """The picture of the image of each sample, (H, W, 3) uint8, with the sample; None where the library's hook may
         draw."""
         reader = _reader_of(loader)
