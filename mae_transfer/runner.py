@@ -28,7 +28,7 @@ from .kinds import class_of
 from .optim.batch_plan import BatchPlan, plan_of
 from .resuming import find_place, load_optimizer, resume_schedule
 from .vit.checkpoint import read_weights
-from .whole_model import check_class_names, check_whole_model
+from .whole_model import check_class_names, check_whole_model, compare_bands
 
 _MMENGINE_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
 
@@ -220,6 +220,7 @@ class StrictRunner(Runner):
             dataset = next((loop.dataloader.dataset for loop in loops if hasattr(loop, 'dataloader')), None)
             check_class_names(checkpoint, filename, dataset, self.require_all_weights)
         check_whole_model(model, checkpoint, filename, self.require_all_weights)
+        compare_bands(checkpoint, filename, self.cfg)
         return super().load_checkpoint(filename, map_location, strict, list(revise_keys))
 
 

@@ -31,6 +31,19 @@ class BandPictures:
     show: bool
     wait_time: float
 
+    def before_train(self, runner: Runner) -> None:
+        """Raise now, not at the first picture, if ``bands_shown`` are not among the bands."""
+        self._check(runner.train_dataloader)
+
+    def before_test(self, runner: Runner) -> None:
+        """As :meth:`before_train`."""
+        self._check(runner.test_dataloader)
+
+    def _check(self, loader: Any) -> None:
+        reader = _reader_of(loader)
+        if reader is not None and self.bands_shown is not None:
+            shown_bands(reader.bands, self.bands_shown)
+
     def pictures(self, runner: Runner, loader: Any, samples: Sequence[Any]) -> Iterator[tuple[np.ndarray, Any]] | None:
         """The picture of the image of each sample, (H, W, 3) uint8, with the sample; None where the library's hook may
         draw."""
