@@ -100,8 +100,8 @@ def compare_bands(checkpoint: dict, filename: str, settings: Mapping) -> None:
             differences.append(f'{name}={there} (here {here})')
     if differences:
         print_log(
-            f'{filename} was trained with {", ".join(differences)}: the model now sees other values, unless the files differ '
-            'in the same way',
+            f'{filename} was trained with {", ".join(differences)}: the model now sees other values, unless the '
+            'files differ in the same way',
             logger='current',
             level=logging.WARNING,
         )

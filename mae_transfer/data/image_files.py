@@ -129,7 +129,7 @@ class ImageSearch:
             elif name.lower().endswith(self.suffixes) and _is_file(entry):
                 names.append(prefix + name)
             else:
-                suffix = next(filter(name.lower().endswith, ('.nii.gz',)), os.path.splitext(name)[1].lower())
+                suffix = suffix_of(name)
                 self._passed_over[suffix] += 1
                 self._example[suffix] = min(prefix + name, self._example.get(suffix, prefix + name))
 
@@ -154,10 +154,24 @@ class ImageSearch:
     def _advice(self) -> str:
         """What to do with files that were passed over and hold images."""
         to_convert = [suffix for suffix in _TO_CONVERT if suffix in self._passed_over]
-        advice = [f'convert {shorten(to_convert)} to TIFF or NPY, with all values'] if to_convert else []
+        advice = [_conversion(to_convert)] if to_convert else []
         arrays = [suffix for suffix in _ARRAYS if suffix in self._passed_over]
         advice += [f'set bands to the numbers of the channels to read {shorten(arrays)}, e.g. bands=1'] * bool(arrays)
         return f': {"; ".join(advice)}' if advice else ''
+
+
+def suffix_of(name: str) -> str:
+    """The suffix of a file's name, in lower case; '.nii.gz' is one."""
+    return next(filter(name.lower().endswith, ('.nii.gz',)), os.path.splitext(name)[1].lower())
+
+
+def conversion_of(name: str) -> str:
+    """What to do with a file that is no image by its suffix, but known to hold one; '' for others."""
+    return _conversion([suffix]) if (suffix := suffix_of(name)) in _TO_CONVERT else ''
+
+
+def _conversion(suffixes: list[str]) -> str:
+    return f'convert {shorten(suffixes)} to TIFF or NPY, with all values'
 
 
 def _is_file(entry: os.DirEntry) -> bool:

@@ -171,12 +171,13 @@ class ImageReader:
         start = _start(source)
         if is_npy(start):
             array = _channels_last(npy_array(source))
-            self.check(values := ImageValues(array.dtype.name, array.shape[2]))
+            self.check(values := ImageValues(number_type(array.dtype), array.shape[2]))
             if values.channels == 2:
                 raise UnexpectedValues(self._advice(values))
             return Image.fromarray(array.squeeze(2) if array.shape[2] == 1 else array).convert(mode)
         if is_tiff(start):
             self.examine_file(source)
+        refuse_containers(start)
         with open_stream(source) as stream, opened_by_pillow(stream) as file:
             self.check(pillow_values(file))
             image = ImageOps.exif_transpose(file) if self.exif_orientation else file

@@ -146,7 +146,8 @@ def test_what_is_passed_over_is_noted(tmp_path):
     for name in ('a/x.heic', 'b/y.HEIC', 'b/boxes.txt'):
         (tmp_path / name).touch()
     assert read_source(str(tmp_path), None).notes == (
-        f"{tmp_path}: files that are no images by their suffix are passed over (3): .heic 2, .txt 1; e.g. 'x.heic'",
+        f"{tmp_path}: files that are no images by their suffix are passed over (3): .heic 2, .txt 1; e.g. 'x.heic': "
+        'convert .heic to TIFF or NPY, with all values',
     )
 
 

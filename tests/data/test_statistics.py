@@ -128,8 +128,8 @@ def test_refusals(capsys, tmp_path):
     constant[..., 2] = 7
     tiff(first, constant)
     assert refusal(capsys, tmp_path / 'a') == (
-        'error: band 3 has one value everywhere in 1 images, and normalisation would divide by its deviation, 0: leave '
-        'it out, by --bands'
+        'error: band 3 has one value everywhere in 1 images, and normalisation would divide by the deviation, 0: leave '
+        'it out, by --bands 1,2,4'
     )
     assert main([str(tmp_path / 'a'), '--bands', '1,2,4']) == 0
     capsys.readouterr()
