@@ -11,6 +11,7 @@ import torch
 from mmengine.logging import print_log
 from torch import nn
 
+from .data.bands import channel_values, resolve_bands
 from .errors import UserError, shorten
 from .vit.checkpoint import read_checkpoint
 from .vit.comparison import compare_states
@@ -95,7 +96,8 @@ def compare_bands(checkpoint: dict, filename: str, settings: Mapping) -> None:
     """
     differences = []
     for name in ('bands', 'mean', 'std'):
-        there, here = (_as_tuple(value) for value in (stated_setting(checkpoint.get('meta'), name), settings.get(name)))
+        stated = stated_setting(checkpoint.get('meta'), name)
+        there, here = (_in_one_form(name, value) for value in (stated, settings.get(name)))
         if there is not None and here is not None and there != here:
             differences.append(f'{name}={there} (here {here})')
     if differences:
@@ -107,8 +109,12 @@ def compare_bands(checkpoint: dict, filename: str, settings: Mapping) -> None:
         )
 
 
-def _as_tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else (value,) if isinstance(value, (int, float)) else value
+def _in_one_form(name: str, value: Any) -> Any:
+    """A setting of bands, or of their statistics, in the one form that all spellings of it have."""
+    try:
+        return resolve_bands(value) if name == 'bands' else channel_values(name, value)
+    except UserError:  # in a file
+        return None
 
 
 def check_class_names(checkpoint: dict, filename: str, dataset: object, complete: bool = True) -> None:

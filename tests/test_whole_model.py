@@ -109,8 +109,11 @@ def test_weights_for_other_channels_are_another_model(complete):
     [
         ('bands = [2, 1]', 'bands=(2, 1) (here (1, 2))'),
         ("bands = 'RGB'", 'bands=RGB (here (1, 2))'),
-        ('bands = [1, 2]\nmean = [0, 0]\nstd = (1, 2.0)', 'mean=(0, 0) (here (5.0, 6.0))'),
+        ('bands = [1, 2]\nmean = [0, 0]\nstd = (1, 2.0)', 'mean=(0.0, 0.0) (here (5.0, 6.0))'),
         ('bands = [1, 2]\nmean = (5, 6)', ''),
+        ("bands = '1,2'", ''),
+        ("bands = '2,1'", 'bands=(2, 1) (here (1, 2))'),
+        ('bands = 0', ''),
         ('', ''),
         ('not Python', ''),
     ],

@@ -76,9 +76,10 @@ def channel_values(name: str, values: Any) -> tuple[float, ...]:
     if not isinstance(numbers, (list, tuple)) or not numbers or not all(map(_is_number, numbers)):
         raise UserError(f'{expected}, e.g. {name}=(127.5,); found {values!r}: measure mean and std by {MEASURE}')
     if name == 'std' and min(numbers) <= 0:
+        least = min(numbers)
         raise UserError(
-            f'{expected}; found {min(numbers)} for channel {numbers.index(min(numbers)) + 1}: leave out a band that '
-            f'has one value everywhere; {MEASURE} prints mean and std'
+            f'{expected}; found {least} for channel {numbers.index(least) + 1}: a band that has one value everywhere '
+            f'must be left out; {MEASURE} prints mean and std'
         )
     return tuple(map(float, numbers))
 

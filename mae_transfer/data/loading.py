@@ -42,7 +42,7 @@ def steps_of(step: Any) -> Iterator[Any]:
     yield step
     for name in ('transforms', 'subroutines'):
         inner = getattr(step, name, ())
-        for child in inner if isinstance(inner, (list, tuple)) else ():
+        for child in inner if isinstance(inner, (list, tuple)) else (inner,):
             yield from steps_of(child)
 
 
@@ -62,7 +62,7 @@ def refuse_colour_transforms(pipeline: Any, kinds: tuple[type, ...]) -> None:
         name = type(step).__name__
         if isinstance(step, kinds):
             raise UserError(
-                f'the pipeline has {name}, which is for 8-bit colours, and bands={reader.bands}: leave it out'
+                f"the pipeline has {name}, which is for bands='RGB', but bands are {reader.bands}: leave it out"
             )
         filling, channels = getattr(step, 'fill_in', None), channel_count(reader.bands)
         if isinstance(filling, (list, tuple)) and len(filling) != channels:

@@ -46,8 +46,9 @@ class LoadReport:
             ]
             lines.append(f'  resized: {shorten(changes)}')
         lines += [f'  {name}: {change}' for name, change in self.inflated.items()]
-        if isinstance(self.bands, (list, tuple)):
-            lines.append(f'  bands: its run saw bands={tuple(self.bands)} of the files, in this order')
+        if self.bands not in (None, 'RGB', 'L'):
+            numbers = tuple(self.bands) if isinstance(self.bands, list) else self.bands
+            lines.append(f'  bands: its run saw bands={numbers} of the files, in this order')
         if self.grid and self.model_grid:
             rows, columns = self.grid.grid
             if self.grid.grid != self.model_grid:
