@@ -292,7 +292,9 @@ def test_per_class_must_be_positive(tmp_path):
 def test_what_class_folders_without_images_hold_is_told(tmp_path, monkeypatch):
     told: list[str] = []
     monkeypatch.setattr('mae_transfer.data.labels.warn_once', told.append)
-    tree(tmp_path, 'a/1.dcm', 'b/2.npy')
+    for name in ('a/1.dcm', 'b/2.npy'):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(b'x')
     with pytest.raises(UserError, match='no image in the 2 class folders'):
         LabelledPhotos(str(tmp_path), None, img_size=8)
     assert told == [
