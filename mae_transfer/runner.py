@@ -22,13 +22,14 @@ from .channels import check_channels
 from .classify import ViTClassifier
 from .compat import distributed, safe_loading
 from .data.loaders import loader_settings
+from .data.same_values import check_same_values
 from .dense.checks import check_head_classes
 from .errors import UserError, shorten
 from .kinds import class_of
 from .optim.batch_plan import BatchPlan, plan_of
 from .resuming import find_place, load_optimizer, resume_schedule
 from .vit.checkpoint import read_weights
-from .whole_model import check_class_names, check_whole_model
+from .whole_model import check_class_names, check_whole_model, compare_bands
 
 _MMENGINE_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
 
@@ -47,6 +48,7 @@ class StrictRunner(Runner):
 
     def __init__(self, *args: Any, **kwargs: Any):
         safe_loading.install()
+        self._data_sets: list[Any] = []
         super().__init__(*args, **kwargs)
 
     @cached_property
@@ -115,20 +117,26 @@ class StrictRunner(Runner):
         return loader
 
     def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
-        """As MMEngine's, with the lengths of the batch plan; raises for heads of other classes than the data has."""
+        """As MMEngine's, with the lengths of the batch plan.
+
+        Raises:
+            UserError: heads of other classes than the data has; data of several types.
+        """
         if self.batch_plan is not None and isinstance(loop, dict):
             loop = self.batch_plan.adapt_loop(loop)
-        return self._with_heads_checked(super().build_train_loop(loop))
+        return self._with_data_checked(super().build_train_loop(loop))
 
     def build_val_loop(self, loop: BaseLoop | dict) -> BaseLoop:
-        """As MMEngine's; raises for heads of other classes than the data has."""
-        return self._with_heads_checked(super().build_val_loop(loop))
+        """As MMEngine's; raises as :meth:`build_train_loop`."""
+        return self._with_data_checked(super().build_val_loop(loop))
 
     def build_test_loop(self, loop: BaseLoop | dict) -> BaseLoop:
-        """As MMEngine's; raises for heads of other classes than the data has."""
-        return self._with_heads_checked(super().build_test_loop(loop))
+        """As MMEngine's; raises as :meth:`build_train_loop`."""
+        return self._with_data_checked(super().build_test_loop(loop))
 
-    def _with_heads_checked(self, loop: BaseLoop) -> BaseLoop:
+    def _with_data_checked(self, loop: BaseLoop) -> BaseLoop:
+        self._data_sets.append(loop.dataloader.dataset)
+        check_same_values(self._data_sets)
         model = unwrapped(self.model)
         if not isinstance(model, ViTClassifier):  # for which check_classes asks more, before anything is built
             check_head_classes(model, loop.dataloader.dataset, self.cfg.get('classes') is not None)
@@ -220,6 +228,7 @@ class StrictRunner(Runner):
             dataset = next((loop.dataloader.dataset for loop in loops if hasattr(loop, 'dataloader')), None)
             check_class_names(checkpoint, filename, dataset, self.require_all_weights)
         check_whole_model(model, checkpoint, filename, self.require_all_weights)
+        compare_bands(checkpoint, filename, self.cfg)
         return super().load_checkpoint(filename, map_location, strict, list(revise_keys))
 
 

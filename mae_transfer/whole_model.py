@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from mmengine.logging import print_log
 from torch import nn
 
+from .data.bands import channel_values, resolve_bands
 from .errors import UserError, shorten
 from .vit.checkpoint import read_checkpoint
 from .vit.comparison import compare_states
 from .vit.source_grid import format_shape, known_grid, stated_grid
+from .vit.stated_config import stated_setting
 from .vit.vit import ViT
 
 
@@ -36,19 +40,20 @@ def check_whole_model(model: nn.Module, checkpoint: dict, filename: str, complet
         raise UserError(
             f'{filename} is of another model: {blocks[0]} has no place here ({len(blocks)} such tensors); {advice}'
         )
+    for name in reshaped:
+        there, here = state[name].shape, wanted[name].shape
+        if name.endswith('patch_embed.proj.weight') and there[1:2] != here[1:2] and there[:1] == here[:1]:
+            own = 'set the bands that it was trained with, or, to train, ' if complete else ''
+            raise UserError(
+                f'{filename} takes {there[1]} image channels, the model {here[1]}: {own}start from its ViT alone, '
+                f'which can be inflated, by --cfg-options pretrained={filename}'
+            )
     if reshaped and (complete or any(map(_is_block, reshaped))):
         name = next(filter(_is_block, reshaped), reshaped[0])
         raise UserError(
             f'{filename} is of another model: {name} is {tuple(state[name].shape)} there and '
             f'{tuple(wanted[name].shape)} here ({len(reshaped)} such tensors); {advice}'
         )
-    for name in reshaped:
-        there, here = state[name].shape, wanted[name].shape
-        if name.endswith('patch_embed.proj.weight') and there[1:2] != here[1:2]:
-            raise UserError(
-                f'{filename} takes {there[1]} image channels, the model {here[1]}: start from its ViT alone, which can '
-                f'be inflated, by --cfg-options pretrained={filename}'
-            )
     if missing and (complete or len(missing) + len(reshaped) == len(wanted) or any(map(_is_block, missing))):
         name = next(filter(_is_block, missing), missing[0])
         raise UserError(
@@ -81,6 +86,37 @@ def _check_grids(model: nn.Module, checkpoint: dict, state: dict, filename: str)
             )
 
 
+def compare_bands(checkpoint: dict, filename: str, settings: Mapping) -> None:
+    """Warn where a checkpoint's run saw other bands, or normalised them in another way, than the config says.
+
+    That changes what a model sees, but not its shapes, so that nothing else would show it.
+
+    Args:
+        settings: the config; ``bands``, ``mean`` and ``std`` of it are compared.
+    """
+    differences = []
+    for name in ('bands', 'mean', 'std'):
+        stated = stated_setting(checkpoint.get('meta'), name)
+        there, here = (_in_one_form(name, value) for value in (stated, settings.get(name)))
+        if there is not None and here is not None and there != here:
+            differences.append(f'{name}={there} (here {here})')
+    if differences:
+        print_log(
+            f'{filename} was trained with {", ".join(differences)}: the model now sees other values, unless the '
+            'files differ in the same way',
+            logger='current',
+            level=logging.WARNING,
+        )
+
+
+def _in_one_form(name: str, value: Any) -> Any:
+    """A setting of bands, or of their statistics, in the one form that all spellings of it have."""
+    try:
+        return resolve_bands(value) if name == 'bands' else channel_values(name, value)
+    except UserError:  # in a file
+        return None
+
+
 def check_class_names(checkpoint: dict, filename: str, dataset: object, complete: bool = True) -> None:
     """Compare the classes that a detector or segmentor was trained on with those of the data that it meets now.
 
@@ -108,7 +144,12 @@ def _is_block(name: str) -> bool:
     return re.search(r'(^|\.)blocks\.\d+\.', name) is not None
 
 
-def load_whole_model(model: nn.Module, filename: str) -> None:
-    """Load a checkpoint of a whole model outside of a runner; raises as :func:`check_whole_model`."""
+def load_whole_model(model: nn.Module, filename: str, settings: Mapping | None = None) -> None:
+    """Load a checkpoint of a whole model outside of a runner; raises as :func:`check_whole_model`.
+
+    Args:
+        settings: the config, for :func:`compare_bands`.
+    """
     checkpoint = read_checkpoint(filename)
+    compare_bands(checkpoint, filename, settings or {})
     model.load_state_dict(check_whole_model(model, checkpoint, filename, complete=True))

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from mae_transfer.errors import UserError
-from mae_transfer.whole_model import check_whole_model, load_whole_model
+from mae_transfer.whole_model import check_whole_model, compare_bands, load_whole_model
 from tests.helpers import enlarge, small_vit
 
 
@@ -94,11 +94,39 @@ def test_positions_for_as_many_patches_in_another_grid_are_refused(complete, tra
     check_whole_model(model, checkpoint, 'file', complete)
 
 
-def test_weights_for_other_channels_are_another_model():
+@pytest.mark.parametrize('complete', [True, False])
+def test_weights_for_other_channels_are_another_model(complete):
     model = Model()
     model.backbone = small_vit(depth=2, in_channels=4)
-    with pytest.raises(UserError, match=r'patch_embed.proj.weight is \(16, 3, 4, 4\) there and \(16, 4, 4, 4\) here'):
-        check_whole_model(model, dict(state_dict=Model().state_dict()), 'file', complete=True)
-    advice = r'^file takes 3 image channels, the model 4: .* inflated, by --cfg-options pretrained=file$'
+    own = 'set the bands that it was trained with, or, to train, ' if complete else ''
+    advice = f'^file takes 3 image channels, the model 4: {own}start .* inflated, by --cfg-options pretrained=file$'
     with pytest.raises(UserError, match=advice):
-        check_whole_model(model, dict(state_dict=Model().state_dict()), 'file', complete=False)
+        check_whole_model(model, dict(state_dict=Model().state_dict()), 'file', complete)
+
+
+@pytest.mark.parametrize(
+    'cfg, differences',
+    [
+        ('bands = [2, 1]', 'bands=(2, 1) (here (1, 2))'),
+        ("bands = 'RGB'", 'bands=RGB (here (1, 2))'),
+        ('bands = [1, 2]\nmean = [0, 0]\nstd = (1, 2.0)', 'mean=(0.0, 0.0) (here (5.0, 6.0))'),
+        ('bands = [1, 2]\nmean = (5, 6)', ''),
+        ("bands = '1,2'", ''),
+        ("bands = '2,1'", 'bands=(2, 1) (here (1, 2))'),
+        ('bands = 0', ''),
+        ('', ''),
+        ('not Python', ''),
+    ],
+)
+def test_other_bands_of_as_many_channels_are_told(cfg, differences, told):
+    compare_bands(dict(meta=dict(cfg=cfg)), 'file', dict(bands=[1, 2], mean=(5.0, 6.0), std=(1, 2)))
+    line = f'file was trained with {differences}: the model now sees other values, unless the files differ '
+    line += 'in the same way'
+    assert told == ([line] if differences else [])
+
+
+@pytest.fixture
+def told(monkeypatch):
+    lines: list[str] = []
+    monkeypatch.setattr('mae_transfer.whole_model.print_log', lambda line, **settings: lines.append(line))
+    return lines

@@ -58,7 +58,7 @@ def main() -> None:
     check_config(cfg, 'test')
     model = MODELS.build(cfg.model).eval()
     check_channels(model)
-    load_whole_model(model, str(find_checkpoint(args.checkpoint)))
+    load_whole_model(model, str(find_checkpoint(args.checkpoint)), cfg)
     photos = DATASETS.build(dataset_settings(cfg.test_dataloader.dataset))
     batch = collate_photos([photos[i] for i in range(min(args.count, len(photos)))])
     shown = shown_of(photos, batch['inputs'].shape[1], args.bands_shown)

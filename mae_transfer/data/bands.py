@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -58,6 +59,33 @@ def mean_of(bands: Bands) -> tuple[float, ...]:
 def std_of(bands: Bands) -> tuple[float, ...]:
     """The standard deviation of each channel where it is known, as :func:`mean_of`."""
     return _known(bands, 'std', RGB_STD)
+
+
+def channel_values(name: str, values: Any) -> tuple[float, ...]:
+    """The setting ``mean`` or ``std`` as a value for each channel; a single number is that of one channel.
+
+    Args:
+        name: 'mean' or 'std'.
+        values: a number or a list of numbers.
+
+    Raises:
+        UserError: anything else; numbers that are not finite; a deviation that is not above 0.
+    """
+    numbers = [values] if isinstance(values, (int, float)) else values
+    expected = f'{name} is a number{" above 0" if name == "std" else ""} for each channel, on the scale of the files'
+    if not isinstance(numbers, (list, tuple)) or not numbers or not all(map(_is_number, numbers)):
+        raise UserError(f'{expected}, e.g. {name}=(127.5,); found {values!r}: measure mean and std by {MEASURE}')
+    if name == 'std' and min(numbers) <= 0:
+        least = min(numbers)
+        raise UserError(
+            f'{expected}; found {least} for channel {numbers.index(least) + 1}: a band that has one value everywhere '
+            f'must be left out; {MEASURE} prints mean and std'
+        )
+    return tuple(map(float, numbers))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def load_image(bands: Bands, exif_orientation: bool) -> dict[str, Any]:

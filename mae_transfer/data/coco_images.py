@@ -6,7 +6,9 @@ from os.path import isabs
 from pathlib import PureWindowsPath
 from typing import Any
 
+from mmcv.transforms import RandomGrayscale
 from mmdet.datasets import CocoDataset
+from mmdet.datasets.transforms import ColorTransform, PhotoMetricDistortion, YOLOXHSVRandomAug
 from mmengine.fileio import exists
 
 from ..errors import UserError
@@ -15,8 +17,11 @@ from .coco_file import CocoFile, read_coco
 from .coco_left import report_evaluated, report_learnt
 from .coco_values import Tally, brief, note
 from .exif import header_of
-from .loading import check_files, examine_images, run_pipeline
+from .loading import check_files, examine_images, refuse_colour_transforms, run_pipeline
 from .palette import complete_metainfo
+
+#: MMDetection's transforms of 8-bit colours.
+_OF_COLOURS = (ColorTransform, PhotoMetricDistortion, RandomGrayscale, YOLOXHSVRandomAug)
 
 
 @DATASETS.register_module()
@@ -39,6 +44,7 @@ class CocoImages(CocoDataset):
         if 'palette' in metainfo:  # MMDetection's visualizer cannot draw with lists
             metainfo['palette'] = [tuple(colour) for colour in metainfo['palette']]
         super().__init__(*args, metainfo=metainfo, **kwargs)
+        refuse_colour_transforms(self.pipeline, _OF_COLOURS)
 
     def COCOAPI(self, path: str) -> CocoFile:  # CocoDataset calls it, by this name, to read its annotation file
         masks = any(getattr(transform, 'with_mask', False) for transform in self.pipeline.transforms)

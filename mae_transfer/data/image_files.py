@@ -26,6 +26,11 @@ SUFFIXES = (
 )
 #: Of arrays, which are images where their bands are numbered.
 _ARRAYS = ('.npy',)
+#: Of arrays, volumes and raw images of science, medicine and cameras.
+_TO_CONVERT = (
+    *('.dcm', '.dicom', '.nii', '.nii.gz', '.nrrd', '.mha', '.h5', '.hdf5', '.mat', '.nc', '.npz', '.fits', '.exr'),
+    *('.hdr', '.bsq', '.bil', '.bip', '.vrt', '.czi', '.nd2', '.svs', '.heic', '.dng', '.cr2', '.nef', '.arw'),
+)
 #: Folders that operating systems and network disks add; what is in them are no photos of the user's.
 _SYSTEM_FOLDERS = ('__MACOSX', '@eaDir', '$RECYCLE.BIN', 'System Volume Information', 'lost+found')
 #: The first bytes of archives and compressed files: zip, gzip, bzip2, xz, zstd, 7z, rar.
@@ -124,7 +129,7 @@ class ImageSearch:
             elif name.lower().endswith(self.suffixes) and _is_file(entry):
                 names.append(prefix + name)
             else:
-                suffix = os.path.splitext(name)[1].lower()
+                suffix = suffix_of(name)
                 self._passed_over[suffix] += 1
                 self._example[suffix] = min(prefix + name, self._example.get(suffix, prefix + name))
 
@@ -136,7 +141,7 @@ class ImageSearch:
             kinds = shorten((f'{shown(suffix) or "no suffix"} {count}' for suffix, count in most), 8)
             lines.append(
                 f'{shown(self.root)}: files that are no images by their suffix are passed over '
-                f"({self._passed_over.total()}): {kinds}; e.g. '{shown(self._example[most[0][0]])}'"
+                f"({self._passed_over.total()}): {kinds}; e.g. '{shown(self._example[most[0][0]])}'{self._advice()}"
             )
         for folders, what in (
             (self._met_again, 'links to folders that are searched anyway are not followed'),
@@ -145,6 +150,28 @@ class ImageSearch:
             if folders:
                 lines.append(f'{shown(self.root)}: {what} ({len(folders)}): {shorten(map(shown, sorted(folders)), 3)}')
         return tuple(lines)
+
+    def _advice(self) -> str:
+        """What to do with files that were passed over and hold images."""
+        to_convert = [suffix for suffix in _TO_CONVERT if suffix in self._passed_over]
+        advice = [_conversion(to_convert)] if to_convert else []
+        arrays = [suffix for suffix in _ARRAYS if suffix in self._passed_over]
+        advice += [f'set bands to the numbers of the channels to read {shorten(arrays)}, e.g. bands=1'] * bool(arrays)
+        return f': {"; ".join(advice)}' if advice else ''
+
+
+def suffix_of(name: str) -> str:
+    """The suffix of a file's name, in lower case; '.nii.gz' is one."""
+    return next(filter(name.lower().endswith, ('.nii.gz',)), os.path.splitext(name)[1].lower())
+
+
+def conversion_of(name: str) -> str:
+    """What to do with a file that is no image by its suffix, but known to hold one; '' for others."""
+    return _conversion([suffix]) if (suffix := suffix_of(name)) in _TO_CONVERT else ''
+
+
+def _conversion(suffixes: list[str]) -> str:
+    return f'convert {shorten(suffixes)} to TIFF or NPY, with all values'
 
 
 def _is_file(entry: os.DirEntry) -> bool:

@@ -13,25 +13,24 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..errors import UserError
 from .bands import MEASURE, Bands, resolve_bands
+from .examination import examined, note_remarks
 from .exif import EXIF_ORIENTATION
-from .image_files import evenly
 from .image_values import (
     ImageValues,
     UnexpectedValues,
-    axes_of,
     channel_axis,
     image_values,
     is_npy,
-    is_tiff,
     npy_array,
+    number_type,
     open_stream,
     opened_by_pillow,
     pillow_values,
+    refuse_containers,
     squeezed,
-    tiff_series,
 )
+from .tiff_files import MOST_BANDS, axes_of, is_tiff, is_whole_picture, orientation_of, tiff_series, zero_is_white
 
-MOST_EXAMINED = 8
 #: The errors for a file that is missing, truncated, or not an image.
 UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 
@@ -53,6 +52,7 @@ class ImageReader:
     Attributes:
         mode: the mode of the PIL images that are returned; None where arrays are.
         dtype: the type of values that all files have; None before the first file is examined or read.
+        zero_is_white: whether the grey scales of all TIFFs go from white to black; None before the first one.
     """
 
     def __init__(self, bands: Bands = 'RGB', exif_orientation: bool = False) -> None:
@@ -60,6 +60,7 @@ class ImageReader:
         self.mode = self.bands if isinstance(self.bands, str) else None
         self.numbers = self.bands if isinstance(self.bands, tuple) else ()
         self.dtype: str | None = None
+        self.zero_is_white: bool | None = None
 
     def __call__(self, source: Path | bytes) -> Image.Image | np.ndarray:
         """The image of a file.
@@ -79,6 +80,8 @@ class ImageReader:
     def examine(self, paths: Sequence[Path]) -> None:
         """Look at the headers of some files, evenly spaced; those that cannot be read are left for later.
 
+        What a user should know of the values is logged, once for each kind.
+
         Raises:
             UserError: a file with other values than the settings say.
         """
@@ -89,6 +92,8 @@ class ImageReader:
                 raise UserError(f'{path} {error}') from None
             except UNREADABLE:
                 continue
+        if self.mode is None:
+            note_remarks(examined(paths))
 
     def examine_file(self, source: Path | bytes) -> None:
         """Look at the header of a file: its path or its content.
@@ -98,6 +103,7 @@ class ImageReader:
             OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError: a file that cannot be read.
         """
         self.check(values := image_values(source))
+        self._check_scale(values.zero_is_white)
         with open_stream(source) as stream:
             if self.mode is None or not is_tiff(stream.read(8)):
                 return
@@ -105,9 +111,15 @@ class ImageReader:
             stream.seek(0)
             try:
                 with opened_by_pillow(stream) as file:
-                    channels = len(file.getbands())
+                    channels, size = len(file.getbands()), file.size
             except UnidentifiedImageError:
-                channels = 0
+                channels, size = 0, (0, 0)
+            stream.seek(0)
+            if channels and not is_whole_picture(tiff_series(stream), size):
+                raise UnexpectedValues(
+                    f"has a thumbnail of {size[0]} x {size[1]} pixels in front, which bands='{self.bands}' would read: "
+                    'save the image alone, or ' + self._advice(values).partition(': ')[2]
+                )
         if channels != values.channels:
             raise UnexpectedValues(self._advice(values))
 
@@ -132,32 +144,40 @@ class ImageReader:
                 f'has values of {values.dtype}, but other files have {self.dtype}: convert all to one type and scale'
             )
 
+    def _check_scale(self, zero_is_white: bool) -> None:
+        if self.mode is not None:  # Pillow and OpenCV invert it
+            return
+        if self.zero_is_white is None:
+            self.zero_is_white = zero_is_white
+        if zero_is_white != self.zero_is_white:
+            here, there = ('white', 'black') if zero_is_white else ('black', 'white')
+            raise UnexpectedValues(f'has 0 as {here}, but other files have 0 as {there}: save all alike')
+
     def convert(self, array: np.ndarray) -> Image.Image | np.ndarray:
         """What the reader would return for an image that is in memory, (H, W, 3) uint8."""
         return self.select(array) if self.mode is None else Image.fromarray(array).convert(self.mode)
 
     def select(self, array: np.ndarray) -> np.ndarray:
         """The chosen bands of an array (H, W, C), uint8 or float32; raises as calling the reader."""
-        self.check(ImageValues(array.dtype.name, array.shape[2]))
-        if array.dtype.kind not in 'buif':
-            raise UnexpectedValues(f'has values of {array.dtype}, which are no numbers')
-        array = array[..., np.array(self.numbers) - 1]
-        array = np.ascontiguousarray(array, np.uint8 if array.dtype in (np.bool_, np.uint8) else np.float32)
-        if array.dtype == np.float32 and not np.isfinite(array).all():
-            count = int((~np.isfinite(array)).sum())
-            raise UnexpectedValues(f'has {count} of {array.size} values that are NaN or infinite: give these a number')
-        return array
+        self.check(ImageValues(number_type(array.dtype), array.shape[2]))
+        chosen = array[..., np.array(self.numbers) - 1]
+        if chosen.dtype in (np.bool_, np.uint8):
+            return np.ascontiguousarray(chosen, np.uint8)
+        if count := int((~np.isfinite(chosen)).sum()):
+            raise UnexpectedValues(f'has {count} of {chosen.size} values that are NaN or infinite: give these a number')
+        return _as_float32(chosen)
 
     def _picture(self, source: Path | bytes, mode: str) -> Image.Image:
         start = _start(source)
         if is_npy(start):
             array = _channels_last(npy_array(source))
-            self.check(values := ImageValues(array.dtype.name, array.shape[2]))
+            self.check(values := ImageValues(number_type(array.dtype), array.shape[2]))
             if values.channels == 2:
                 raise UnexpectedValues(self._advice(values))
             return Image.fromarray(array.squeeze(2) if array.shape[2] == 1 else array).convert(mode)
         if is_tiff(start):
             self.examine_file(source)
+        refuse_containers(start)
         with open_stream(source) as stream, opened_by_pillow(stream) as file:
             self.check(pillow_values(file))
             image = ImageOps.exif_transpose(file) if self.exif_orientation else file
@@ -166,21 +186,27 @@ class ImageReader:
     def _advice(self, values: ImageValues) -> str:
         numbers = tuple(range(1, values.channels + 1))
         bands = '1' if len(numbers) == 1 else str(numbers).replace(' ', '')
+        bands = f'bands={bands}, or the bands that the model is to see,'
+        if len(numbers) > MOST_BANDS:
+            bands = 'bands to those that the model is to see, e.g. bands=(1,2,3),'
         return (
-            f"has {values}, but bands='{self.bands}' reads 8-bit grey or colours: set bands={bands}, or the bands that "
-            f'the model is to see, and mean and std as {MEASURE} prints them'
+            f"has {values}, but bands='{self.bands}' reads 8-bit grey or colours: set {bands} and mean and std as "
+            f'{MEASURE} prints them'
         )
 
     def _array(self, source: Path | bytes) -> np.ndarray:
         """All channels of a file, (H, W, C) of the file's own type."""
         start = _start(source)
         if is_npy(start):
+            self._check_scale(False)
             return _channels_last(npy_array(source))
         with open_stream(source) as stream:
             if is_tiff(start):
                 series = tiff_series(stream)
-                tag = series.keyframe.tags.get(EXIF_ORIENTATION)
-                return _turned(_decoded(series, source), tag.value if tag else 1)
+                self._check_scale(zero_is_white(series))
+                return _turned(_decoded(series, source), orientation_of(series))
+            self._check_scale(False)
+            refuse_containers(start)
             with opened_by_pillow(stream) as image:
                 orientation = image.getexif().get(EXIF_ORIENTATION, 1) if self.exif_orientation else 1
                 if pillow_values(image).dtype == 'uint16':
@@ -204,9 +230,30 @@ def _turned(array: np.ndarray, orientation: int) -> np.ndarray:
     return array
 
 
-def examined(paths: Sequence[Path]) -> list[Path]:
-    """The files that are looked at in the beginning: eight, evenly spaced, the first and the last included."""
-    return [paths[place] for place in evenly(len(paths), MOST_EXAMINED)]
+def _as_float32(array: np.ndarray) -> np.ndarray:
+    """An array (H, W, C) of finite numbers as float32.
+
+    Raises:
+        UnexpectedValues: they are beyond its range, or differ by less than it resolves.
+    """
+    with np.errstate(over='ignore'):
+        result = np.ascontiguousarray(array, np.float32)
+    if array.dtype.itemsize < 4 or array.dtype == np.float32:
+        return result
+    if count := int((~np.isfinite(result)).sum()):
+        raise UnexpectedValues(
+            f'has {count} of {array.size} values beyond the range of float32, up to {np.abs(array).max():.3g}: scale '
+            'them'
+        )
+    exact = array.astype(np.float64)
+    lost, span = np.abs(result - exact).max((0, 1)), np.ptp(exact, (0, 1))
+    is_constant = span <= 1e-12 * np.abs(exact).max((0, 1))  # but for the rounding of what computed it
+    if (bad := np.flatnonzero((lost > 1e-3 * span) & ~is_constant)).size:
+        least, greatest = exact[..., bad[0]].min(), exact[..., bad[0]].max()
+        raise UnexpectedValues(
+            f'has values from {least:.10g} to {greatest:.10g}, which float32 does not tell apart: subtract an offset'
+        )
+    return result
 
 
 def _start(source: Path | bytes) -> bytes:

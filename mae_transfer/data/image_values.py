@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import io
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
-import tifffile
 from PIL import Image
 
-_TIFF = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
+from .tiff_files import MOST_ELONGATED, axes_of, elongation, is_tiff, tiff_series, zero_is_white
+
 _NPY = b'\x93NUMPY'
-MOST_BANDS = 16
-_MOST_PAGES = 1024
+_ZIP = b'PK\x03\x04'
+_PICKLES = tuple(b'\x80' + bytes([protocol]) for protocol in range(2, 6))
 _JPEG2000_SIZE = b'\xff\x51'  # the marker of the codestream's sizes
 _JPEG2000_DEPTH = 40  # bytes from the marker to the depth of the first component
 
@@ -31,10 +30,12 @@ class ImageValues(NamedTuple):
     Attributes:
         dtype: 'uint8', 'uint16', 'float32', ...
         channels: their number.
+        zero_is_white: whether the grey scale goes from white to black; only TIFFs say so.
     """
 
     dtype: str
     channels: int
+    zero_is_white: bool = False
 
     def __str__(self) -> str:
         channels = 'channel' if self.channels == 1 else 'channels'
@@ -63,11 +64,6 @@ def opened_by_pillow(stream: BinaryIO) -> Iterator[Any]:
         raise OSError(f'{type(error).__name__}: {error}') from error
 
 
-def is_tiff(start: bytes) -> bool:
-    """Whether a file that starts with these bytes is a TIFF."""
-    return start[:4] in _TIFF
-
-
 def is_npy(start: bytes) -> bool:
     """Whether a file that starts with these bytes is an array of NumPy."""
     return start.startswith(_NPY)
@@ -80,7 +76,7 @@ def image_values(source: Path | bytes) -> ImageValues:
         source: the path of the file, or its content.
 
     Raises:
-        UnexpectedValues: an array of which the channels cannot be told.
+        UnexpectedValues: an array of which the channels cannot be told; no numbers; an archive or a pickle.
         OSError, ValueError: no image that Pillow, tifffile or NumPy can read.
     """
     with open_stream(source) as stream:
@@ -90,9 +86,38 @@ def image_values(source: Path | bytes) -> ImageValues:
             return _values(npy_array(source))
         if is_tiff(start):
             series = tiff_series(stream)
-            return ImageValues(np.dtype(series.dtype).name, channels_of(series.shape, axes_of(series)))
+            dtype = number_type(np.dtype(series.dtype))
+            return ImageValues(dtype, channels_of(series.shape, axes_of(series)), zero_is_white(series))
+        refuse_containers(start)
         with opened_by_pillow(stream) as image:
             return pillow_values(image)
+
+
+def refuse_containers(start: bytes) -> None:
+    """Refuse what some programs write under an image's or array's name.
+
+    Args:
+        start: the first bytes of a file.
+
+    Raises:
+        UnexpectedValues: an archive of arrays, or a pickle.
+    """
+    if start.startswith(_ZIP):
+        raise UnexpectedValues('is a ZIP archive, as NPZ files are: save each array by numpy.save, as .npy')
+    if start.startswith(_PICKLES):
+        raise UnexpectedValues('is a pickle, which is not read, as it may run code: save the array by numpy.save')
+
+
+def number_type(dtype: np.dtype) -> str:
+    """The name of a type of real numbers.
+
+    Raises:
+        UnexpectedValues: another type.
+    """
+    if dtype.kind not in 'buif':
+        advice = 'a band for each part' if dtype.kind == 'c' else 'an array of numbers'
+        raise UnexpectedValues(f'has values of {dtype}, which are no real numbers: save {advice}')
+    return dtype.name
 
 
 def pillow_values(image: Any) -> ImageValues:
@@ -130,71 +155,30 @@ def _jpeg2000_bits(image: Any) -> int:
     return (start[depth] & 0x7F) + 1 if _JPEG2000_DEPTH <= depth < len(start) else 8
 
 
-def tiff_series(stream: BinaryIO) -> Any:
-    """The first image of an opened TIFF, as tifffile describes it: ``shape``, ``axes``, ``dtype``, ``asarray()``.
-
-    Raises:
-        ValueError: no image, or a damaged one.
-        PIL.Image.DecompressionBombError: more pixels than Pillow would decode.
-    """
-    try:
-        file = tifffile.TiffFile(stream)
-        _check_pages(file)
-        series = file.series[0]
-        if series.kind == 'shaped' and len(file.series) > 1:  # pages that were written one by one
-            stream.seek(0)
-            series = tifffile.TiffFile(stream, is_shaped=False).series[0]
-        height, width = (series.shape[series.axes.index(letter)] for letter in 'YX')
-        _check_tiles(series.keyframe)
-    except Exception as error:  # of any kind, if the file is damaged
-        raise ValueError(f'a TIFF without an image, or damaged: {error}') from error
-    if (most := Image.MAX_IMAGE_PIXELS) and height * width > 2 * most:
-        raise Image.DecompressionBombError(f'{height * width} pixels are more than {2 * most}')
-    return series
-
-
-def _check_pages(file: tifffile.TiffFile) -> None:
-    """Find pages that follow each other in a circle, as in a damaged file: tifffile would list them for ever."""
-    for number in range(_MOST_PAGES):
-        try:
-            file.pages[number]
-        except IndexError:
-            return
-    raise ValueError(f'more than {_MOST_PAGES} pages')
-
-
-def _check_tiles(page: Any) -> None:
-    """Find strips or tiles that are missing, which tifffile would fill with zeros, be there millions."""
-    expected = math.prod(page.chunked)
-    if not page.is_contiguous and len(page.dataoffsets) < expected:
-        raise ValueError(f'{len(page.dataoffsets)} of {expected} strips or tiles')
-
-
-def axes_of(series: Any) -> str:
-    """A letter for each axis of a TIFF's image; '' where only its shape tells which are the channels.
-
-    tifffile's ``imwrite`` makes a page of each row of an array (H, W, C) unless it is told of the channels, and notes
-    the array's shape in the file.
-    """
-    shape = series.shape
-    pages_are_rows = series.kind == 'shaped' and len(shape) == 3 and shape[0] > MOST_BANDS >= shape[2]
-    return '' if pages_are_rows and series.axes.endswith('YX') else series.axes
-
-
 def npy_array(source: Path | bytes) -> np.ndarray:
     """The array in a file of NumPy; a path's is mapped, not read.
 
     Raises:
+        UnexpectedValues: Python objects, which would have to be unpickled.
         OSError, ValueError: no such file, or a damaged one.
     """
     try:
+        if _has_objects(source):
+            raise UnexpectedValues('holds Python objects, which are not read, as they may run code: save numbers')
         if isinstance(source, bytes):
             return np.load(io.BytesIO(source), allow_pickle=False)
         return np.load(source, mmap_mode='r', allow_pickle=False)
-    except OSError:
+    except (OSError, UnexpectedValues):
         raise
     except Exception as error:  # of any kind, if the file is damaged
         raise ValueError(f'a damaged array: {error}') from error
+
+
+def _has_objects(source: Path | bytes) -> bool:
+    with open_stream(source) as stream:
+        version = np.lib.format.read_magic(stream)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        return read(stream)[2].hasobject if version < (3, 0) else False
 
 
 def channel_axis(shape: tuple[int, ...], axes: str = '') -> int | None:
@@ -203,23 +187,30 @@ def channel_axis(shape: tuple[int, ...], axes: str = '') -> int | None:
     Args:
         shape: of the array, without axes of one element if there are more than three.
         axes: a letter for each, 'Y' and 'X' for rows and columns, as tifffile names them; without it, of the first and
-            the last axis of three the shorter one.
+            the last axis of three the one without which a square is left, otherwise the shorter one.
 
     Raises:
-        UnexpectedValues: it cannot be told.
+        UnexpectedValues: it cannot be told; an array without values.
     """
+    if 0 in shape:
+        raise UnexpectedValues(f'has an array of shape {shape}, which holds no values')
     if len(shape) == 2:
         return None
     if len(shape) != 3:
         raise UnexpectedValues(f'has an array of shape {shape}: an image is (H, W), (H, W, C) or (C, H, W)')
     if axes:
         return next((axis for axis, letter in enumerate(axes) if letter not in 'YX'), None)
-    if shape[0] == shape[2]:
-        raise UnexpectedValues(
-            f'has an array of shape {shape}, whose channels may be the first or the last axis: save it as a TIFF, or '
-            'with sides other than the number of its channels'
-        )
-    return 0 if shape[0] < shape[2] else 2
+    if shape[0] != shape[2]:
+        if shape[1] > 1 and shape[1] in (shape[0], shape[2]):
+            return 0 if shape[1] == shape[2] else 2
+        first, last = elongation(shape[1], shape[2]), elongation(shape[0], shape[1])  # of what is left
+        chosen, other = (first, last) if shape[0] < shape[2] else (last, first)
+        if chosen <= MOST_ELONGATED or other >= chosen / 2:
+            return 0 if shape[0] < shape[2] else 2
+    raise UnexpectedValues(
+        f'has an array of shape {shape}, whose channels may be the first or the last axis: save it, as (H, W, C), by '
+        "tifffile.imwrite(path, array, photometric='minisblack', planarconfig='contig')"
+    )
 
 
 def squeezed(shape: tuple[int, ...], axes: str) -> tuple[tuple[int, ...], str]:
@@ -237,4 +228,4 @@ def channels_of(shape: tuple[int, ...], axes: str = '') -> int:
 
 
 def _values(array: np.ndarray) -> ImageValues:
-    return ImageValues(array.dtype.name, channels_of(array.shape))
+    return ImageValues(number_type(array.dtype), channels_of(array.shape))

@@ -13,9 +13,10 @@ from ..registry import DATASETS, FUNCTIONS, TRANSFORMS
 from .bands import Bands
 from .classes import Classes, class_folders, folder_labels, resolve_classes
 from .crops import Pixels, Transform
+from .examination import MOST_EXAMINED
 from .image_dataset import MAX_PIXELS, ImageDataset, pixel_limit
 from .image_files import evenly, suffixes_of, warn_once
-from .image_reader import MOST_EXAMINED, ImageReader
+from .image_reader import ImageReader
 from .labels import find_cifar, read_source, split_folder
 from .source import Source
 

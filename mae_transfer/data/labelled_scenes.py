@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from mmcv.transforms import LoadAnnotations, LoadImageFromFile
+from mmcv.transforms import LoadAnnotations, LoadImageFromFile, RandomGrayscale
 from mmengine.dataset import Compose
 from mmseg.datasets import ADE20KDataset, BaseSegDataset
+from mmseg.datasets.transforms import CLAHE, AdjustGamma, PhotoMetricDistortion, Rerange, RGB2Gray
 
 from ..errors import UserError
 from ..registry import DATASETS
@@ -17,13 +18,15 @@ from .image_files import SUFFIXES, suffixes_of
 from .label_loading import LoadLabels, check_size, read_label_map
 from .label_numbers import IGNORED, Numbering, one_class_line, parse_values
 from .label_survey import Survey
-from .loading import examine_images, reader_of, run_pipeline
+from .loading import examine_images, reader_of, refuse_colour_transforms, run_pipeline, steps_of
 from .palette import complete_metainfo
 from .scene_pairs import find_pairs
 
 #: How many label maps are examined when a run starts: this many, or fewer of large ones, which take .2 s for 16 million
 #: pixels; never fewer than the least.
 _EXAMINED, _LEAST, _PIXELS = 64, 8, 100_000_000
+#: MMSegmentation's transforms of 8-bit colours.
+_OF_COLOURS = (AdjustGamma, CLAHE, PhotoMetricDistortion, RandomGrayscale, Rerange, RGB2Gray)
 
 
 @DATASETS.register_module()
@@ -54,7 +57,8 @@ class LabelledScenes(BaseSegDataset):
     Raises:
         UserError: what :func:`~mae_transfer.data.scene_pairs.find_pairs` and ``decode_label_map`` raise; a label map of
             another size than its image, or with a number that means nothing; no labelled pixel, or in training of one
-            class alone; a single class; too many classes for a label map; ``LoadAnnotations`` in the pipeline.
+            class alone; a single class; too many classes for a label map; ``LoadAnnotations`` in the pipeline, or
+            transforms of 8-bit colours for other bands.
     """
 
     def __init__(
@@ -81,11 +85,12 @@ class LabelledScenes(BaseSegDataset):
         self.numbering = Numbering(classes, self.reduce_zero_label, parse_values(label_values, classes))
         self._metainfo.update(label_values=self.numbering.values)
         _check_count(self.numbering)
-        if foreign := [step for step in _steps(self.pipeline) if _is_foreign_loader(step)]:
+        if foreign := [step for step in steps_of(self.pipeline) if _is_foreign_loader(step)]:
             raise UserError(
                 f"the pipeline reads label maps by '{type(foreign[0]).__name__}', which reads large numbers and "
                 "channels wrongly: set dict(type='mae_transfer.LoadLabels') in its place"
             )
+        refuse_colour_transforms(self.pipeline, _OF_COLOURS)
         if not kwargs.get('lazy_init', False):
             self.full_init()
 
@@ -168,15 +173,6 @@ class LabelledScenes(BaseSegDataset):
 def _is_foreign_loader(step: Any) -> bool:
     """Whether a transform reads label maps, but not as ``LoadLabels`` does."""
     return isinstance(step, LoadAnnotations) and not isinstance(step, LoadLabels) and step.with_seg
-
-
-def _steps(step: Any) -> Iterator[Any]:
-    """A transform, and those within it."""
-    yield step
-    for name in ('transforms', 'subroutines'):
-        inner = getattr(step, name, ())
-        for child in inner if isinstance(inner, (list, tuple)) else ():
-            yield from _steps(child)
 
 
 def _check_count(numbering: Numbering) -> None:

@@ -12,7 +12,7 @@ from torchvision.datasets import CIFAR10, CIFAR100
 from ..errors import UserError, shorten
 from ..paths import shown, user_path
 from .classes import Classes, class_folders, folder_labels, given_or_own, naming_classes, resolve_classes
-from .image_files import SUFFIXES, ImageSearch, identity
+from .image_files import SUFFIXES, ImageSearch, identity, warn_once
 from .labelled_lists import PREFIX_ADVICE, check_annotations, read_labelled_list
 from .source import Source, keep_per_class
 from .spellings import existing_names
@@ -58,6 +58,8 @@ def read_tree(root: Path, classes: tuple[str, ...] | None = None, suffixes: tupl
     found = {folder: search.below(root / folder) for folder in folders}
     empty = [folder for folder in folders if not found[folder]]
     if len(empty) == len(folders):
+        for note in search.notes():
+            warn_once(note)
         raise UserError(
             f'no image in the {len(folders)} class folders of {shown(root)}: looked for {", ".join(suffixes)}'
         )

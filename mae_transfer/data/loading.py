@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ from mmcv.transforms import LoadImageFromFile
 from mmengine.fileio import get
 
 from ..errors import UserError
-from .bands import MEASURE
+from .bands import MEASURE, channel_count
+from .image_files import conversion_of
 from .image_reader import UNREADABLE, ImageReader
 from .image_values import UnexpectedValues
 from .load_bands import LoadBands
@@ -34,6 +35,42 @@ def reader_of(pipeline: Any) -> ImageReader | None:
             if colour in ('color', 'grayscale'):
                 return ImageReader('RGB' if colour == 'color' else 'L', exif_orientation=not ignored)
     return None
+
+
+def steps_of(step: Any) -> Iterator[Any]:
+    """A transform, and those within it."""
+    yield step
+    for name in ('transforms', 'subroutines'):
+        inner = getattr(step, name, ())
+        for child in inner if isinstance(inner, (list, tuple)) else (inner,):
+            yield from steps_of(child)
+
+
+def refuse_colour_transforms(pipeline: Any, kinds: tuple[type, ...]) -> None:
+    """Refuse transforms of 8-bit colours where a pipeline reads other bands: they would cut values, or mix bands.
+
+    Args:
+        kinds: the classes of these transforms. One of another class that fills holes needs a value for each channel.
+
+    Raises:
+        UserError: there is one.
+    """
+    reader = reader_of(pipeline)
+    if reader is None or reader.bands == 'RGB':
+        return
+    for step in steps_of(pipeline):
+        name = type(step).__name__
+        if isinstance(step, kinds):
+            raise UserError(
+                f"the pipeline has {name}, which is for bands='RGB', but bands are {reader.bands}: leave it out"
+            )
+        filling, channels = getattr(step, 'fill_in', None), channel_count(reader.bands)
+        if isinstance(filling, (list, tuple)) and len(filling) != channels:
+            zeros = f'({", ".join("0" * channels)}{"," * (channels == 1)})'
+            raise UserError(
+                f'the pipeline has {name} with fill_in of {len(filling)} values, for images of {channels} channels: '
+                f'give one for each, e.g. fill_in={zeros}'
+            )
 
 
 def examine_images(pipeline: Any, paths: Sequence[str]) -> None:
@@ -64,6 +101,8 @@ def run_pipeline(pipeline: Callable[[dict], dict | None], entry: dict, path: str
         raise UserError(f'{path} {error}') from None
     except Exception as error:
         if (reason := why_unreadable(path)) is not None:
+            if conversion := conversion_of(path):
+                raise UserError(f'{path} is not read: {conversion}') from error
             raise UserError(f'{path} {reason}: repair it, or remove it from the annotations') from error
         if _is_by_opencv(pipeline) and not _opencv_decodes(get(path)):
             raise UserError(

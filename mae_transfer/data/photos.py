@@ -10,9 +10,10 @@ from ..errors import UserError
 from ..registry import DATASETS, FUNCTIONS
 from .bands import Bands
 from .crops import CentreCrop, InRange, Pixels, Transform, torch_seeded
+from .examination import MOST_EXAMINED
 from .image_dataset import MAX_PIXELS, ImageDataset, pixel_limit
 from .image_files import evenly, suffixes_of
-from .image_reader import MOST_EXAMINED, ImageReader
+from .image_reader import ImageReader
 from .photo_sources import find_photos
 
 _BICUBIC = InterpolationMode.BICUBIC

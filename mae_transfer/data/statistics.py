@@ -4,7 +4,7 @@
 
 reads every image of a folder tree, or of a list file, once, and prints lines for a config, and the same as options of
 a command line. A folder with ``train/`` and ``val/`` stands for its ``train/``. In ADE20K's and similar layouts, give
-the folder of the images alone: label maps are images, too.
+the folder of the images alone: label maps are images, too, and refused.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import argparse
 import shlex
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -24,11 +25,18 @@ from ..errors import UserError, shorten
 from ..paths import shown
 from .bands import Bands, resolve_bands
 from .channel_statistics import ChannelStatistics, as_tuple
+from .examination import examined
 from .image_files import evenly, suffixes_of
-from .image_reader import UNREADABLE, ImageReader, examined
+from .image_reader import UNREADABLE, ImageReader
 from .image_values import UnexpectedValues, image_values
 from .photo_sources import find_photos
 
+#: Names of the folders of photos and of their label maps.
+_LAYOUTS = tuple(
+    (photos, labels)
+    for photos in ('images', 'image', 'img_dir', 'imgs', 'photos', 'JPEGImages', 'leftImg8bit')
+    for labels in ('annotations', 'ann_dir', 'labels', 'masks', 'mask', 'label', 'SegmentationClass', 'gtFine')
+)
 TOOL = 'mae_transfer.data.statistics'
 
 
@@ -83,9 +91,12 @@ def measure(
         raise UserError(f'none of {len(paths)} images can be read: {shown(paths[0])} is the first')
     names = reader.numbers or tuple(range(1, len(statistics.mean) + 1))
     if constant := [name for name, std in zip(names, statistics.std) if not std]:
+        others = ','.join(str(name) for name in names if name not in constant)
+        one, advice = len(constant) == 1, f'leave {"it" if len(constant) == 1 else "them"} out, by --bands {others}'
         raise UserError(
-            f'band {shorten(map(str, constant))} has one value everywhere in {statistics.images} images, and '
-            'normalisation would divide by its deviation, 0: leave it out, by --bands'
+            f'band{"" if one else "s"} {shorten(map(str, constant))} {"has" if one else "have"} one value everywhere '
+            f'in {statistics.images} images, and normalisation would divide by the deviation, 0: '
+            + (advice if others else 'there is nothing to learn from these images')
         )
     return Measured(reader.bands, reader.dtype or 'uint8', statistics, unreadable)
 
@@ -105,6 +116,17 @@ def _usual_bands(paths: Sequence[Path]) -> tuple[Bands, int | None]:
     if not found or photos and min(found) <= 3:
         return 'RGB', None
     return tuple(range(1, found[0] + 1)), found[0]
+
+
+def _refuse_label_maps(data: str, names: Sequence[str]) -> None:
+    """Refuse a folder in the layout of ADE20K, whose label maps would be measured, too."""
+    parts = Counter(name.partition('/')[0] for name in names)
+    for photos, labels in _LAYOUTS:
+        if photos in parts and labels in parts:
+            raise UserError(
+                f'{shown(data)}: {parts[labels]} of {len(names)} images are in {labels}/, where label maps are, by the '
+                f'names of the folders: give the folder of the photos alone, {shown(Path(data) / photos)}'
+            )
 
 
 def lines(measured: Measured, source: str) -> list[str]:
@@ -165,6 +187,7 @@ def main(argv: list[str] | None = None) -> int:
         bands = None if args.bands is None else resolve_bands(args.bands)
         with redirect_stdout(sys.stderr):  # MMEngine's log goes to the standard output, which is for the settings
             root, names = find_photos(args.data, 'train', 0, suffixes_of((1,) if bands is None else bands))
+            _refuse_label_maps(args.data, names)
             places = evenly(len(names), args.count or len(names))
             measured = measure([root / names[place] for place in places], bands, Progress(sys.stderr))
     except UserError as error:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from mmengine.model import ImgDataPreprocessor
 
+from ..data.bands import channel_values
 from ..errors import UserError
 
 
@@ -17,9 +18,13 @@ class BandsPreprocessor(ImgDataPreprocessor):
     Args:
         mean, std: one value for each channel, on the scale of the files.
         **kwargs: passed to the next class.
+
+    Raises:
+        UserError: values that are no finite numbers, a deviation that is not above 0, or other numbers of both.
     """
 
-    def __init__(self, mean: Sequence[float], std: Sequence[float], **kwargs: Any) -> None:
+    def __init__(self, mean: float | Sequence[float], std: float | Sequence[float], **kwargs: Any) -> None:
+        mean, std = channel_values('mean', mean), channel_values('std', std)
         if len(mean) != len(std):
             raise UserError(f'mean has {len(mean)} values and std {len(std)}: give both one for each channel')
         super().__init__(mean=None, std=None, **kwargs)

@@ -40,6 +40,19 @@ class BandPictures(Hook):
         """Draw a prediction on a picture as the library's hook does; ``split`` is 'val' or 'test'."""
         raise NotImplementedError
 
+    def before_train(self, runner: Runner) -> None:
+        """Raise now, not at the first picture, if ``bands_shown`` are not among the bands."""
+        self._check(runner.train_dataloader)
+
+    def before_test(self, runner: Runner) -> None:
+        """As :meth:`before_train`."""
+        self._check(runner.test_dataloader)
+
+    def _check(self, loader: Any) -> None:
+        reader = _reader_of(loader)
+        if reader is not None and self.bands_shown is not None:
+            shown_bands(reader.bands, self.bands_shown)
+
     def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         """Draw the first image of a batch, at every ``interval``-th one."""
         drawn = self._pictures(runner, runner.val_dataloader, outputs[:1]) if self.draw else None

@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from ..data.channel_statistics import ChannelStatistics, as_tuple
+from ..errors import shorten
 from ..registry import HOOKS
 
 #: What no photo reaches under ImageNet's statistics: black is -2.1, white 2.7 there.
@@ -106,6 +107,11 @@ class InputStatisticsHook(Hook):
             for values in own
             if isinstance(values, torch.Tensor)
         )
+        if constant := [channel + 1 for channel in np.flatnonzero(self._given.std == 0).tolist()]:
+            return (
+                f'of {len(mean)} channels {shorten(map(str, constant))} have one value everywhere in the '
+                f'first {self._given.images} images, and nothing can be learnt from them: leave them out, by bands'
+            )
         new_mean, new_std = self._given.settings()
         return (
             f'channel {first + 1} of the normalised images has mean {mean[first]:.4g} and deviation {std[first]:.4g}, '

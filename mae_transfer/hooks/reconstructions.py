@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.dist import master_only
@@ -50,6 +51,11 @@ class ReconstructionHook(Hook):
         self.batch: dict[str, torch.Tensor] | None = None
         self.warned = False
 
+    def before_train(self, runner: Runner) -> None:
+        """Raise now, not after an epoch, if ``bands_shown`` are not among the bands."""
+        if self.bands_shown is not None:
+            shown_of(runner.train_dataloader.dataset, _model_of(runner).vit.in_channels, self.bands_shown)
+
     def after_train_epoch(self, runner: Runner) -> None:
         """Draw at every ``interval``-th epoch."""
         if self.by_epoch and self.every_n_epochs(runner, self.interval):
@@ -69,7 +75,7 @@ class ReconstructionHook(Hook):
     @master_only
     def draw(self, runner: Runner, name: str) -> None:
         """Write ``reconstructions/<name>.png``."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = _model_of(runner)
         if not model.target.invertible:
             if not self.warned:
                 runner.logger.info(
@@ -94,3 +100,7 @@ class ReconstructionHook(Hook):
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(sheet).save(folder / f'{name}.png')
         runner.visualizer.add_image('reconstructions', sheet, step=runner.iter)
+
+
+def _model_of(runner: Runner) -> Any:
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model

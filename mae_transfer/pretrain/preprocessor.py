@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
+from ..data.bands import RGB_MEAN, RGB_STD, channel_values
 from ..errors import UserError
 from ..registry import MODELS
 
@@ -19,17 +22,18 @@ class PhotoPreprocessor(BaseDataPreprocessor):
 
     Args:
         mean, std: one value for each channel, on the scale of the files. Default: those of ImageNet, as in MAE.
+
+    Raises:
+        UserError: values that are no finite numbers, or a deviation that is not above 0.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(
-        self, mean: tuple[float, ...] = (123.675, 116.28, 103.53), std: tuple[float, ...] = (58.395, 57.12, 57.375)
-    ):
+    def __init__(self, mean: float | Sequence[float] = RGB_MEAN, std: float | Sequence[float] = RGB_STD):
         super().__init__(non_blocking=True)
-        self.register_buffer('mean', torch.tensor(mean).view(-1, 1, 1), persistent=False)
-        self.register_buffer('std', torch.tensor(std).view(-1, 1, 1), persistent=False)
+        self.register_buffer('mean', torch.tensor(channel_values('mean', mean)).view(-1, 1, 1), persistent=False)
+        self.register_buffer('std', torch.tensor(channel_values('std', std)).view(-1, 1, 1), persistent=False)
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """Turn a batch of :func:`~mae_transfer.data.photos.collate_photos` into the arguments of ``MAE.forward``.

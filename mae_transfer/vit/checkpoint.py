@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.logging import print_log
@@ -25,6 +26,7 @@ from .load_report import LoadReport
 from .relative_position import is_rel_pos_table, rel_pos_kind
 from .sizes import SIZES
 from .source_grid import SourceGrid, find_source_grid, patch_positions, stated_beside, stated_grid
+from .stated_config import stated_setting
 
 __all__ = [
     'CheckpointError',
@@ -52,6 +54,7 @@ class Weights:
     layout: str
     source: str
     grid: SourceGrid | None = None  # of pos_embed, where the file states it
+    bands: Any = None  # the setting of the run that wrote the file, where it states it
 
 
 def read_weights(source: str | Path | Mapping) -> Weights:
@@ -69,7 +72,7 @@ def read_weights(source: str | Path | Mapping) -> Weights:
     else:
         path = find_checkpoint(source)
         label, stored, beside = str(path), read_checkpoint(path), stated_beside(path)
-    grid = stated_grid(stored.get('meta')) or beside
+    grid, bands = stated_grid(stored.get('meta')) or beside, stated_setting(stored.get('meta'), 'bands')
     while key := next((key for key in _WEIGHT_KEYS if isinstance(stored.get(key), Mapping)), None):
         label, stored = f"{label}['{key}']", stored[key]
     tensors = {name: value for name, value in stored.items() if isinstance(value, Tensor)}
@@ -79,7 +82,7 @@ def read_weights(source: str | Path | Mapping) -> Weights:
         encoder, decoder, head, other = to_canonical(tensors, layout)
     except CheckpointError as error:
         raise CheckpointError(f'{label}: {error}') from error
-    return Weights(encoder, decoder, head, other, layout, label, grid)
+    return Weights(encoder, decoder, head, other, layout, label, grid, bands)
 
 
 def starting_point(init_cfg: Mapping | None) -> dict | None:
@@ -173,7 +176,7 @@ def _report(
     unexpected: list[str],
 ) -> LoadReport:
     """The report on loading ``fitted``, the encoder's weights in the model's shapes, into a model of ``target``."""
-    report = LoadReport(layout=weights.layout, source=weights.source)
+    report = LoadReport(layout=weights.layout, source=weights.source, bands=weights.bands)
     report.loaded = [name for name in fitted if name in target]
     report.missing = missing
     if not any(map(is_rel_pos_table, report.loaded)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..errors import shorten
 from .source_grid import SourceGrid, format_shape
@@ -15,7 +16,8 @@ class LoadReport:
 
     ``resized`` maps a name to its shapes (in the checkpoint, in the model), ``inflated`` to what was done to its
     channels. ``grid`` is that of the checkpoint's positions, ``model_grid`` that of the model's. ``at_zero`` are the
-    model's relative positions, if the checkpoint has none: they keep their initial zeros.
+    model's relative positions, if the checkpoint has none: they keep their initial zeros. ``bands`` are those that the
+    run of the checkpoint saw, if it states them.
     """
 
     loaded: list[str] = field(default_factory=list)
@@ -28,6 +30,7 @@ class LoadReport:
     model_grid: tuple[int, int] | None = None
     layout: str = ''
     source: str = ''
+    bands: Any = None
 
     @property
     def level(self) -> int:
@@ -43,6 +46,9 @@ class LoadReport:
             ]
             lines.append(f'  resized: {shorten(changes)}')
         lines += [f'  {name}: {change}' for name, change in self.inflated.items()]
+        if self.bands not in (None, 'RGB', 'L'):
+            numbers = tuple(self.bands) if isinstance(self.bands, list) else self.bands
+            lines.append(f'  bands: its run saw bands={numbers} of the files, in this order')
         if self.grid and self.model_grid:
             rows, columns = self.grid.grid
             if self.grid.grid != self.model_grid:

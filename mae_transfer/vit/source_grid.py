@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from torch import Tensor
 from ..errors import CheckpointError, UserError
 from .position import sincos_grid
 from .sizes import resolve_size
+from .stated_config import stated_setting
 
 #: The key, within a file's ``meta``, under which a converted file states its grid.
 STATED = 'vit_grid'
@@ -48,7 +48,8 @@ def stated_grid(meta: Any) -> SourceGrid | None:
     stated = meta.get(STATED)
     if isinstance(stated, (list, tuple)) and len(stated) == 2 and all(isinstance(side, int) for side in stated):
         return SourceGrid((stated[0], stated[1]), 'the file says so')
-    model = _setting(meta.get('cfg'), 'model')
+    model = stated_setting(meta, 'model')
+    model = model if isinstance(model, Mapping) else {}
     vit = next((model[name] for name in ('vit', 'backbone') if isinstance(model.get(name), Mapping)), None)
     if vit is None:
         return None
@@ -70,34 +71,6 @@ def stated_beside(path: Path) -> SourceGrid | None:
         return SourceGrid((height // patch, width // patch), 'config.json beside it')
     except (OSError, KeyError, TypeError, ValueError):  # no such file, or of another kind of model
         return None
-
-
-def _setting(text: Any, name: str) -> Mapping:
-    """A dictionary that the text of a config assigns to ``name``; empty where there is none that can be read."""
-    try:
-        nodes = ast.parse(text).body if isinstance(text, str) else []
-        for node in nodes:
-            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == name:
-                value = _literal(node.value)
-                return value if isinstance(value, Mapping) else {}
-    except (SyntaxError, ValueError, RecursionError):
-        pass
-    return {}
-
-
-def _literal(node: ast.expr) -> Any:
-    """The value of a literal, in which dictionaries may be written ``dict(key=value)``, as MMEngine writes them.
-
-    Raises:
-        ValueError: anything else; it is never evaluated.
-    """
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == 'dict' and not node.args:
-        return {keyword.arg: _literal(keyword.value) for keyword in node.keywords if keyword.arg}
-    if isinstance(node, (ast.List, ast.Tuple)):
-        return [_literal(element) for element in node.elts]
-    if isinstance(node, ast.Dict):
-        return {ast.literal_eval(key): _literal(value) for key, value in zip(node.keys, node.values) if key}
-    return ast.literal_eval(node)
 
 
 def known_grid(patches: Tensor, stated: SourceGrid | None) -> SourceGrid | None:

@@ -1,9 +1,12 @@
 """Image files are read exactly, or refused in one line."""
 
 import io
+import pickle
+import re
 import struct
 import zlib
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -208,20 +211,125 @@ def test_files_of_several_types_are_refused(first, second, tmp_path):
         reader(paths[1])
 
 
-@pytest.mark.parametrize('value', [np.nan, np.inf, 1e39])
+@pytest.mark.parametrize('value', [np.nan, np.inf])
 def test_values_that_are_no_finite_numbers(value, tmp_path):
     array = values('float64', 2)
     array[3, 4, 1] = value
     path = npy(tmp_path / 'a.npy', array)
-    with np.errstate(over='ignore'), pytest.raises(UnexpectedValues, match='has 1 of 684 values that are NaN or inf'):
+    with pytest.raises(UnexpectedValues, match='has 1 of 684 values that are NaN or inf'):
         ImageReader((1, 2))(path)
     ImageReader((1,))(path)
 
 
-def test_numbers_that_are_none(tmp_path):
-    path = npy(tmp_path / 'a.npy', values('float32', 1).astype('complex64'))
-    with pytest.raises(UnexpectedValues, match='has values of complex64, which are no numbers'):
-        ImageReader((1,))(path)
+@pytest.mark.parametrize(
+    'array, line',
+    [
+        (values('float64', 1) * 1e300, 'has 342 of 342 values beyond the range of float32, up to 3e+303: scale them'),
+        (
+            1e9 + values('uint8', 1).astype('float64'),
+            'has values from 1000000000 to 1000000255, which float32 does not tell apart: subtract an offset',
+        ),
+        (
+            2**40 + values('uint8', 1).astype('int64'),
+            'has values from 1.099511628e+12 to 1.099511628e+12, which float32 does not tell apart: subtract an offset',
+        ),
+    ],
+)
+def test_values_that_float32_does_not_hold(array, line, tmp_path):
+    with pytest.raises(UnexpectedValues) as caught:
+        ImageReader((1,))(npy(tmp_path / 'a.npy', array))
+    assert re.sub(r'3\.\d+e\+303', '3e+303', str(caught.value)) == line
+
+
+@pytest.mark.parametrize('value', [0.1, 1e-30, 1e30, -7.0])
+def test_a_constant_that_is_rounded_is_read(value, tmp_path):
+    array = np.full((5, 6, 1), value)
+    array[2] = value * (1 + 1e-15)  # as a computation leaves it
+    assert np.array_equal(ImageReader((1,))(npy(tmp_path / 'a.npy', array)), array.astype('float32'))
+
+
+def _zip(path: Path) -> Path:
+    with open(path, 'wb') as stream:
+        np.savez(stream, a=values('uint8', 1))
+    return path
+
+
+def _pickled(path: Path) -> Path:
+    path.write_bytes(pickle.dumps(values('uint8', 1)))
+    return path
+
+
+NO_NUMBERS = {
+    'complex': (values('float32', 1).astype('complex64'), 'has values of complex64, which are no real numbers: save a '
+                'band for each part'),
+    'fields': (np.zeros((5, 6), [('r', 'u1')]), 'which are no real numbers: save an array of numbers'),
+    'text': (np.full((5, 6), 'a'), 'has values of <U1, which are no real numbers: save an array of numbers'),
+    'dates': (np.zeros((5, 6), 'datetime64[s]'), 'which are no real numbers'),
+    'nothing': (np.zeros((0, 6, 3)), r'has an array of shape (0, 6, 3), which holds no values'),
+    'no channel': (np.zeros((5, 6, 0)), r'has an array of shape (5, 6, 0), which holds no values'),
+    'objects': (np.array([None, {}], object), 'holds Python objects, which are not read, as they may run code'),
+    'NPZ': (_zip, 'is a ZIP archive, as NPZ files are: save each array by numpy.save, as .npy'),
+    'pickle': (_pickled, 'is a pickle, which is not read, as it may run code: save the array by numpy.save'),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize('bands', ['RGB', (1,)])
+@pytest.mark.parametrize('name', NO_NUMBERS)
+def test_arrays_that_are_no_images(name, bands, tmp_path):
+    """Whatever the bands, the advice is not to set others."""
+    given, line = NO_NUMBERS[name]
+    path = tmp_path / 'a.npy'
+    given(path) if callable(given) else np.save(path, given)
+    reader = ImageReader(bands)
+    for read, source in ((reader, path), (reader.examine_file, path), (reader, path.read_bytes())):
+        with pytest.raises(UnexpectedValues) as caught:
+            read(source)
+        assert line in str(caught.value)
+
+
+def test_pickled_objects_run_no_code(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (tmp_path / 'ran').touch, ()
+
+    np.save(tmp_path / 'a.npy', np.array([Evil()], object))
+    with pytest.raises(UnexpectedValues):
+        ImageReader((1,))(tmp_path / 'a.npy')
+    assert not (tmp_path / 'ran').exists()
+
+
+@pytest.mark.parametrize('white', [0, 1])
+def test_grey_scales_of_both_directions_are_not_mixed(white, tmp_path):
+    paths = []
+    for number, kind in enumerate(('minisblack', 'miniswhite') if white else ('miniswhite', 'minisblack')):
+        paths.append(tmp_path / f'{number}.tif')
+        tifffile.imwrite(paths[-1], values('uint8', 1)[..., 0], photometric=kind, metadata=None)
+    here, there = ('white', 'black') if white else ('black', 'white')
+    line = f'has 0 as {here}, but other files have 0 as {there}: save all alike'
+    with pytest.raises(UserError, match=f'^{paths[1]} {line}'):
+        ImageReader((1,)).examine(paths)
+    reader = ImageReader((1,))
+    reader(paths[0])
+    with pytest.raises(UnexpectedValues, match=line):
+        reader(paths[1])
+    one, other = (np.asarray(ImageReader('L')(path)).astype(int) for path in paths)
+    assert np.array_equal(one, 255 - other)  # as Pillow and OpenCV show them
+
+
+def test_the_advice_for_axes_that_cannot_be_told_works(tmp_path):
+    array = values('uint16', 200, (20, 24))
+    for write in (np.save, tifffile.imwrite):
+        path = tmp_path / ('a.npy' if write is np.save else 'a.tif')
+        write(path, array)
+        with pytest.raises(UnexpectedValues, match='the first or the last axis: save it, as .H, W, C., by tifff'):
+            ImageReader((1,))(path)
+    tifffile.imwrite(path, array, photometric='minisblack', planarconfig='contig')
+    assert np.array_equal(ImageReader((200, 1))(path), array[..., [199, 0]])
+
+
+def test_the_line_about_many_bands_is_short(tmp_path):
+    with pytest.raises(UnexpectedValues, match=r'set bands to those that the model is to see, e.g. bands=\(1,2,3\)'):
+        ImageReader('RGB')(tiff(tmp_path / 'a.tif', values('uint16', 200)))
 
 
 def test_a_palette_in_a_tiff_is_refused_as_bands_and_read_as_colours(tmp_path):

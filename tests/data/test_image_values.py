@@ -77,13 +77,28 @@ def test_rows_that_tifffile_wrote_as_pages_are_rows(tmp_path):
         ((20, 30, 13), '', 13),
         ((13, 20, 30), '', 13),
         ((1, 20, 30), '', 1),
+        ((9, 9, 200), '', 200),
+        ((200, 9, 9), '', 200),
+        ((2, 1, 1), '', 1),
+        ((610, 340, 103), '', 103),
     ],
 )
 def test_the_axis_of_the_channels(shape, axes, channels):
     assert channels_of(shape, axes) == channels
 
 
-@pytest.mark.parametrize('shape, axes', [((16, 16, 16), ''), ((5,), ''), ((2, 3, 4, 5), ''), ((2, 3, 5, 6), 'TCYX')])
+@pytest.mark.parametrize(
+    'shape, axes',
+    [
+        ((16, 16, 16), ''),
+        ((20, 24, 200), ''),
+        ((200, 20, 24), ''),
+        ((0, 4, 3), ''),
+        ((5,), ''),
+        ((2, 3, 4, 5), ''),
+        ((2, 3, 5, 6), 'TCYX'),
+    ],
+)
 def test_channels_that_cannot_be_told_are_refused(shape, axes):
     with pytest.raises(UnexpectedValues, match=r'has an array of shape \('):
         channels_of(shape, axes)

@@ -146,7 +146,8 @@ def test_what_is_passed_over_is_noted(tmp_path):
     for name in ('a/x.heic', 'b/y.HEIC', 'b/boxes.txt'):
         (tmp_path / name).touch()
     assert read_source(str(tmp_path), None).notes == (
-        f"{tmp_path}: files that are no images by their suffix are passed over (3): .heic 2, .txt 1; e.g. 'x.heic'",
+        f"{tmp_path}: files that are no images by their suffix are passed over (3): .heic 2, .txt 1; e.g. 'x.heic': "
+        'convert .heic to TIFF or NPY, with all values',
     )
 
 
@@ -286,3 +287,18 @@ def test_the_images_kept_depend_only_on_the_paths_and_more_include_fewer(tmp_pat
 def test_per_class_must_be_positive(tmp_path):
     with pytest.raises(UserError, match='per_class is a number of images, 1 or more; found 0'):
         read_source(str(many(tmp_path)), ann_file='list.txt', per_class=0)
+
+
+def test_what_class_folders_without_images_hold_is_told(tmp_path, monkeypatch):
+    told: list[str] = []
+    monkeypatch.setattr('mae_transfer.data.labels.warn_once', told.append)
+    for name in ('a/1.dcm', 'b/2.npy'):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(b'x')
+    with pytest.raises(UserError, match='no image in the 2 class folders'):
+        LabelledPhotos(str(tmp_path), None, img_size=8)
+    assert told == [
+        f"{tmp_path}: files that are no images by their suffix are passed over (2): .dcm 1, .npy 1; e.g. '1.dcm': "
+        'convert .dcm to TIFF or NPY, with all values; set bands to the numbers of the channels to read .npy, e.g. '
+        'bands=1'
+    ]

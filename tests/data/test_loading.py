@@ -1,14 +1,23 @@
 """Images that a pipeline of detection or segmentation cannot read, told in one line."""
 
+import re
+
 import cv2
 import mmcv
 import numpy as np
 import pytest
-from mmcv.transforms import Compose, LoadImageFromFile
+from mmcv.transforms import BaseTransform, Compose, LoadImageFromFile, RandomApply
 from PIL import Image
 
 from mae_transfer.data.load_bands import LoadBands
-from mae_transfer.data.loading import check_files, examine_images, reader_of, run_pipeline, why_unreadable
+from mae_transfer.data.loading import (
+    check_files,
+    examine_images,
+    reader_of,
+    refuse_colour_transforms,
+    run_pipeline,
+    why_unreadable,
+)
 from mae_transfer.errors import UserError
 from tests.data.written import by_opencv, npy, pillow, tiff, values
 from tests.helpers import save_photo
@@ -150,3 +159,44 @@ def test_a_limit_is_no_damage(tmp_path, monkeypatch):
 
     monkeypatch.setattr(mmcv, 'imfrombytes', refuse)
     assert 'OPENCV_IO_MAX_IMAGE_PIXELS sets this' in why_unreadable(str(save_photo(tmp_path / 'b.jpg')))
+
+
+class Jitter(BaseTransform):
+    """A transform of colours."""
+
+    def transform(self, results: dict) -> dict:
+        return results
+
+
+class Fill(Jitter):
+    """Fills holes."""
+
+    def __init__(self, fill_in: tuple):
+        self.fill_in = fill_in
+
+
+@pytest.mark.parametrize('bands', [(1, 2, 3, 4), (1, 2, 3), 'L'])
+@pytest.mark.parametrize('within', [lambda step: step, lambda step: RandomApply([step]), lambda step: Compose([step])])
+def test_transforms_of_colours_are_for_rgb(bands, within):
+    loader = LoadBands(bands)
+    line = rf"^the pipeline has Jitter, which is for bands='RGB', but bands are {re.escape(str(bands))}: leave it out$"
+    with pytest.raises(UserError, match=line):
+        refuse_colour_transforms(Compose([loader, within(Jitter())]), (Jitter,))
+    refuse_colour_transforms(Compose([LoadImageFromFile(), within(Jitter())]), (Jitter,))
+    refuse_colour_transforms(Compose([loader]), (Jitter,))
+
+
+def test_a_filling_has_a_value_for_each_channel():
+    line = r'Fill with fill_in of 3 values, for images of 4 channels: give one for each, e.g. fill_in=\(0, 0, 0, 0\)$'
+    with pytest.raises(UserError, match=line):
+        refuse_colour_transforms(Compose([LoadBands((1, 2, 3, 4)), Fill((0, 0, 0))]), ())
+    refuse_colour_transforms(Compose([LoadBands((1, 2, 3, 4)), Fill((0, 0, 0, 0))]), ())
+
+
+@pytest.mark.parametrize('name, suffix', [('a.dcm', '.dcm'), ('a.NII.gz', '.nii.gz'), ('a.h5', '.h5')])
+def test_files_that_must_be_converted(name, suffix, tmp_path):
+    (tmp_path / name).write_bytes(b'x' * 200)
+    for pipeline in PIPELINES.values():
+        with pytest.raises(UserError) as caught:
+            run(pipeline, tmp_path / name)
+        assert str(caught.value) == f'{tmp_path / name} is not read: convert {suffix} to TIFF or NPY, with all values'

@@ -12,6 +12,7 @@ from mae_transfer.errors import UserError
 from mae_transfer.settings import read_config
 from tests.data.written import by_opencv, npy, pillow, tiff, values
 from tests.helpers import forget_instances
+from tests.own_data import write_scenes
 from tests.tools.commands import CONFIG
 
 
@@ -128,8 +129,8 @@ def test_refusals(capsys, tmp_path):
     constant[..., 2] = 7
     tiff(first, constant)
     assert refusal(capsys, tmp_path / 'a') == (
-        'error: band 3 has one value everywhere in 1 images, and normalisation would divide by its deviation, 0: leave '
-        'it out, by --bands'
+        'error: band 3 has one value everywhere in 1 images, and normalisation would divide by the deviation, 0: leave '
+        'it out, by --bands 1,2,4'
     )
     assert main([str(tmp_path / 'a'), '--bands', '1,2,4']) == 0
     capsys.readouterr()
@@ -159,3 +160,21 @@ def test_progress():
     assert plain.getvalue().splitlines() == [f'{done} of 100 images' for done in range(10, 101, 10)]
     updates = terminal.getvalue()
     assert updates.count('\n') == 1 and updates.endswith('\r100 of 100 images\n') and 10 < updates.count('\r') < 60
+
+
+def test_label_maps_are_not_measured(capsys, tmp_path):
+    write_scenes(tmp_path)
+    assert refusal(capsys, tmp_path) == (
+        f'error: {tmp_path}: 5 of 10 images are in annotations/, where label maps are, by the names of the folders: '
+        f'give the folder of the photos alone, {tmp_path}/images'
+    )
+    assert '# measured on 5 images' in printed(capsys, tmp_path / 'images')['out']
+
+
+@pytest.mark.parametrize('bands', [1, 4])
+def test_images_that_are_constant_in_all_bands(bands, capsys, tmp_path):
+    tiff(tmp_path / '0.tif', np.full((3, 4, bands), 7, 'uint16'))
+    assert refusal(capsys, tmp_path).endswith(
+        'one value everywhere in 1 images, and normalisation would divide by the deviation, 0: there is nothing to '
+        'learn from these images'
+    )

@@ -188,3 +188,14 @@ def test_one_warning_in_a_run_and_one_when_it_is_resumed(tmp_path):
     assert len(lines) == 1
     with mock.patch('mae_transfer.hooks.input_statistics.is_main_process', return_value=False):
         assert train(tmp_path / 'photos', tmp_path / 'other', hook, **loaders)[1] == []
+
+
+def test_statistics_of_constant_channels_are_not_advised():
+    """A deviation of 0 would be refused."""
+    batch = torch.full((4, 2, 16, 16), 7.0)
+    batch[:, 1] = images(0, 255, channels=1)[:, 0]
+    told = warnings(PhotoPreprocessor(mean=(7, 127), std=(1, 74)), dict(inputs=batch))
+    assert told == [
+        'of 2 channels 1 have one value everywhere in the first 4 images, and nothing can be learnt from them: leave '
+        'them out, by bands'
+    ]

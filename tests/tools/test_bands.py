@@ -179,3 +179,79 @@ def test_json_of_the_data_names_the_new_files(tmp_path):
     rewrite(tmp_path, '(1,)')
     content = json.loads((tmp_path / 'annotations/instances_val2017.json').read_text())
     assert all((tmp_path / 'val2017' / image['file_name']).exists() for image in content['images'])
+
+
+def test_bands_shown_are_checked_before_training(tmp_path):
+    for split in ('train', 'val'):
+        for i in range(8):
+            write(tmp_path / split / f'{i}', '(4,2,1,3)', seed=i)
+    few = [*small(tmp_path), *setting('(4,2,1,3)'), 'default_hooks.reconstructions.bands_shown=7']
+    line = error_line(call('train', CONFIG, '--work-dir', tmp_path / 'run', *few))
+    assert line == 'error: bands_shown is one or three of bands=(4, 2, 1, 3), by their numbers in the files; found 7'
+
+
+@pytest.mark.parametrize('kind', ['coco', 'scenes'])
+def test_bands_shown_of_predictions_are_checked_before_training(kind, tmp_path):
+    (write_coco if kind == 'coco' else write_scenes)(tmp_path)
+    more = 'default_hooks.visualization.bands_shown=7'
+    line = error_line(call('train', CONFIGS[kind], '--work-dir', tmp_path / 'run', *options(kind, tmp_path), more))
+    assert line == "error: bands='RGB' are shown as they are: leave bands_shown out; found 7"
+
+
+@pytest.mark.parametrize(
+    'kind, place, transform',
+    [
+        ('coco', 2, 'PhotoMetricDistortion'),
+        ('coco', 2, 'Brightness'),
+        ('coco', 2, 'YOLOXHSVRandomAug'),
+        ('scenes', 5, 'PhotoMetricDistortion'),
+        ('scenes', 5, 'CLAHE'),
+        ('scenes', 5, 'AdjustGamma'),
+        ('scenes', 5, 'RGB2Gray'),
+    ],
+)
+def test_colour_transforms_that_a_config_names(kind, place, transform, tmp_path):
+    """Most would cut float32 to 8 bits in silence."""
+    (write_coco if kind == 'coco' else write_scenes)(tmp_path)
+    more = [*setting('(1,)'), f"train_dataloader.dataset.pipeline.{place}={{'type':'{transform}'}}"]
+    line = error_line(call('train', CONFIGS[kind], '--work-dir', tmp_path / 'run', *options(kind, tmp_path), *more))
+    assert line == f"error: the pipeline has {transform}, which is for bands='RGB', but bands are (1,): leave it out"
+
+
+def test_roots_of_several_types_are_refused(tmp_path):
+    for root, bands in (('a', '(1,)'), ('b', '(4,2,1,3)')):
+        for i in range(12):
+            write(tmp_path / root / f'{i}', bands, seed=i)
+    roots = f'[{tmp_path}/a,{tmp_path}/b]'
+    line = error_line(call('train', CONFIG, '--work-dir', tmp_path / 'run', *small(roots), *setting('(1,)')))
+    assert line.endswith(
+        f'{tmp_path}/b has values of uint8, but {tmp_path}/a has uint16: convert all to one type and scale'
+    )
+
+
+def test_other_bands_of_as_many_channels_are_told(tmp_path):
+    for split, count in (('train', 8), ('val', 2)):
+        for i in range(count):
+            write(tmp_path / split / f'{i}', '(4,2,1,3)', seed=i)
+    train(CONFIG, '--work-dir', tmp_path / 'run', *small(tmp_path), *setting('(4,2,1,3)'))
+    few = [*small(tmp_path), *setting('(4,2,1,3)'), 'bands=1,2,3,4']
+    told = r'\.pth was trained with bands=\(4, 2, 1, 3\) \(here \(1, 2, 3, 4\)\): the model now sees other values'
+    assert re.search(told, judged(CONFIG, tmp_path / 'run', tmp_path / 'test', few))
+    assert not re.search('was trained with', judged(CONFIG, tmp_path / 'run', tmp_path / 'test', few[:-1]))
+    finetuned = train(
+        FINETUNE,
+        '--work-dir',
+        tmp_path / 'c',
+        *class_data(tmp_path),
+        *setting('(4,2,1,3)'),
+        f'pretrained={tmp_path}/run',
+    )
+    assert re.search(r'bands: its run saw bands=\(4, 2, 1, 3\) of the files, in this order', finetuned.out)
+
+
+def class_data(root: Path) -> list[str]:
+    for split, count in (('train', 4), ('val', 1)):
+        for label in 'abc':
+            for i in range(count):
+                write(root / 'classes' / split / label / f'{i}', '(4,2,1,3)', seed=i)
+    return class_options(root / 'classes')
