@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from .classify import ViTClassifier
 from .data import check_same_classes
 from .data.loaders import dataset_settings
-from .dense.checks import check_pooled_batch, check_softmax, check_windows
+from .dense.checks import check_losses, check_masks, check_pooled_batch, check_softmax, check_windows
 from .errors import UserError
 from .kinds import class_of, data_loaders, data_sets, is_kind, takes
 from .optim.batch_plan import counts_epochs
@@ -40,10 +40,12 @@ def check_config(cfg: Config, *purposes: str, processes: int = 1) -> None:
     check_loaders(cfg, *purposes)
     check_image_sizes(cfg, *purposes)
     check_windows(cfg)
+    check_masks(cfg, *purposes)
     if 'train' in purposes:
         check_length(cfg)
         check_batch_norm(cfg, processes)
         check_softmax(cfg)
+        check_losses(cfg)
     check_data(cfg, *purposes)
     if 'train' in purposes:
         check_classes(cfg)
@@ -241,7 +243,7 @@ def check_data(cfg: Config, *purposes: str) -> None:
                 if not os.path.exists(path):
                     raise UserError(
                         f'{loader}: {path} does not exist: set the data root, e.g. --cfg-options data_root=path/to/data'
-                        f'{_predict_only(loader) if key == "seg_map_path" else ""}'
+                        f'{_predict_only(loader) if key == "seg_map_path" and loader != "train_dataloader" else ""}'
                     )
                 if path.is_dir() and not any(path.iterdir()):
                     place = f'{loader}.dataset.data_prefix.{key}' if key else 'data_root'

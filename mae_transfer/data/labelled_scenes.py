@@ -16,7 +16,7 @@ from .exif import header_of
 from .image_files import SUFFIXES, suffixes_of
 from .label_loading import LoadLabels, check_size, read_label_map
 from .label_numbers import IGNORED, Numbering, one_class_line, parse_values
-from .label_survey import Survey
+from .label_survey import Survey, found_numbers
 from .loading import examine_images, reader_of, run_pipeline
 from .palette import complete_metainfo
 from .scene_pairs import find_pairs
@@ -77,6 +77,11 @@ class LabelledScenes(BaseSegDataset):
             data_prefix={key: path for key, path in prefixes.items() if path is not None},
             **{**kwargs, 'lazy_init': True},
         )
+        if self.ignore_index != IGNORED:
+            raise UserError(
+                f'ignore_index={self.ignore_index} of the data set: ignored pixels become {IGNORED} on loading; to '
+                'ignore other numbers in the label maps, name those of the classes, label_values=...'
+            )
         classes = tuple(self.metainfo['classes'])
         self.numbering = Numbering(classes, self.reduce_zero_label, parse_values(label_values, classes))
         self._metainfo.update(label_values=self.numbering.values)
@@ -117,6 +122,14 @@ class LabelledScenes(BaseSegDataset):
                 entry['seg_map_path'] = pair.labels
             entries.append(entry)
         return entries
+
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """The labels in the label map of an image, by which ``ClassBalancedDataset`` weights; it is read for this."""
+        entry = self.get_data_info(idx)
+        if 'seg_map_path' not in entry:
+            return []
+        numbers = found_numbers(read_label_map(entry['seg_map_path'], self.backend_args).numbers)
+        return sorted({*self.numbering.labels(numbers).tolist()} - {IGNORED})
 
     def prepare_data(self, idx: int) -> dict | None:
         """Run the pipeline on one image and its label map; raises as described for the class."""

@@ -34,6 +34,7 @@ class _Files(NamedTuple):
     what: str
     suffixes: tuple[str, ...]
     paths: dict[str, str]  # by their names in the folder, without the suffix
+    others: list[str]  # files of other kinds: their paths within the folder
 
     @property
     def pattern(self) -> str:
@@ -117,7 +118,7 @@ def _listed(folder: str, what: str, suffix: str | None, usual: tuple[str, ...], 
             logger='current',
             level=logging.WARNING,
         )
-    return _Files(folder, what, suffixes, {name: paths[0] for name, paths in found.items()})
+    return _Files(folder, what, suffixes, {name: paths[0] for name, paths in found.items()}, others)
 
 
 def files_below(folder: str, backend_args: dict | None = None) -> Iterable[str]:
@@ -149,7 +150,7 @@ def _check_counterparts(images: _Files, labels: _Files) -> None:
         sorted(own.paths[name] for name in own.paths.keys() - other.paths.keys())
         for own, other in ((images, labels), (labels, images))
     )
-    advice = _suffix_advice(images.paths, labels)
+    advice = _suffix_advice(images.paths, labels) or _format_advice(images.paths, labels)
     if lonely:
         raise UserError(
             f'{images.folder}: {len(lonely)} of {len(images.paths)} images have no label map {labels.pattern} in '
@@ -174,6 +175,17 @@ def _suffix_advice(images: Mapping[str, str], labels: _Files) -> str:
     return f'set seg_map_suffix={" or ".join(fitting)}' if fitting else ''
 
 
+def _format_advice(images: Mapping[str, str], labels: _Files) -> str:
+    """What to do where files of the images' names are there, but in a format that is no label map's; '' if not."""
+    ends = {Path(name).suffix for name in labels.others if os.path.splitext(name)[0] in images}
+    if not ends:
+        return ''
+    return (
+        f'{shorten(sorted(ends))} is no format of label maps: save them as PNG, with one number per pixel, or, if '
+        'these are photos, name the folder of the label maps'
+    )
+
+
 def _names_in(list_file: str, images: _Files, labels: _Files | None, backend_args: dict | None) -> list[str]:
     """The names that a list gives; raises as :func:`find_pairs`."""
     try:
@@ -192,6 +204,12 @@ def _names_in(list_file: str, images: _Files, labels: _Files | None, backend_arg
                 f"{files.pattern} in {files.folder}, e.g. '{missing[0]}': give one name per line, relative to "
                 'the folder'
             )
+    if repeated := len(names) - len(set(names)):
+        print_log(
+            f'{list_file}: {repeated} of {len(names)} names repeat another: each counts, in an evaluation, too',
+            logger='current',
+            level=logging.WARNING,
+        )
     return names
 
 

@@ -12,7 +12,7 @@ from mmengine.registry import MODELS
 from torch.nn import BatchNorm1d, BatchNorm2d, BatchNorm3d, Module, ModuleList, SyncBatchNorm
 
 from ..data.class_names import class_names
-from ..data.label_numbers import one_class_line
+from ..data.label_numbers import IGNORED, one_class_line
 from ..errors import UserError
 from ..kinds import class_of, takes
 
@@ -69,6 +69,48 @@ def check_softmax(cfg: Config) -> None:
             f'model.{name} takes a softmax over one output (out_channels=1), which is always 1: set use_sigmoid=True '
             'of its loss_decode, or leave out out_channels'
         )
+
+
+def check_losses(cfg: Config) -> None:
+    """Refuse settings of a segmentor's losses that end the first step with an error of PyTorch's.
+
+    Raises:
+        UserError: another ``ignore_index`` than 255; ``class_weight`` with more or fewer weights than classes.
+    """
+    for name, head in _head_settings(cfg):
+        if head.get('ignore_index', IGNORED) != IGNORED:
+            raise UserError(
+                f'model.{name}.ignore_index={head.ignore_index}: ignored pixels are {IGNORED} in every label map that '
+                'LabelledScenes reads; to ignore other numbers, name those of the classes, label_values=...'
+            )
+        for loss in _listed(head.get('loss_decode')):
+            weights, count = loss.get('class_weight'), head.get('num_classes')
+            if isinstance(weights, (list, tuple)) and count and len(weights) != count:
+                raise UserError(
+                    f'model.{name}.loss_decode.class_weight has {len(weights)} weights for {count} classes: give one '
+                    'for each, in the order of the classes'
+                )
+
+
+def check_masks(cfg: Config, *purposes: str) -> None:
+    """Refuse to evaluate the masks of a detector that has none.
+
+    Args:
+        purposes: 'train', 'val', 'test'; a training validates, too.
+
+    Raises:
+        UserError: an evaluator of 'segm' beside RoI heads without a mask head.
+    """
+    roi_head = cfg.model.get('roi_head')
+    if not isinstance(roi_head, Mapping) or roi_head.get('mask_head'):
+        return
+    for name in ('val_evaluator', 'test_evaluator'):
+        for metric in _listed(cfg.get(name)) if name.startswith(purposes) else ():
+            if 'segm' in _listed(metric.get('metric')):
+                raise UserError(
+                    f"{name}.metric names 'segm', but the model has no model.roi_head.mask_head: evaluate boxes alone, "
+                    '--cfg-options val_evaluator.metric=bbox test_evaluator.metric=bbox'
+                )
 
 
 def _takes_softmax(loss: Mapping, scope: str | None) -> bool:

@@ -244,3 +244,15 @@ def test_too_many_classes_are_refused(scenes):
 def test_real_ade20k_passes():
     dataset = build(ADE_MINI, classes=None)
     assert all(dataset[i] is not None for i in range(len(dataset))) and len(dataset) == 10
+
+
+def test_rare_classes_can_be_repeated(scenes):
+    dataset = build(scenes)
+    for index, pair in enumerate(dataset.get_data_info(i) for i in range(len(dataset))):
+        numbers = set(np.unique(np.array(Image.open(pair['seg_map_path']))).tolist())
+        assert dataset.get_cat_ids(index) == sorted(number - 1 for number in numbers if number)
+
+
+def test_another_ignored_number_is_refused_as_it_would_do_nothing(scenes):
+    with pytest.raises(UserError, match='ignore_index=0 of the data set: ignored pixels become 255 .*label_values=...'):
+        build(scenes, ignore_index=0)

@@ -174,3 +174,19 @@ def test_a_list_that_names_what_is_not_there_is_refused(content, says, tmp_path)
         (tmp_path / 'list.txt').write_bytes(content)
     with pytest.raises(UserError, match=says.replace('*.', r'\*.')):
         pairs(tmp_path, list_file=str(tmp_path / 'list.txt'))
+
+
+@pytest.mark.parametrize('suffix', ['.jpg', '.webp', '.npy'])
+def test_label_maps_in_other_formats_are_named(suffix, tmp_path):
+    touch(tmp_path / 'images', 'a.jpg')
+    touch(tmp_path / 'labels', f'a{suffix}')
+    with pytest.raises(UserError, match=f'labels, e.g. .*a.jpg: {suffix} is no format of label maps: save them as PNG'):
+        pairs(tmp_path)
+
+
+def test_repeated_names_in_a_list_are_told(tmp_path, said):
+    touch(tmp_path / 'images', 'a.jpg', 'b.jpg')
+    touch(tmp_path / 'labels', 'a.png', 'b.png')
+    (tmp_path / 'list.txt').write_text('a\nb\na.jpg\n')
+    assert len(pairs(tmp_path, list_file=str(tmp_path / 'list.txt'))) == 3
+    assert [line.split(': ')[1] for line in said] == ['1 of 3 names repeat another']
