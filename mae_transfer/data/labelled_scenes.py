@@ -45,7 +45,7 @@ class LabelledScenes(BaseSegDataset):
         label_values: the number of each class in the label maps, in the order of the classes; all others are ignored.
             It replaces ``reduce_zero_label``.
         img_suffix, seg_map_suffix: how the names of images and label maps end, after the part that both share, e.g.
-            '_mask.png'; None for any suffix of an image or label map.
+            '_mask.png', or several such ends; None for any suffix of an image or label map.
         data_prefix: folders ``img_path`` and ``seg_map_path``; the latter may be None, for images that are only
             predicted.
         test_mode: whether the data set is only evaluated, for which a single class in its label maps is enough.
@@ -62,16 +62,24 @@ class LabelledScenes(BaseSegDataset):
         metainfo: dict | None = None,
         reduce_zero_label: bool = True,
         label_values: Sequence[int] | None = None,
-        img_suffix: str | None = None,
-        seg_map_suffix: str | None = None,
+        img_suffix: str | Sequence[str] | None = None,
+        seg_map_suffix: str | Sequence[str] | None = None,
         data_prefix: dict | None = None,
         **kwargs: Any,
     ) -> None:
         metainfo = complete_metainfo(metainfo, ADE20KDataset.METAINFO)
         prefixes = data_prefix or dict(img_path='', seg_map_path='')
+        prefixes = {**prefixes, 'img_path': prefixes.get('img_path') or ''}
+        if not isinstance(reduce_zero_label, (bool, int)):
+            raise UserError(f'reduce_zero_label is True or False; found {reduce_zero_label!r}')
+        if prefixes.get('seg_map_path') is None and not kwargs.get('test_mode', False):
+            raise UserError(
+                'data_prefix.seg_map_path is None, but label maps are needed to train: set their folder, or test_mode=True '
+                'for images that are only predicted'
+            )
         super().__init__(
             metainfo=metainfo,
-            reduce_zero_label=reduce_zero_label and label_values is None,
+            reduce_zero_label=bool(reduce_zero_label) and label_values is None,
             img_suffix=img_suffix,
             seg_map_suffix=seg_map_suffix,
             data_prefix={key: path for key, path in prefixes.items() if path is not None},

@@ -256,3 +256,24 @@ def test_rare_classes_can_be_repeated(scenes):
 def test_another_ignored_number_is_refused_as_it_would_do_nothing(scenes):
     with pytest.raises(UserError, match='ignore_index=0 of the data set: ignored pixels become 255 .*label_values=...'):
         build(scenes, ignore_index=0)
+
+
+@pytest.mark.parametrize(
+    'settings, says',
+    [
+        (dict(reduce_zero_label='no'), "reduce_zero_label is True or False; found 'no'"),
+        (dict(reduce_zero_label=None), 'reduce_zero_label is True or False; found None'),
+        (
+            dict(data_prefix=dict(img_path='images/training', seg_map_path=None)),
+            'data_prefix.seg_map_path is None, but label maps are needed to train: set their folder, or test_mode=True',
+        ),
+    ],
+)
+def test_impossible_settings_are_refused(settings, says, scenes):
+    with pytest.raises(UserError, match=says):
+        build(scenes, **settings)
+
+
+def test_no_prefix_is_the_data_root(scenes):
+    prefix = dict(img_path=None, seg_map_path='../../annotations/training')
+    assert len(build(scenes / 'images/training', data_prefix=prefix)) == 3

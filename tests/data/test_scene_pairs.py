@@ -48,6 +48,8 @@ def test_suffixes_may_be_mixed_and_in_capitals(tmp_path):
         ('a.jpg', 'a_mask.PNG', dict(seg_map_suffix='_mask.png')),
         ('a_leftImg8bit.png', 'a_gtFine.png', dict(img_suffix='_leftImg8bit.png', seg_map_suffix='_gtFine.png')),
         ('a.jpg', 'a.png', dict(img_suffix='.jpg', seg_map_suffix='.png')),
+        ('a.jpg', 'a.png', dict(img_suffix='*.jpg', seg_map_suffix='*.png')),
+        ('a.jpg', 'a.png', dict(img_suffix=['.png', '.jpg'], seg_map_suffix=('.png',))),
     ],
 )
 def test_names_may_have_ends_of_their_own(image, labels, settings, tmp_path):
@@ -190,3 +192,10 @@ def test_repeated_names_in_a_list_are_told(tmp_path, said):
     (tmp_path / 'list.txt').write_text('a\nb\na.jpg\n')
     assert len(pairs(tmp_path, list_file=str(tmp_path / 'list.txt'))) == 3
     assert [line.split(': ')[1] for line in said] == ['1 of 3 names repeat another']
+
+
+@pytest.mark.parametrize('suffix', [5, [], [None], '*'])
+def test_ends_that_are_no_text_are_refused(suffix, tmp_path):
+    touch(tmp_path / 'images', 'a.jpg')
+    with pytest.raises(UserError, match='img_suffix and seg_map_suffix are how names end, e.g. _mask.png; found'):
+        pairs(tmp_path, img_suffix=suffix)
