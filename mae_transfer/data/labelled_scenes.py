@@ -74,8 +74,8 @@ class LabelledScenes(BaseSegDataset):
             raise UserError(f'reduce_zero_label is True or False; found {reduce_zero_label!r}')
         if prefixes.get('seg_map_path') is None and not kwargs.get('test_mode', False):
             raise UserError(
-                'data_prefix.seg_map_path is None, but label maps are needed to train: set their folder, or test_mode=True '
-                'for images that are only predicted'
+                'data_prefix.seg_map_path is None, but label maps are needed to train: set their folder, or '
+                'test_mode=True for images that are only predicted'
             )
         super().__init__(
             metainfo=metainfo,

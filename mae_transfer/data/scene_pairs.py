@@ -125,7 +125,7 @@ def _listed(
 
 def _ends(suffix: str | Sequence[str]) -> tuple[str, ...]:
     """The ends that a setting names; '*.png' is '.png'. Raises ``UserError`` for what is no text."""
-    given = [suffix] if isinstance(suffix, str) else list(suffix) if isinstance(suffix, (list, tuple)) else [suffix]
+    given: list = list(suffix) if isinstance(suffix, (list, tuple)) else [suffix]
     if not given or not all(isinstance(end, str) and end.strip('*') for end in given):
         raise UserError(f'img_suffix and seg_map_suffix are how names end, e.g. _mask.png; found {suffix!r}')
     return tuple(end.removeprefix('*') for end in given)

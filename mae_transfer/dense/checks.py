@@ -13,8 +13,8 @@ from torch.nn import BatchNorm1d, BatchNorm2d, BatchNorm3d, Module, ModuleList, 
 
 from ..data.class_names import class_names
 from ..data.label_numbers import IGNORED, one_class_line
-from ..errors import UserError
-from ..kinds import class_of, takes
+from ..errors import UserError, shorten
+from ..kinds import class_of, data_loaders, data_sets, takes
 
 _HEADS = ('decode_head', 'auxiliary_head')
 _BATCH_NORMS = (BatchNorm1d, BatchNorm2d, BatchNorm3d, SyncBatchNorm)
@@ -110,6 +110,28 @@ def check_masks(cfg: Config, *purposes: str) -> None:
                 raise UserError(
                     f"{name}.metric names 'segm', but the model has no model.roi_head.mask_head: evaluate boxes alone, "
                     '--cfg-options val_evaluator.metric=bbox test_evaluator.metric=bbox'
+                )
+
+
+def check_order_of_classes(cfg: Config, *purposes: str) -> None:
+    """Refuse data sets of one run with other classes, or the same in another order: a label is a place among them.
+
+    Raises:
+        UserError: classes that the config gives differ.
+    """
+    first: tuple[str, Any] | None = None
+    for name, loader in data_loaders(cfg).items():
+        for dataset in data_sets(loader.get('dataset')) if name.startswith(purposes) else ():
+            metainfo = dataset.get('metainfo')
+            classes = metainfo.get('classes') if isinstance(metainfo, Mapping) else None
+            if not isinstance(classes, (list, tuple)):
+                continue
+            first = first or (name, classes)
+            if list(first[1]) != list(classes):
+                how = 'the same in another order' if {*first[1]} == {*classes} else 'others'
+                raise UserError(
+                    f'the classes of {first[0]} ({shorten(first[1])}) and of {name} ({shorten(classes)}) are {how}, but '
+                    'a label is a place among them: set `classes` alone, which all data sets follow'
                 )
 
 

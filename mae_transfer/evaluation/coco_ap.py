@@ -129,6 +129,11 @@ class CocoAP(CocoMetric):
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Keep the predictions of a batch."""
+        if self._coco_api is None and any('instances' not in sample for sample in data_samples):
+            raise UserError(
+                'the evaluator has no ann_file, and the pipeline loads no annotations to evaluate: set '
+                "val_evaluator.ann_file and test_evaluator.ann_file to the data sets'"
+            )
         if 'segm' in self.metrics and any('masks' not in sample['pred_instances'] for sample in data_samples):
             raise UserError(
                 'the model predicts no masks: evaluate boxes alone, --cfg-options val_evaluator.metric=bbox '

@@ -220,7 +220,7 @@ def test_other_readers_of_label_maps_are_refused(nested, scenes):
 
 
 def test_images_without_label_maps_are_only_predicted(scenes):
-    dataset = build(scenes, data_prefix=dict(img_path='images/training', seg_map_path=None))
+    dataset = build(scenes, test_mode=True, data_prefix=dict(img_path='images/training', seg_map_path=None))
     assert len(dataset) == 3 and 'gt_sem_seg' not in dataset[0]['data_samples']
 
 

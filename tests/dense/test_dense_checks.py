@@ -4,7 +4,14 @@ import pytest
 from mmengine.config import Config
 
 from mae_transfer.dense import checks
-from mae_transfer.dense.checks import check_losses, check_masks, check_pooled_batch, check_softmax, check_windows
+from mae_transfer.dense.checks import (
+    check_losses,
+    check_masks,
+    check_order_of_classes,
+    check_pooled_batch,
+    check_softmax,
+    check_windows,
+)
 from mae_transfer.errors import UserError
 
 
@@ -177,3 +184,26 @@ def test_masks_of_a_detector_without_a_mask_head_are_not_evaluated(mask_head, me
         return
     with pytest.raises(UserError, match="val_evaluator.metric names 'segm', but the model has no model.roi_head.mas"):
         check_masks(cfg, 'train', 'val')
+
+
+@pytest.mark.parametrize(
+    'train, val, says',
+    [
+        (('a', 'b'), ['a', 'b'], None),
+        (('a', 'b'), None, None),
+        (('a', 'b'), ('b', 'a'), r'of train_dataloader \(a, b\) and of val_dataloader \(b, a\) are the same in'),
+        (('a', 'b'), ('a', 'c'), 'are others, but a label is a place among them: set `classes` alone'),
+    ],
+)
+def test_all_data_sets_have_the_classes_in_one_order(train, val, says):
+    loaders = {
+        f'{name}_dataloader': dict(dataset=dict(type='X', metainfo=dict(classes=classes)))
+        for name, classes in (('train', train), ('val', val))
+    }
+    cfg = Config(dict(model=dict(), **loaders))
+    check_order_of_classes(cfg, 'train')
+    if says is None:
+        check_order_of_classes(cfg, 'train', 'val')
+        return
+    with pytest.raises(UserError, match=says):
+        check_order_of_classes(cfg, 'train', 'val')

@@ -285,6 +285,20 @@ def test_missing_label_maps_of_a_training_are_no_case_for_predictions(data, tmp_
     assert 'annotations/training does not exist' in line and 'format_only' not in line
 
 
+@pytest.mark.parametrize(
+    'kind, setting, says',
+    [
+        ('coco', 'train_dataloader.dataset.img_suffix=.png', "CocoImages has no setting 'img_suffix'"),
+        ('scenes', 'val_evaluator.classwise=True', "MeanIoU has no setting 'classwise'"),
+        ('coco', 'val_dataloader.dataset.metainfo.classes=[traffic light,dog]', 'are the same in another order'),
+        ('coco', 'train_dataloader.dataset.ann_file=[a.json,b.json]', 'train_dataloader: ann_file is one file, not '),
+    ],
+)
+def test_settings_that_would_do_nothing_or_harm(kind, setting, says, trained, tmp_path):
+    settings = options(kind, trained[kind][0], None, setting)
+    assert says in error_line(call('train', CONFIGS[kind], '--work-dir', tmp_path, *settings))
+
+
 # docs/own_data.md
 
 
