@@ -130,8 +130,8 @@ def check_order_of_classes(cfg: Config, *purposes: str) -> None:
             if list(first[1]) != list(classes):
                 how = 'the same in another order' if {*first[1]} == {*classes} else 'others'
                 raise UserError(
-                    f'the classes of {first[0]} ({shorten(first[1])}) and of {name} ({shorten(classes)}) are {how}, but '
-                    'a label is a place among them: set `classes` alone, which all data sets follow'
+                    f'the classes of {first[0]} ({shorten(first[1])}) and of {name} ({shorten(classes)}) are {how}, '
+                    'but a label is a place among them: set `classes` alone, which all data sets follow'
                 )
 
 
