@@ -11,6 +11,8 @@ from typing import Any
 
 from mmengine import registry
 from mmengine.config import Config
+from mmengine.dataset import BaseDataset
+from mmengine.evaluator import BaseMetric
 from mmengine.optim import LinearParamScheduler
 from mmengine.registry import DATASETS, MODELS, PARAM_SCHEDULERS
 from torch.utils.data import DataLoader
@@ -18,7 +20,14 @@ from torch.utils.data import DataLoader
 from .classify import ViTClassifier
 from .data import check_same_classes
 from .data.loaders import dataset_settings
-from .dense.checks import check_pooled_batch, check_softmax, check_windows
+from .dense.checks import (
+    check_losses,
+    check_masks,
+    check_order_of_classes,
+    check_pooled_batch,
+    check_softmax,
+    check_windows,
+)
 from .errors import UserError
 from .kinds import class_of, data_loaders, data_sets, is_kind, takes
 from .optim.batch_plan import counts_epochs
@@ -40,10 +49,13 @@ def check_config(cfg: Config, *purposes: str, processes: int = 1) -> None:
     check_loaders(cfg, *purposes)
     check_image_sizes(cfg, *purposes)
     check_windows(cfg)
+    check_masks(cfg, *purposes)
+    check_order_of_classes(cfg, *purposes)
     if 'train' in purposes:
         check_length(cfg)
         check_batch_norm(cfg, processes)
         check_softmax(cfg)
+        check_losses(cfg)
     check_data(cfg, *purposes)
     if 'train' in purposes:
         check_classes(cfg)
@@ -84,11 +96,27 @@ def check_settings(cfg: Config) -> None:
         kind = next((kind for registry in _REGISTRIES if (kind := class_of(settings, registry, scope))), None)
         # Layers of torch and mmcv are built by functions that take settings of their own.
         if isinstance(kind, type) and kind.__module__.partition('.')[0] not in ('torch', 'mmcv'):
-            parameters = signature(kind).parameters
-            if all(parameter.kind is not Parameter.VAR_KEYWORD for parameter in parameters.values()):
+            if (parameters := _all_parameters(kind)) is not None:
                 _check_names(place, settings, kind.__name__, (*parameters, *_OF_BUILDERS))
     for place, loader in data_loaders(cfg).items():
         _check_names(place, loader, 'DataLoader', _OF_LOADERS)
+
+
+def _all_parameters(kind: type) -> set[str] | None:
+    """The settings of a class; None where they cannot be told, as it passes others on.
+
+    A data set or metric passes others to the class that it derives from, so that they can be told.
+    """
+    names: set[str] = set()
+    passes_on = issubclass(kind, (BaseDataset, BaseMetric))
+    for parent in kind.__mro__ if passes_on else (kind,):
+        if passes_on and '__init__' not in vars(parent):
+            continue
+        parameters = signature(parent).parameters
+        names |= {*parameters}
+        if all(parameter.kind is not Parameter.VAR_KEYWORD for parameter in parameters.values()):
+            return names
+    return None
 
 
 def _typed(node: Any, place: str = '') -> Iterator[tuple[str, Mapping]]:
@@ -241,11 +269,13 @@ def check_data(cfg: Config, *purposes: str) -> None:
                 if not os.path.exists(path):
                     raise UserError(
                         f'{loader}: {path} does not exist: set the data root, e.g. --cfg-options data_root=path/to/data'
-                        f'{_predict_only(loader) if key == "seg_map_path" else ""}'
+                        f'{_predict_only(loader) if key == "seg_map_path" and loader != "train_dataloader" else ""}'
                     )
                 if path.is_dir() and not any(path.iterdir()):
                     place = f'{loader}.dataset.data_prefix.{key}' if key else 'data_root'
                     raise UserError(f'{loader}: folder {path} is empty: fill it, or name another by {place}=FOLDER')
+            if not isinstance(dataset.get('ann_file') or '', (str, os.PathLike)):
+                raise UserError(f'{loader}: ann_file is one file, not {dataset["ann_file"]!r}: give several data_root')
             annotations = root / (dataset.get('ann_file') or '')
             if dataset.get('ann_file') and not os.path.isfile(annotations):
                 raise UserError(

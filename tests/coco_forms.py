@@ -184,7 +184,7 @@ ODD = {
     'RLE uncompressed': (as_rle(False), None),
     'RLE as the text of bytes': (
         as_rle(True, lambda found: dict(found, counts=str(found['counts'].encode()))),
-        r"7 of 7 annotations have RLE whose counts are the text of Python's bytes, e.g. id 1",
+        r"7 of 7 annotations have RLE whose counts are Python's bytes, as text or as a list of numbers, e.g. id 1",
     ),
     'RLE in a list': (as_rle(True, lambda found: [found]), r'7 of 7 annotations have RLE in a list'),
     'RLE with floats': (
@@ -197,7 +197,7 @@ ODD = {
     ),
     'names with spaces': (
         entries('categories', lambda entry, _: entry.update(name=f' {entry["name"]}\n')),
-        r"3 of 3 categories have a name that is a number or has spaces around it, e.g. ' traffic light\\n': taken",
+        r"3 of 3 categories have a name that is a number, has spaces .*, e.g. ' traffic light\\n': taken as plain",
     ),
     'keys in another case': (
         lambda content: {key.title(): part for key, part in content.items()},
@@ -232,9 +232,9 @@ RARE = {
     'tiny objects': tiny_objects,
     'one category': one_category,
     'an image without objects': lambda content: dict(
-        content, images=[*content['images'], dict(id=1, file_name='1.jpg', width=103, height=61)]
+        content, images=[*content['images'], dict(id=1, file_name='empty.jpg', width=103, height=61)]
     ),
-    'two parts': segmentations(lambda polygons: [*polygons, [62, 2, 62, 8, 68, 8]]),
+    'two parts': segmentations(lambda polygons: [*polygons, [33, 22, 33, 26, 38, 26]]),
     'over the edge': lambda content: dict(
         content, annotations=[*content['annotations'], annotation(20, 11, 3, (-1.5, 40, 20, 22.5))]
     ),

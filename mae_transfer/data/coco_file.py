@@ -13,6 +13,7 @@ from mmdet.datasets.api_wrappers import COCO
 from mmengine.fileio import get_local_path
 
 from ..errors import UserError, shorten
+from .coco_agreement import check_areas_of_corners, check_repetitions
 from .coco_json import read_json
 from .coco_normalization import image_sizes, normalise, normalise_masks_and_areas
 from .coco_values import Tally, brief, describe, note, refuse
@@ -25,6 +26,13 @@ TOLERATED_SHARE = 1e-4
 _REQUIRED_KEYS = dict(
     images=('id', 'file_name', 'width', 'height'), categories=('id', 'name'), annotations=('image_id', 'category_id')
 )
+_EXAMPLES = dict(
+    images='[{"id": 1, "file_name": "a.jpg", "width": 640, "height": 480}]',
+    categories='[{"id": 1, "name": "dog"}]',
+    annotations='[{"id": 1, "image_id": 1, "category_id": 1, "bbox": [20, 10, 64, 48]}]',
+)
+#: Names that --cfg-options reads as they are, without quotes.
+_PLAIN = re.compile(r'[^\W\d_][\w -]*')
 #: What the message about a file without annotations adds: how predictions for it are written.
 _UNANNOTATED = (
     ': annotations are needed to train and to evaluate; to write predictions for images without any: tools/test.py ... '
@@ -86,6 +94,8 @@ def read_coco(
         _check_classes(path, content['categories'], classes)
     if content['annotations']:
         _check_boxes(path, content)
+        check_areas_of_corners(path, content['annotations'])
+    check_repetitions(path, content)
     normalise_masks_and_areas(path, content, _of_classes(content, classes) if masks else [])
     return CocoFile(content)
 
@@ -99,16 +109,15 @@ def _check_layout(path: str, content: dict, annotated: bool) -> None:
             entries = []
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             advice = _UNANNOTATED if part == 'annotations' and entries is None else ''
-            raise UserError(
-                f"{path} is not in COCO's format: it has no list of dictionaries '{part}' "
-                f'(it has {shorten(map(_one_line, content)) or "nothing"}){advice}'
-            )
+            raise UserError(f"{path} is not in COCO's format: {_why_no_list(part, content)}{advice}")
         if not entries and not optional:
             raise UserError(f"{path}: the list '{part}' is empty{_UNANNOTATED if part == 'annotations' else ''}")
         content[part] = entries
         for key in keys:
             incomplete = [entry for entry in entries if key not in entry]
             advice = "COCO's format requires it"
+            if key in ('width', 'height'):
+                advice = "give the image's size in pixels"
             if key == 'file_name':
                 advice = 'it is the path below data_prefix; path and coco_url are not read'
             if incomplete and 'segments_info' in incomplete[0]:
@@ -119,6 +128,24 @@ def _check_layout(path: str, content: dict, annotated: bool) -> None:
     shown = ('id', 'file_name')
     fault = 'images have a file_name that is no text, or has a line break'
     refuse(path, wrong, len(images), fault, 'name the image file', shown)
+
+
+def _why_no_list(part: str, content: dict) -> str:
+    """What a file has in place of a list of dictionaries."""
+    if content.get(part) is None:
+        annotations = content.get('annotations')
+        first = annotations[0] if isinstance(annotations, list) and annotations else None
+        if part == 'categories' and isinstance(first, dict) and 'caption' in first:
+            return "these are COCO's captions, without categories: give the file of the instances"
+        null = ', which is null' if part in content else ''
+        return f"it has no list of dictionaries '{part}'{null} (it has {shorten(map(_one_line, content)) or 'nothing'})"
+    found = content[part]
+    others = [entry for entry in found if not isinstance(entry, dict)] if isinstance(found, list) else [found]
+    of_list = 'a list with ' if isinstance(found, list) else ''
+    return (
+        f"it has no list of dictionaries '{part}', such as {_EXAMPLES[part]}: it is {of_list}a "
+        f'{type(others[0]).__name__}, {brief(others[0])}'
+    )
 
 
 def _is_file_name(name: object) -> bool:
@@ -135,10 +162,11 @@ def _check_classes(path: str, categories: list[dict], classes: Sequence[str]) ->
     names = [category['name'] for category in categories]
     missing = [name for name in classes if name not in names]
     names = [_one_line(name) for name in names]
+    shown = [repr(name) if ',' in name else name for name in names]
     if missing:
         raise UserError(
             f"{path}: {len(missing)} of the config's {len(classes)} classes are not among its categories, e.g. "
-            f"'{missing[0]}'; the file has {shorten(names)}: list the class in 'categories' (no image has to show it), "
+            f"'{missing[0]}'; the file has {shorten(shown)}: list the class in 'categories' (no image has to show it), "
             f'or name those to learn, e.g. --cfg-options classes={_option(names[:2])}'
         )
 
@@ -151,7 +179,11 @@ def _one_line(text: str) -> str:
 def _option(names: Sequence[str]) -> str:
     """Names as a value of --cfg-options, quoted where a shell would divide them."""
     text = ','.join(names)
-    return f'"{text}"' if set(text) & set(" ()&;'") else text
+    if all(_PLAIN.fullmatch(name) and name not in ('None', 'True', 'False') for name in names):
+        return f'"{text}"' if ' ' in text else text
+    if set(text) & set('\'"$`\\!'):
+        return 'FILE, with one name per line'
+    return '"{}"'.format(''.join(f"'{name}'," for name in names))  # the last comma: one name is a list, too
 
 
 def _check_boxes(path: str, content: dict) -> None:
@@ -175,7 +207,7 @@ def _check_boxes(path: str, content: dict) -> None:
 
     top_left, bottom_right = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
     outside = ((top_left < -TOLERATED_PIXELS) | (bottom_right > limits + TOLERATED_PIXELS)).any(1)
-    advice = f'{_BOX_FORMAT}, not its corners or shares of the image'
+    advice = f'{_BOX_FORMAT}, not its corners or shares of the image; cut boxes off at its edges'
     _refuse_or_warn(path, content, outside, 'have a box outside of the image', advice, TOLERATED_SHARE)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import shorten
+from .class_names import plain_name
 from .coco_values import IN_FILE, Tally, as_whole, brief, check_unique, note, refuse, types_of
 
 #: The AP libraries hold ids in 64 bits.
@@ -117,7 +118,7 @@ def normalise_annotation_ids(path: str, annotations: list[dict]) -> None:
 
 
 def normalise_names(path: str, content: dict[str, list[dict]]) -> None:
-    """Make the categories' names text without surrounding spaces, and drop unused namesakes.
+    """Make the categories' names plain text, as ``plain_name`` does, and drop unused namesakes.
 
     A namesake is dropped if no annotation refers to it but one to the other. Roboflow's exports have such a category:
     the root, with the project's name. If both are unused, the one whose supercategory is not 'none' stays.
@@ -131,7 +132,7 @@ def normalise_names(path: str, content: dict[str, list[dict]]) -> None:
         refuse(path, wrong, len(categories), 'categories have a name that is no text', 'name them', ('id', 'name'))
     changed = Tally()
     for category in categories:
-        name = str(category['name']).strip()
+        name = plain_name(str(category['name']))
         if name != category['name']:
             changed.add(brief(category['name']))
             category['name'] = name
@@ -143,8 +144,8 @@ def normalise_names(path: str, content: dict[str, list[dict]]) -> None:
         'name them',
         ('id',),
     )
-    what = 'categories have a name that is a number or has spaces around it'
-    note(path, changed, len(categories), what, 'taken as text without them')
+    what = 'categories have a name that is a number, has spaces around it or two in a row, or accents on their own'
+    note(path, changed, len(categories), what, 'taken as plain text')
     content['categories'] = _without_namesakes(path, content)
     check_unique(path, 'categories', 'name', [category['name'] for category in content['categories']])
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from os.path import isabs
+import os
+from os.path import basename, dirname, isabs, isdir, join, splitext
 from pathlib import PureWindowsPath
 from typing import Any
+from urllib.parse import unquote
 
 from mmcv.transforms import RandomGrayscale
 from mmdet.datasets import CocoDataset
@@ -39,11 +41,14 @@ class CocoImages(CocoDataset):
             another size than the annotations say.
     """
 
-    def __init__(self, *args: Any, metainfo: dict | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, metainfo: dict | None = None, data_prefix: dict | None = None, **kwargs: Any
+    ) -> None:
+        prefixes = {key: prefix or '' for key, prefix in (data_prefix or dict(img='')).items()}
         metainfo = complete_metainfo(metainfo, CocoDataset.METAINFO)
         if 'palette' in metainfo:  # MMDetection's visualizer cannot draw with lists
             metainfo['palette'] = [tuple(colour) for colour in metainfo['palette']]
-        super().__init__(*args, metainfo=metainfo, **kwargs)
+        super().__init__(*args, metainfo=metainfo, data_prefix=prefixes, **kwargs)
         refuse_colour_transforms(self.pipeline, _OF_COLOURS)
 
     def COCOAPI(self, path: str) -> CocoFile:  # CocoDataset calls it, by this name, to read its annotation file
@@ -91,11 +96,31 @@ class CocoImages(CocoDataset):
         name = path[len(prefix) :].lstrip('/') if path.startswith(prefix) else path
         if isabs(name) or PureWindowsPath(name).drive:
             advice = 'file_name is an absolute path, of another machine it seems: write it relative to data_prefix'
+        elif found := self._found_instead(name):
+            advice = found
         else:
-            loaders = ('val_dataloader', 'test_dataloader') if self.test_mode else ('train_dataloader',)
-            options = ' '.join(f'{loader}.dataset.data_prefix.img=images/' for loader in loaders)
-            advice = f'set data_prefix, e.g. --cfg-options {options}'
+            advice = f'set data_prefix, e.g. {self._option("images/")}'
         return f'{self.ann_file}: image file {path} does not exist: {advice}'
+
+    def _option(self, prefix: str) -> str:
+        """The options by which the images are looked for below ``prefix``."""
+        loaders = ('val_dataloader', 'test_dataloader') if self.test_mode else ('train_dataloader',)
+        return '--cfg-options ' + ' '.join(f'{loader}.dataset.data_prefix.img={prefix}' for loader in loaders)
+
+    def _found_instead(self, name: str) -> str:
+        """What to do where the file that ``name`` seems to mean lies elsewhere, or is spelt otherwise; '' for none."""
+        prefix = self.data_prefix['img']
+        if self._exists(join(self.data_root or '', name)):
+            return f'file_name holds the folder: set {self._option(".")}'
+        for other, what in ((unquote(name), 'without %-codes'), (name.strip(), 'without spaces around it')):
+            if other != name and self._exists(join(prefix, other)):
+                return f'{other} does: write file_name {what}'
+        if '/' in name and self._exists(join(prefix, basename(name))):
+            return f'{join(prefix, basename(name))} does: leave the folders out of file_name'
+        folder = join(prefix, dirname(name))
+        stem = splitext(basename(name))[0].lower()
+        near = sorted(file for file in os.listdir(folder) if splitext(file)[0].lower() == stem) if isdir(folder) else []
+        return f'{join(folder, near[0])} does: write file_name as the file is called' if near else ''
 
     def filter_data(self) -> list[dict]:
         """The entries that ``filter_cfg`` leaves; what is left is logged.
@@ -133,4 +158,6 @@ class CocoImages(CocoDataset):
                 f"{fault}: the photo's EXIF orientation exchanges its sides, and the boxes fit it {fits}: set "
                 f'--cfg-options exif_orientation={option}'
             )
+        if annotated == found[::-1]:
+            return f'{fault}: are width and height exchanged there, or was the image rotated after it was annotated?'
         return f'{fault}: was the image resized or rotated after it was annotated?'

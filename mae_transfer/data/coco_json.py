@@ -83,6 +83,9 @@ def _why_no_json(path: str, raw: bytes, error: Exception) -> str:
             f"is not a JSON file: after its first value, line {error.lineno} has another: COCO's format is one "
             'dictionary, not a JSON document on each line'
         )
+    text = error.doc if isinstance(error, json.JSONDecodeError) else ''
+    if isinstance(error, json.JSONDecodeError) and error.pos < len(text.rstrip()) and 'Unterminated' not in error.msg:
+        return f'is not a JSON file: {error}: JSON has texts in double quotes, and no comments or spare commas'
     return f'is not a JSON file: {error}: is it truncated?'
 
 

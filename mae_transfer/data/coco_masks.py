@@ -9,14 +9,13 @@ from itertools import chain
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from .coco_agreement import compare_masks_with_boxes
 from .coco_segmentations import FAULTS, FORMS, SegmentationFault, as_rle, plain_segmentation
-from .coco_values import Tally, describe, note, refuse, types_of
+from .coco_values import Tally, note, refuse, types_of
 
 #: Share of annotations whose masks may be without area: such objects are then left out. None is known in COCO 2017;
 #: its two boxes of zero height have such polygons.
 TOLERATED_EMPTY = 1e-4
-#: Share of annotations whose mask may lie elsewhere than its box.
-TOLERATED_ELSEWHERE = 0.1
 #: Polygons that are looked at at once: bounds the memory for a copy of their points.
 _CHUNK = 50_000
 _SHOWN = ('id', 'image_id')
@@ -55,7 +54,7 @@ def normalise_masks(path: str, annotations: Sequence[dict], sizes: dict[int, tup
     _refuse_faults(path, faults, len(annotations))
     for kind, (what, taken) in FORMS.items():
         note(path, forms[kind], len(annotations), f'annotations {what}', taken)
-    _compare_with_boxes(path, annotations, extents)
+    compare_masks_with_boxes(path, annotations, extents)
 
 
 def _odd_ones(annotations: Sequence[dict], sizes: dict[int, tuple[int, int]], extents: np.ndarray) -> list[int]:
@@ -121,34 +120,6 @@ def _refuse_faults(path: str, faults: dict[str, list[tuple[dict, str]]], total: 
             continue
         wrong = [annotation for annotation, _ in entries]
         refuse(path, wrong, total, f'annotations {fault}', advice, _SHOWN, entries[0][1] if entries else '')
-
-
-def _compare_with_boxes(path: str, annotations: Sequence[dict], extents: np.ndarray) -> None:
-    """Refuse masks that lie elsewhere than their boxes if they are many, otherwise log a warning.
-
-    Elsewhere: the intersection of the mask's extent with the box is less than a tenth of their union. Masks in shares
-    of the image or of [y, x] points are found by this.
-    """
-    if not len(annotations):
-        return
-    boxes = np.array([annotation['bbox'] for annotation in annotations], float)
-    low, high = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
-    inner = np.prod(np.clip(np.minimum(high, extents[:, 2:]) - np.maximum(low, extents[:, :2]), 0, None), axis=1)
-    union = np.prod(boxes[:, 2:], axis=1) + np.prod(extents[:, 2:] - extents[:, :2], axis=1) - inner
-    elsewhere = np.flatnonzero(inner < 0.1 * union)  # False for NaN: a mask without an extent
-    if not len(elsewhere):
-        return
-    wrong, i = [annotations[i] for i in elsewhere], elsewhere[0]
-    fault = 'annotations have a mask that lies elsewhere than the box'
-    left, top, right, bottom = extents[i]
-    detail = f', mask x {left:g} to {right:g}, y {top:g} to {bottom:g}, bbox {wrong[0]["bbox"]}'
-    if len(wrong) > TOLERATED_ELSEWHERE * len(annotations):
-        advice = 'polygons are [[x, y, x, y, ...], ...] in pixels, as the box: not shares of the image, not [y, x]'
-        refuse(path, wrong, len(annotations), fault, advice, _SHOWN, detail)
-    odd = Tally()
-    for annotation in wrong:
-        odd.add(describe(annotation, _SHOWN) + detail)
-    note(path, odd, len(annotations), fault, 'used as they are')
 
 
 def mask_area(annotation: dict, width: int, height: int) -> float:

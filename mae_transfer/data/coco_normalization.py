@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .coco_agreement import areas_do_not_fit
 from .coco_ids import normalise_annotation_ids, normalise_ids, normalise_names
 from .coco_masks import mask_area, mask_box, normalise_masks
 from .coco_values import Tally, as_number, as_whole, brief, note, refuse, types_of
@@ -166,33 +167,40 @@ def _are_four_numbers(boxes: list) -> bool:
 
 def _normalise_areas(path: str, annotations: list[dict], sizes: dict[int, tuple[int, int]]) -> None:
     areas = [annotation.get('area') for annotation in annotations]
+    unfit: set[int] = set()
+    doubtful: Sequence[int]
     if types_of(areas) <= {int, float}:
         try:
             values = np.fromiter(areas, float, len(areas))
-            doubtful = np.flatnonzero(~(np.isfinite(values) & (values > 0))).tolist()
+            boxes = np.array([annotation['bbox'] for annotation in annotations], float).reshape(-1, 4)
+            unfit = {*np.flatnonzero(areas_do_not_fit(values, boxes)).tolist()}
+            doubtful = sorted({*np.flatnonzero(~(np.isfinite(values) & (values > 0))).tolist(), *unfit})
         except OverflowError:
             doubtful = range(len(areas))
     else:
         doubtful = range(len(areas))
     shown = ('id', 'image_id', 'area')
-    texts, of_masks, of_boxes = Tally(), Tally(), Tally()
+    texts, of_masks, of_boxes, misfits = Tally(), Tally(), Tally(), Tally()
     for i in doubtful:
         annotation, given = annotations[i], areas[i]
         area = as_number(given)
-        if area is not None and area > 0:
+        if area is not None and area > 0 and i not in unfit:
             if isinstance(given, str):
                 texts.add(annotation, shown)
                 annotation['area'] = area
             continue
         area = mask_area(annotation, *sizes[annotation['image_id']])
+        tally = misfits if i in unfit else of_masks if area > 0 else of_boxes
         if area > 0:
-            of_masks.add(annotation, shown)
+            tally.add(annotation, (*shown, 'bbox') if i in unfit else shown)
         else:
             area = float(annotation['bbox'][2] * annotation['bbox'][3])
             if area > 0:  # a box without area is left out, and was reported
-                of_boxes.add(annotation, shown)
+                tally.add(annotation, (*shown, 'bbox') if i in unfit else shown)
         annotation['area'] = area
     total = len(annotations)
     note(path, texts, total, 'annotations have an area as text', 'taken as numbers')
     note(path, of_masks, total, 'annotations have no area above 0', 'worked out from the mask')
     note(path, of_boxes, total, 'annotations have no area above 0', 'worked out from the box')
+    what = 'annotations have an area in square pixels that cannot be that of their box'
+    note(path, misfits, total, what, 'worked out from the mask or the box')

@@ -10,6 +10,10 @@ from pycocotools import mask as coco_mask
 
 from .coco_values import as_number, as_whole, brief
 
+_WITHOUT = (
+    'or learn boxes alone: --cfg-options model.roi_head.mask_head=None '
+    'train_dataloader.dataset.pipeline.1.with_mask=False val_evaluator.metric=bbox test_evaluator.metric=bbox'
+)
 #: What is wrong with a segmentation, and what would be right; in the order in which faults are reported.
 FAULTS = {
     'form': (
@@ -37,12 +41,9 @@ FAULTS = {
     'sum': ('have RLE whose counts do not sum to height x width', 'all runs are needed, the last too'),
     'empty': (
         'have a segmentation without area, which training and evaluating masks requires',
-        'draw each object with three points or more, or choose a config without masks',
+        f'draw each object with three points or more, {_WITHOUT}',
     ),
-    'none': (
-        'have no segmentation, which training and evaluating masks requires',
-        'give polygons or RLE, or choose a config without masks',
-    ),
+    'none': ('have no segmentation, which training and evaluating masks requires', f'give polygons or RLE, {_WITHOUT}'),
 }
 #: Odd forms that have a plain meaning, and how they are taken.
 FORMS = {
@@ -50,7 +51,7 @@ FORMS = {
     'pairs': ('have polygons of pairs', 'taken as [x, y, x, y, ...]'),
     'text': ('have a segmentation with numbers as text', 'taken as numbers'),
     'listed': ('have RLE in a list', 'taken as RLE'),
-    'bytes': ("have RLE whose counts are the text of Python's bytes", 'taken without the b and the quotes'),
+    'bytes': ("have RLE whose counts are Python's bytes, as text or as a list of numbers", 'taken as the text in them'),
     'short': (
         'have parts of polygons of fewer than three points, without area or outside of the image',
         'these parts are left out',
@@ -165,6 +166,10 @@ def _plain_rle(rle: dict, width: int, height: int, forms: set[str]) -> dict:
         if any(isinstance(count, str) for count in counts):
             forms.add('text')
         counts = runs = whole
+        if sum(runs) != height * width and (text := _text_of_codes(whole)) is not None:
+            runs = _decoded(text)
+            counts = text
+            forms.add('bytes')
     if not runs or min(runs) < 0:
         raise SegmentationFault('counts')
     if (total := sum(runs)) != height * width:
@@ -179,6 +184,11 @@ def _text_of_bytes(text: str) -> str:
         return ast.literal_eval(text).decode('ascii')
     except (SyntaxError, ValueError, AttributeError, MemoryError):
         raise SegmentationFault('counts') from None
+
+
+def _text_of_codes(codes: list[int]) -> str | None:
+    """The text of a compressed RLE whose bytes are listed as numbers; None for run lengths."""
+    return bytes(codes).decode('ascii') if all(48 <= code < 112 for code in codes) else None
 
 
 def _decoded(counts: str) -> list[int]:

@@ -26,11 +26,13 @@ class LabelMap(NamedTuple):
     """What a file holds.
 
     ``numbers``: (H, W), uint8 where all lie in 0..255, otherwise int64. ``form``: what is unusual about the file,
-    though its meaning is plain, e.g. 'three equal channels'; '' if nothing is.
+    though its meaning is plain, e.g. 'three equal channels'; '' if nothing is. ``palette``: (N, 3) uint8, the colour of
+    each index; None for a file without one.
     """
 
     numbers: np.ndarray
     form: str = ''
+    palette: np.ndarray | None = None
 
 
 def decode_label_map(content: bytes, path: str) -> LabelMap:
@@ -60,12 +62,14 @@ def decode_label_map(content: bytes, path: str) -> LabelMap:
             if (pages := getattr(image, 'n_frames', 1)) > 1:
                 raise UserError(f'label map {path} has {pages} pages: give a file with one')
             numbers: np.ndarray | None = np.asarray(image)
+            colours = image.getpalette('RGB') if mode == 'P' else None
         if ';16' in raw and mode not in _ONE_NUMBER:  # of the 16 bits of a channel Pillow keeps 8
             numbers = _by_opencv(content)
     except UserError:
         raise
     except UnidentifiedImageError:  # such as a TIFF of float64
         mode = raw = ''
+        colours = None
         numbers = _by_opencv(content) if content[:2] in (b'II', b'MM') else None
     except Exception as error:
         reason = ' '.join(str(error).split()) or type(error).__name__
@@ -79,7 +83,8 @@ def decode_label_map(content: bytes, path: str) -> LabelMap:
     form = ''
     if numbers.dtype.kind not in 'iub':
         numbers, form = _whole(numbers, path), 'whole floats'
-    return LabelMap(_compact(numbers // _STRETCHED[raw] if raw in _STRETCHED else numbers), form)
+    palette = None if colours is None else np.array(colours, np.uint8).reshape(-1, 3)
+    return LabelMap(_compact(numbers // _STRETCHED[raw] if raw in _STRETCHED else numbers), form, palette)
 
 
 def _mode_in_file(image: Image.Image) -> str:

@@ -69,14 +69,23 @@ class Numbering(NamedTuple):
         raise UserError(
             f'label map {path} contains the value {foreign.max()}; expected {own[0]}..{own[-1]} for the classes and '
             f'{ignored} for ignored pixels (reduce_zero_label={self.reduce_zero_label}): correct it, set '
-            f'classes=... to all classes, or give the value of each class, label_values={self._values_for(everywhere)}'
+            f'classes=... to all classes, or give the value of each class, label_values='
+            f'{self._values_for(everywhere)} (all others are then ignored)'
         )
 
     def _values_for(self, everywhere: np.ndarray | None) -> str:
         """The values that the classes seem to have; '...' where it cannot be told."""
-        for values in () if everywhere is None else (everywhere, everywhere[everywhere != 0]):
-            if len(values) == len(self.classes):
-                return ','.join(map(str, values))
+        if everywhere is None:
+            return '...'
+        values = everywhere[(everywhere >= 0) & (everywhere < 2**16)]
+        # 65535 hardly is a class; 255 is none where the numbers begin at 0 by the setting.
+        usual = values[~np.isin(values, [2**16 - 1] if self.reduce_zero_label else [IGNORED, 2**16 - 1])]
+        candidates = [values, usual]
+        if self.reduce_zero_label:
+            candidates += [values[values != 0], usual[usual != 0]]
+        for candidate in candidates:
+            if len(candidate) == len(self.classes):
+                return ','.join(map(str, candidate))
         return '...'
 
 

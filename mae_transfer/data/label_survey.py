@@ -30,6 +30,8 @@ class Survey:
         self.pixels: Counter[int] = Counter()  # of each number
         self.forms: Counter[str] = Counter()
         self.numbers_of: dict[str, np.ndarray] = {}
+        self._places: dict[tuple[int, ...], tuple[int, str]] = {}  # of colours: an index, and a file
+        self._renumbered: list[str] = []  # files whose palettes number colours in another way, described
         self.turned = 0  # images whose orientation their size does not show
 
     def add(self, path: str, label_map: LabelMap, orientation: int) -> None:
@@ -40,6 +42,20 @@ class Survey:
         if label_map.form:
             self.forms[label_map.form] += 1
         self.turned += orientation in _SAME_SIZE
+        if label_map.palette is not None:
+            self._compare_palette(path, found, label_map.palette)
+
+    def _compare_palette(self, path: str, found: np.ndarray, palette: np.ndarray) -> None:
+        """Note a file in which a colour has another index than in one before, as where each is reduced by itself."""
+        indices = found[found < len(palette)].tolist()
+        colours = [tuple(colour) for colour in palette[indices].tolist()]
+        if len(set(colours)) < len(colours):  # such a palette does not tell classes apart
+            return
+        for colour, index in zip(colours, indices):
+            first, where = self._places.setdefault(colour, (index, path))
+            if first != index:
+                self._renumbered.append(f'{colour} is {first} in {where} and {index} in {path}')
+                return
 
     @property
     def pixels_of_classes(self) -> list[int]:
@@ -59,7 +75,13 @@ class Survey:
         return not is_mask and sum(count > 0 for count in self.pixels_of_classes) >= 1 + self.training
 
     def check_numbers(self) -> None:
-        """Refuse numbers that mean nothing; raises ``UserError``."""
+        """Refuse numbers that mean nothing, or another class in each file; raises ``UserError``."""
+        if self._renumbered:
+            raise UserError(
+                f'{self.folder}: the palettes of {len(self._renumbered)} of {len(self.numbers_of)} label maps number '
+                f'colours differently, e.g. {self._renumbered[0]}: the index is the label, not the colour: save '
+                'all with one palette'
+            )
         everywhere = self._found()
         for path, found in self.numbers_of.items():
             self.numbering.check(path, found, everywhere)
@@ -146,7 +168,7 @@ class Survey:
         return f'; ignored, as label_values does not name them: {shorten(map(str, others))}' if others else ''
 
     def _shift_advice(self) -> str:
-        """A hint where numbers seem to begin at 0 though 0 is ignored."""
+        """A hint where a number that is ignored seems to be a class: 0 as the first, or 255 as the last."""
         count = len(self.numbering.classes)
         highest = max((number for number in self.pixels if number != IGNORED), default=0)
         if self.numbering.values is None and self.numbering.reduce_zero_label and self.pixels[0] and highest < count:
@@ -154,6 +176,11 @@ class Survey:
                 f'; the numbers end at {highest}, and 0 is ignored: if 0 is the first class, set '
                 'reduce_zero_label=False'
             )
+        if self.numbering.values is None and self.pixels[IGNORED]:
+            numbers = self._found()
+            numbers = numbers[numbers != 0] if self.numbering.reduce_zero_label else numbers
+            if len(numbers) == count:
+                return f'; 255 is ignored: if it is a class, set label_values={",".join(map(str, numbers))}'
         return ''
 
     def _warn(self, line: str) -> None:

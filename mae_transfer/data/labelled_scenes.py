@@ -17,7 +17,7 @@ from .exif import header_of
 from .image_files import SUFFIXES, suffixes_of
 from .label_loading import LoadLabels, check_size, read_label_map
 from .label_numbers import IGNORED, Numbering, one_class_line, parse_values
-from .label_survey import Survey
+from .label_survey import Survey, found_numbers
 from .loading import examine_images, reader_of, refuse_colour_transforms, run_pipeline, steps_of
 from .palette import complete_metainfo
 from .scene_pairs import find_pairs
@@ -48,7 +48,7 @@ class LabelledScenes(BaseSegDataset):
         label_values: the number of each class in the label maps, in the order of the classes; all others are ignored.
             It replaces ``reduce_zero_label``.
         img_suffix, seg_map_suffix: how the names of images and label maps end, after the part that both share, e.g.
-            '_mask.png'; None for any suffix of an image or label map.
+            '_mask.png', or several such ends; None for any suffix of an image or label map.
         data_prefix: folders ``img_path`` and ``seg_map_path``; the latter may be None, for images that are only
             predicted.
         test_mode: whether the data set is only evaluated, for which a single class in its label maps is enough.
@@ -66,21 +66,34 @@ class LabelledScenes(BaseSegDataset):
         metainfo: dict | None = None,
         reduce_zero_label: bool = True,
         label_values: Sequence[int] | None = None,
-        img_suffix: str | None = None,
-        seg_map_suffix: str | None = None,
+        img_suffix: str | Sequence[str] | None = None,
+        seg_map_suffix: str | Sequence[str] | None = None,
         data_prefix: dict | None = None,
         **kwargs: Any,
     ) -> None:
         metainfo = complete_metainfo(metainfo, ADE20KDataset.METAINFO)
         prefixes = data_prefix or dict(img_path='', seg_map_path='')
+        prefixes = {**prefixes, 'img_path': prefixes.get('img_path') or ''}
+        if not isinstance(reduce_zero_label, (bool, int)):
+            raise UserError(f'reduce_zero_label is True or False; found {reduce_zero_label!r}')
+        if prefixes.get('seg_map_path') is None and not kwargs.get('test_mode', False):
+            raise UserError(
+                'data_prefix.seg_map_path is None, but label maps are needed to train: set their folder, or '
+                'test_mode=True for images that are only predicted'
+            )
         super().__init__(
             metainfo=metainfo,
-            reduce_zero_label=reduce_zero_label and label_values is None,
+            reduce_zero_label=bool(reduce_zero_label) and label_values is None,
             img_suffix=img_suffix,
             seg_map_suffix=seg_map_suffix,
             data_prefix={key: path for key, path in prefixes.items() if path is not None},
             **{**kwargs, 'lazy_init': True},
         )
+        if self.ignore_index != IGNORED:
+            raise UserError(
+                f'ignore_index={self.ignore_index} of the data set: ignored pixels become {IGNORED} on loading; to '
+                'ignore other numbers in the label maps, name those of the classes, label_values=...'
+            )
         classes = tuple(self.metainfo['classes'])
         self.numbering = Numbering(classes, self.reduce_zero_label, parse_values(label_values, classes))
         self._metainfo.update(label_values=self.numbering.values)
@@ -122,6 +135,14 @@ class LabelledScenes(BaseSegDataset):
                 entry['seg_map_path'] = pair.labels
             entries.append(entry)
         return entries
+
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """The labels in the label map of an image, by which ``ClassBalancedDataset`` weights; it is read for this."""
+        entry = self.get_data_info(idx)
+        if 'seg_map_path' not in entry:
+            return []
+        numbers = found_numbers(read_label_map(entry['seg_map_path'], self.backend_args).numbers)
+        return sorted({*self.numbering.labels(numbers).tolist()} - {IGNORED})
 
     def prepare_data(self, idx: int) -> dict | None:
         """Run the pipeline on one image and its label map; raises as described for the class."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import colorsys
+import logging
 from collections.abc import Mapping
 from typing import Any
+
+from mmengine.logging import print_log
 
 
 def distinct_colours(count: int) -> list[list[int]]:
@@ -28,12 +31,19 @@ def complete_metainfo(metainfo: Mapping[str, Any] | None, published: Mapping[str
 
     Args:
         metainfo: what the config gives. Without ``classes``, or if they are None, the published ones are used. If
-            ``classes`` is the name of a file, which MMEngine reads later, no palette is added.
+            ``classes`` is the name of a file, which MMEngine reads later, no palette is added. A palette of another
+            length is replaced, with a warning.
         published: ``classes`` and ``palette`` of the published data set.
     """
     metainfo = {key: value for key, value in (metainfo or {}).items() if value is not None}
     classes = metainfo.setdefault('classes', published['classes'])
     if isinstance(classes, (list, tuple)) and len(metainfo.get('palette', ())) != len(classes):
+        if 'palette' in metainfo:
+            print_log(
+                f'palette has {len(metainfo["palette"])} colours for {len(classes)} classes: others are used',
+                logger='current',
+                level=logging.WARNING,
+            )
         is_published = tuple(classes) == tuple(published['classes'])
         metainfo['palette'] = published['palette'] if is_published else distinct_colours(len(classes))
     return metainfo

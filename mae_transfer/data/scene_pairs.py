@@ -34,6 +34,7 @@ class _Files(NamedTuple):
     what: str
     suffixes: tuple[str, ...]
     paths: dict[str, str]  # by their names in the folder, without the suffix
+    others: list[str]  # files of other kinds: their paths within the folder
 
     @property
     def pattern(self) -> str:
@@ -43,8 +44,8 @@ class _Files(NamedTuple):
 def find_pairs(
     images: str,
     labels: str | None,
-    img_suffix: str | None = None,
-    seg_map_suffix: str | None = None,
+    img_suffix: str | Sequence[str] | None = None,
+    seg_map_suffix: str | Sequence[str] | None = None,
     list_file: str = '',
     backend_args: dict | None = None,
     image_suffixes: tuple[str, ...] = SUFFIXES,
@@ -56,7 +57,7 @@ def find_pairs(
 
     Args:
         images, labels: folders; None for ``labels``: there are no label maps.
-        img_suffix: the end of the images' names, such as '.jpg' or '_leftImg8bit.png'; None for any suffix of an image.
+        img_suffix: the end of the images' names, such as '.jpg' or '_leftImg8bit.png', or several; None for any suffix.
             Capital letters make no difference.
         seg_map_suffix: the same of the label maps; what stands before it is the image's name.
         list_file: names, one per line, with or without suffix; '' for all.
@@ -88,13 +89,15 @@ def find_pairs(
     return [Pair(image_files.paths[name], None if label_files is None else label_files.paths[name]) for name in names]
 
 
-def _listed(folder: str, what: str, suffix: str | None, usual: tuple[str, ...], backend_args: dict | None) -> _Files:
+def _listed(
+    folder: str, what: str, suffix: str | Sequence[str] | None, usual: tuple[str, ...], backend_args: dict | None
+) -> _Files:
     """The files of a kind in a folder; raises as :func:`find_pairs`."""
     if not isdir(folder, backend_args=backend_args):
         raise UserError(
             f'the folder of the {what}, {folder}, does not exist: set data_root, or data_prefix of the data set'
         )
-    suffixes = usual if suffix is None else (suffix,)
+    suffixes = usual if suffix is None else _ends(suffix)
     found: dict[str, list[str]] = defaultdict(list)
     others = []
     for name in files_below(folder, backend_args):
@@ -117,7 +120,15 @@ def _listed(folder: str, what: str, suffix: str | None, usual: tuple[str, ...], 
             logger='current',
             level=logging.WARNING,
         )
-    return _Files(folder, what, suffixes, {name: paths[0] for name, paths in found.items()})
+    return _Files(folder, what, suffixes, {name: paths[0] for name, paths in found.items()}, others)
+
+
+def _ends(suffix: str | Sequence[str]) -> tuple[str, ...]:
+    """The ends that a setting names; '*.png' is '.png'. Raises ``UserError`` for what is no text."""
+    given: list = list(suffix) if isinstance(suffix, (list, tuple)) else [suffix]
+    if not given or not all(isinstance(end, str) and end.strip('*') for end in given):
+        raise UserError(f'img_suffix and seg_map_suffix are how names end, e.g. _mask.png; found {suffix!r}')
+    return tuple(end.removeprefix('*') for end in given)
 
 
 def files_below(folder: str, backend_args: dict | None = None) -> Iterable[str]:
@@ -149,7 +160,7 @@ def _check_counterparts(images: _Files, labels: _Files) -> None:
         sorted(own.paths[name] for name in own.paths.keys() - other.paths.keys())
         for own, other in ((images, labels), (labels, images))
     )
-    advice = _suffix_advice(images.paths, labels)
+    advice = _suffix_advice(images.paths, labels) or _format_advice(images.paths, labels)
     if lonely:
         raise UserError(
             f'{images.folder}: {len(lonely)} of {len(images.paths)} images have no label map {labels.pattern} in '
@@ -174,6 +185,18 @@ def _suffix_advice(images: Mapping[str, str], labels: _Files) -> str:
     return f'set seg_map_suffix={" or ".join(fitting)}' if fitting else ''
 
 
+def _format_advice(images: Mapping[str, str], labels: _Files) -> str:
+    """What to do where files of the images' names are there, but in a format that is no label map's; '' if not."""
+    ends = {Path(name).suffix for name in labels.others if os.path.splitext(name)[0] in images}
+    ends = {end for end in ends if end.lower() not in LABEL_SUFFIXES}
+    if not ends:
+        return ''
+    return (
+        f'{shorten(sorted(ends))} is no format of label maps: save them as PNG, with one number per pixel, or, if '
+        'these are photos, name the folder of the label maps'
+    )
+
+
 def _names_in(list_file: str, images: _Files, labels: _Files | None, backend_args: dict | None) -> list[str]:
     """The names that a list gives; raises as :func:`find_pairs`."""
     try:
@@ -192,6 +215,12 @@ def _names_in(list_file: str, images: _Files, labels: _Files | None, backend_arg
                 f"{files.pattern} in {files.folder}, e.g. '{missing[0]}': give one name per line, relative to "
                 'the folder'
             )
+    if repeated := len(names) - len(set(names)):
+        print_log(
+            f'{list_file}: {repeated} of {len(names)} names repeat another: each counts, in an evaluation, too',
+            logger='current',
+            level=logging.WARNING,
+        )
     return names
 
 

@@ -12,9 +12,9 @@ from mmengine.registry import MODELS
 from torch.nn import BatchNorm1d, BatchNorm2d, BatchNorm3d, Module, ModuleList, SyncBatchNorm
 
 from ..data.class_names import class_names
-from ..data.label_numbers import one_class_line
-from ..errors import UserError
-from ..kinds import class_of, takes
+from ..data.label_numbers import IGNORED, one_class_line
+from ..errors import UserError, shorten
+from ..kinds import class_of, data_loaders, data_sets, takes
 
 _HEADS = ('decode_head', 'auxiliary_head')
 _BATCH_NORMS = (BatchNorm1d, BatchNorm2d, BatchNorm3d, SyncBatchNorm)
@@ -69,6 +69,70 @@ def check_softmax(cfg: Config) -> None:
             f'model.{name} takes a softmax over one output (out_channels=1), which is always 1: set use_sigmoid=True '
             'of its loss_decode, or leave out out_channels'
         )
+
+
+def check_losses(cfg: Config) -> None:
+    """Refuse settings of a segmentor's losses that end the first step with an error of PyTorch's.
+
+    Raises:
+        UserError: another ``ignore_index`` than 255; ``class_weight`` with more or fewer weights than classes.
+    """
+    for name, head in _head_settings(cfg):
+        if head.get('ignore_index', IGNORED) != IGNORED:
+            raise UserError(
+                f'model.{name}.ignore_index={head.ignore_index}: ignored pixels are {IGNORED} in every label map that '
+                'LabelledScenes reads; to ignore other numbers, name those of the classes, label_values=...'
+            )
+        for loss in _listed(head.get('loss_decode')):
+            weights, count = loss.get('class_weight'), head.get('num_classes')
+            if isinstance(weights, (list, tuple)) and count and len(weights) != count:
+                raise UserError(
+                    f'model.{name}.loss_decode.class_weight has {len(weights)} weights for {count} classes: give one '
+                    'for each, in the order of the classes'
+                )
+
+
+def check_masks(cfg: Config, *purposes: str) -> None:
+    """Refuse to evaluate the masks of a detector that has none.
+
+    Args:
+        purposes: 'train', 'val', 'test'; a training validates, too.
+
+    Raises:
+        UserError: an evaluator of 'segm' beside RoI heads without a mask head.
+    """
+    roi_head = cfg.model.get('roi_head')
+    if not isinstance(roi_head, Mapping) or roi_head.get('mask_head'):
+        return
+    for name in ('val_evaluator', 'test_evaluator'):
+        for metric in _listed(cfg.get(name)) if name.startswith(purposes) else ():
+            if 'segm' in _listed(metric.get('metric')):
+                raise UserError(
+                    f"{name}.metric names 'segm', but the model has no model.roi_head.mask_head: evaluate boxes alone, "
+                    '--cfg-options val_evaluator.metric=bbox test_evaluator.metric=bbox'
+                )
+
+
+def check_order_of_classes(cfg: Config, *purposes: str) -> None:
+    """Refuse data sets of one run with other classes, or the same in another order: a label is a place among them.
+
+    Raises:
+        UserError: classes that the config gives differ.
+    """
+    first: tuple[str, Any] | None = None
+    for name, loader in data_loaders(cfg).items():
+        for dataset in data_sets(loader.get('dataset')) if name.startswith(purposes) else ():
+            metainfo = dataset.get('metainfo')
+            classes = metainfo.get('classes') if isinstance(metainfo, Mapping) else None
+            if not isinstance(classes, (list, tuple)):
+                continue
+            first = first or (name, classes)
+            if list(first[1]) != list(classes):
+                how = 'the same in another order' if {*first[1]} == {*classes} else 'others'
+                raise UserError(
+                    f'the classes of {first[0]} ({shorten(first[1])}) and of {name} ({shorten(classes)}) are {how}, '
+                    'but a label is a place among them: set `classes` alone, which all data sets follow'
+                )
 
 
 def _takes_softmax(loss: Mapping, scope: str | None) -> bool:

@@ -20,6 +20,13 @@ from ..data.coco_values import IN_FILE
 from ..errors import UserError, shorten
 from ..registry import METRICS
 
+#: What ``metric`` and ``metric_items`` may name.
+_METRICS = ('bbox', 'segm', 'proposal', 'proposal_fast')
+_ITEMS = (
+    *('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l'),
+    *('AR@100', 'AR@300', 'AR@1000', 'AR_s@1000', 'AR_m@1000', 'AR_l@1000'),
+)
+
 
 @METRICS.register_module()
 class CocoAP(CocoMetric):
@@ -48,6 +55,8 @@ class CocoAP(CocoMetric):
                 'format_only=True writes the predictions, and needs to know where: set outfile_prefix too, e.g. '
                 '--cfg-options test_evaluator.outfile_prefix=work_dirs/predictions'
             )
+        _check_names('metric', kwargs.get('metric', 'bbox'), _METRICS)
+        _check_names('metric_items', kwargs.get('metric_items') or [], _ITEMS)
         super().__init__(None, *args, format_only=format_only, outfile_prefix=outfile_prefix, **kwargs)
         self._check_counts()
         self._written: dict[str, str] = {}
@@ -62,6 +71,7 @@ class CocoAP(CocoMetric):
         self.ann_file = ann_file
         if self._coco_api is not None and not self.format_only:
             self._check_objects({category['name'] for category in self._coco_api.cats.values()})
+        self._check_thresholds()
         # CocoMetric accepts a list or a number, but pycocotools needs an array.
         self.iou_thrs: np.ndarray = np.atleast_1d(np.array(self.iou_thrs, dtype=np.float64))
 
@@ -109,6 +119,28 @@ class CocoAP(CocoMetric):
                 'three numbers with 100 among them, e.g. (100, 300, 1000)'
             )
 
+    def _check_thresholds(self) -> None:
+        """Refuse overlaps that no box can have; raises ``UserError``."""
+        thresholds = np.atleast_1d(self.iou_thrs)
+        if not (thresholds.size and ((thresholds > 0) & (thresholds <= 1)).all()):
+            raise UserError(
+                f'iou_thrs are overlaps (IoU) above 0, up to 1, e.g. 0.5; found {shorten(map(str, thresholds))}'
+            )
+
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Keep the predictions of a batch."""
+        if self._coco_api is None and any('instances' not in sample for sample in data_samples):
+            raise UserError(
+                'the evaluator has no ann_file, and the pipeline loads no annotations to evaluate: set '
+                "val_evaluator.ann_file and test_evaluator.ann_file to the data sets'"
+            )
+        if 'segm' in self.metrics and any('masks' not in sample['pred_instances'] for sample in data_samples):
+            raise UserError(
+                'the model predicts no masks: evaluate boxes alone, --cfg-options val_evaluator.metric=bbox '
+                'test_evaluator.metric=bbox'
+            )
+        super().process(data_batch, data_samples)
+
     def _check_objects(self, classes: set[str], results: Sequence[tuple[dict, dict]] = ()) -> None:
         """Check that there is an object of the classes to evaluate; a crowd is none."""
         if self._coco_api is None:
@@ -153,6 +185,13 @@ class CocoAP(CocoMetric):
             raise UserError(
                 f"{self.ann_file} {fault}, but the data set has: set the evaluator's ann_file to the data set's"
             )
+
+
+def _check_names(setting: str, given: str | Sequence[str], known: tuple[str, ...]) -> None:
+    """Refuse names that a setting does not have; raises ``UserError``."""
+    names = [given] if isinstance(given, str) else list(given)
+    if unknown := [name for name in names if name not in known]:
+        raise UserError(f"the evaluator's {setting} has no '{unknown[0]}': choose among {', '.join(known)}")
 
 
 def _with_one_miss(results: list[tuple[dict, dict]]) -> list[tuple[dict, dict]]:

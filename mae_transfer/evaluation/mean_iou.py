@@ -13,8 +13,12 @@ from mmengine.logging import print_log
 from mmseg.evaluation import IoUMetric
 from PIL import Image
 
+from ..data.label_numbers import IGNORED
 from ..errors import UserError, shorten
 from ..registry import METRICS
+
+#: What ``iou_metrics`` may name.
+_METRICS = ('mIoU', 'mDice', 'mFscore')
 
 
 @METRICS.register_module()
@@ -30,7 +34,8 @@ class MeanIoU(IoUMetric):
 
     Raises:
         UserError: no image, no label map, no labelled pixel; a label map of another size than the prediction;
-            predictions that are not finite; ``format_only`` without ``output_dir``; two
+            predictions that are not finite; unknown
+            ``iou_metrics``; another ``ignore_index`` than 255; ``format_only`` without ``output_dir``; two
             images whose predictions have one name.
     """
 
@@ -38,6 +43,15 @@ class MeanIoU(IoUMetric):
         if format_only and output_dir is None:
             raise UserError('format_only writes predictions: set where, test_evaluator.output_dir=FOLDER')
         super().__init__(output_dir=output_dir, format_only=format_only, **kwargs)
+        names = kwargs.get('iou_metrics', ['mIoU'])
+        self.metrics: list[str] = [names] if isinstance(names, str) else list(names)
+        if not self.metrics or set(self.metrics) - set(_METRICS):
+            raise UserError(f'iou_metrics are {", ".join(_METRICS)}; found {shorten(map(str, self.metrics)) or "none"}')
+        if self.ignore_index != IGNORED:
+            raise UserError(
+                f'ignore_index={self.ignore_index} of MeanIoU: ignored pixels are {IGNORED} in every label map that '
+                'LabelledScenes reads; to ignore other numbers, name those of the classes, label_values=...'
+            )
         self.written: dict[str, str] = {}  # the image of each file in output_dir
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:

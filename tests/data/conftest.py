@@ -55,14 +55,14 @@ def coco_images(tmp_path) -> Callable:
     def of(content=None, metainfo=None, **settings):
         for seed, size in enumerate(SIZES):
             photo(tmp_path / f'{seed}.jpg', size, seed)
+        photo(tmp_path / 'empty.jpg', SIZES[1])  # of the contents that have an image without objects
         (tmp_path / 'a.json').write_text(json.dumps(content or coco_content()))
         return CocoImages(
             data_root=str(tmp_path),
             ann_file='a.json',
-            data_prefix=dict(img=''),
             metainfo=metainfo or dict(classes=CLASSES),
             serialize_data=False,
-            **dict(dict(pipeline=DETECTION_PIPELINE), **settings),
+            **dict(dict(pipeline=DETECTION_PIPELINE, data_prefix=dict(img='')), **settings),
         )
 
     return of

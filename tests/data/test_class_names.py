@@ -83,6 +83,7 @@ MISTAKES = [
     ('empty', 'empty: no class is named'),
     ('twice', "twice: 'cat' is given 2 times"),
     ('binary', r'classes: .*binary is not a text file'),
+    ('dog/cat', 'a single name that looks like a file has a comma after it: classes="dog/cat,"'),
     (5, r'classes must be names, e.g. classes=cat,dog, or a file with one name per line; found 5'),
 ]
 
@@ -96,6 +97,40 @@ def test_invalid_names_are_refused_in_one_line(classes, says, tmp_path):
         with pytest.raises(UserError, match=says) as caught:
             read(classes)
         assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize('name', ['names.csv', 'names.json', 'names.yaml'])
+def test_a_file_of_more_than_names_is_refused(name, tmp_path):
+    (tmp_path / name).write_text('name,r,g,b\nroad,1,2,3\n')
+    with pytest.raises(UserError, match='is no list of names: give a text file with one name per line'):
+        class_names(str(tmp_path / name))
+
+
+@pytest.mark.parametrize('name', ['5" nail', 'nail 5"', "dog's", 'dog/cat', 'dog, big', '(dog)', '1.50'])
+def test_names_in_a_file_may_have_any_signs(name, tmp_path):
+    (tmp_path / 'names.txt').write_text(f'{name}\ncow\n')
+    assert class_names(str(tmp_path / 'names.txt')) == (name, 'cow')
+
+
+@pytest.mark.parametrize('name', ['dog, big', '(dog)', '1.50', 'dog/cat', 'names.txt', 'None'])
+def test_any_name_can_be_given_in_quotes(name):
+    cfg = change_settings(load('small/overfit_ade'), [f"classes='{name}','cow',"])
+    assert names_of(cfg) == [(name, 'cow')] * 3
+
+
+def test_a_single_name_with_a_slash_is_given_with_a_comma():
+    assert names_of(change_settings(load('small/overfit_ade'), ['classes=dog/cat,'])) == [('dog/cat',)] * 3
+
+
+def test_names_are_compared_without_regard_to_spaces_and_the_composition_of_accents():
+    assert class_names(['traffic  light', 'cafe\N{COMBINING ACUTE ACCENT}']) == ('traffic light', 'caf\xe9')
+
+
+def test_a_palette_of_another_length_is_told(monkeypatch):
+    lines: list[str] = []
+    monkeypatch.setattr('mae_transfer.data.palette.print_log', lambda line, **settings: lines.append(line))
+    assert len(complete_metainfo(dict(classes=('a', 'b'), palette=[[1, 2, 3]]), dict(classes=()))['palette']) == 2
+    assert lines == ['palette has 1 colours for 2 classes: others are used']
 
 
 def test_without_names_the_data_set_s_own_classes_are_kept():

@@ -47,7 +47,7 @@ MISTAKES = {
     ),
     'no width': (
         change_entry('images', lambda e: e.pop('width')),
-        r"1 of 3 images have no 'width', e.g. id 11, file_name '1.jpg'",
+        r"1 of 3 images have no 'width', e.g. id 11, file_name '1.jpg': give the image's size in pixels",
     ),
     'no height': (
         change_entry('images', lambda e: e.update(height=0)),
@@ -146,7 +146,7 @@ def test_rare_faulty_boxes_are_left_out_with_a_warning(boxes, passes, tmp_path, 
     monkeypatch.setattr('mae_transfer.data.coco_file.TOLERATED_SHARE', 0.1)
     content = coco_content()
     content['annotations'] = [
-        annotation(1 + i, 10, 3, (5, 5, 9, 0 if i < boxes else 9), segmentation=[]) for i in range(total)
+        annotation(1 + i, 10, 3, (5 + i, 5, 9, 0 if i < boxes else 9), segmentation=[]) for i in range(total)
     ]
     file = write(tmp_path, content)
     if passes:

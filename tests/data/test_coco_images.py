@@ -118,7 +118,7 @@ def test_a_missing_image_file_is_refused_on_start_up(coco_images, tmp_path):
         ),
         (
             lambda file: photo(file, (61, 103)),
-            r'1.jpg is 61 x 103 pixels, but .*a.json says 103 x 61: was the image resized or rotated',
+            r'1.jpg is 61 x 103 pixels, but .*a.json says 103 x 61: are width and height exchanged there, or was',
         ),
     ],
 )
@@ -188,13 +188,24 @@ def test_backslashes_in_file_names(literal, coco_images, tmp_path, logged):
             {},
             'have an address as file_name, e.g. https://example.com/0.jpg: down',
         ),
+        (lambda name: f'images/{name}', {}, '/0.jpg does: leave the folders out of file_name'),
+        (lambda name: name[:-4], {}, '/0.jpg does: write file_name as the file is called'),
+        (lambda name: name.upper(), {}, '/0.jpg does: write file_name as the file is called'),
+        (lambda name: name.replace('.', '%2E'), {}, '0.jpg does: write file_name without %-codes'),
+        (lambda name: f' {name}', {}, '0.jpg does: write file_name without spaces around it'),
         (
-            lambda name: f'images/{name}',
+            lambda name: name,
+            dict(data_prefix=dict(img='x/')),
+            'file_name holds the folder: set --cfg-options train_dataloader.dataset.data_prefix.img=.',
+        ),
+        (lambda name: name, dict(data_prefix=dict(img=None)), None),
+        (
+            lambda name: f'images/none{name}',
             {},
             'set data_prefix, e.g. --cfg-options train_dataloader.dataset.data_prefix.img=',
         ),
         (
-            lambda name: f'images/{name}',
+            lambda name: f'images/none{name}',
             dict(test_mode=True),
             'val_dataloader.dataset.data_prefix.img=images/ test_dataload',
         ),

@@ -75,3 +75,13 @@ def test_another_dictionary_lists_its_parts(content, tmp_path):
     file.write_text(json.dumps(content))
     with pytest.raises(UserError, match=rf"no list of dictionaries 'images' \(it has {next(iter(content))}\)$"):
         read_coco(str(file))
+
+
+@pytest.mark.parametrize(
+    'change', [lambda text: text[:-1] + ',}', lambda text: text.replace('"', "'"), '// mine\n{}'.format]
+)
+def test_what_is_nearly_json_is_not_called_truncated(change, tmp_path):
+    file = tmp_path / 'a.json'
+    file.write_text(change(json.dumps(coco_content())))
+    with pytest.raises(UserError, match='is not a JSON file: .*: JSON has texts in double quotes, and no comments'):
+        read_coco(str(file))

@@ -20,7 +20,7 @@ def one_of_each(content):
         annotation(23, 10, 3, (1, 1, 9, 9), ignore=1),
         annotation(24, 12, 7, (1, 1, 9, 9), ignore=0),
     ]
-    content['images'].append(dict(id=1, file_name='1.jpg', width=103, height=61))
+    content['images'].append(dict(id=1, file_name='empty.jpg', width=103, height=61))
 
 
 @pytest.mark.parametrize(

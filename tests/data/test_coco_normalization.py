@@ -230,7 +230,7 @@ def test_rare_masks_without_area_are_left_out(tmp_path, monkeypatch, logged):
 
 
 def test_few_masks_elsewhere_are_told(tmp_path, monkeypatch, logged):
-    monkeypatch.setattr('mae_transfer.data.coco_masks.TOLERATED_ELSEWHERE', 0.2)
+    monkeypatch.setattr('mae_transfer.data.coco_agreement.TOLERATED_ELSEWHERE', 0.2)
     content = only('annotations', 0, segmentation=[[50, 60, 60, 60, 60, 70]])(coco_content())
     read_coco(str(write(tmp_path, content)), CLASSES, masks=True)
     assert len(logged) == 1 and re.search(

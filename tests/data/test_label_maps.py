@@ -23,7 +23,8 @@ def read(path):
 def test_every_form_gives_the_same_numbers(form, tmp_path):
     suffix, write = FORMS[form]
     write(LABELS, path := tmp_path / f'a{suffix}')
-    numbers, said = read(path)
+    numbers, said, colours = read(path)
+    assert (colours is not None) == ('palette' in form)
     assert np.array_equal(numbers, LABELS) and numbers.dtype == np.uint8
     expected = {'channels': 'three equal channels', 'alpha': 'grey values with alpha', 'floats': 'whole floats'}
     assert said == next((line for word, line in expected.items() if word in form), '')

@@ -52,6 +52,10 @@ def test_numbers_become_labels(numbering, labels):
         (True, [0, 1000], [0, 1000], 'label_values=0,1000'),
         (True, [0, 128], [0, 128, 255], 'label_values=128,255'),
         (True, [0, 128], [0, 64, 128, 255], 'label_values=...'),
+        (True, [1, 65535], [1, 2, 65535], 'label_values=1,2 (all others are then ignored)'),
+        (False, [0, 65535], [0, 1, 65535], 'label_values=0,1 ('),
+        (False, [-1, 1], [-1, 0, 1], 'label_values=0,1 ('),
+        (False, [1, 250], [0, 1, 250], 'label_values=... ('),
     ],
 )
 def test_a_number_that_means_nothing_is_refused(zero_is_none, found, everywhere, says):

@@ -148,7 +148,8 @@ def test_a_wrong_number_is_named_with_the_values_that_the_classes_seem_to_have()
             True,
             [
                 'labels: 50 % of the pixels of all 1 label maps are labelled, with 1 of 2 classes',
-                'labels: 1 of 2 classes have no pixel in the 1 label maps: crack',
+                'labels: 1 of 2 classes have no pixel in the 1 label maps: crack; 255 is ignored: if it is a class, '
+                'set label_values=1,255',
             ],
         ),
         (
@@ -184,3 +185,30 @@ def test_orientations_that_the_size_does_not_show_are_said(orientation, is_said,
     assert all(
         'labels: 1 of 2 images are shown upside down or mirrored by their EXIF orientation' in line for line in told
     )
+
+
+def with_palette(survey, number, indices, colours):
+    survey.add(f'{number}.png', LabelMap(np.array([indices], np.uint8), '', np.array(colours, np.uint8)), 1)
+
+
+RED, BLUE, BLACK = (255, 0, 0), (0, 0, 255), (0, 0, 0)
+
+
+def test_palettes_that_number_colours_differently_are_refused():
+    """As where each colour picture was reduced to a palette by itself."""
+    found = Survey(Numbering(CLASSES), 'labels')
+    with_palette(found, 0, [0, 1, 2], [BLACK, RED, BLUE])
+    with_palette(found, 1, [0, 1], [BLACK, BLUE])
+    with pytest.raises(UserError, match=r'of 1 of 2 label maps .*, e.g. \(0, 0, 255\) is 2 in 0.png and 1 in 1.png'):
+        found.check_numbers()
+
+
+@pytest.mark.parametrize(
+    'indices, colours', [([0, 1], [BLACK, RED]), ([0, 2], [BLACK, RED, BLUE]), ([0, 1], [RED] * 2)]
+)
+def test_other_palettes_are_not_compared(indices, colours):
+    """The same one, cut; colours that are not used; one that does not tell classes apart."""
+    found = Survey(Numbering(CLASSES), 'labels')
+    with_palette(found, 0, [0, 1, 2], [BLACK, RED, BLUE])
+    with_palette(found, 1, indices, colours)
+    found.check_numbers()

@@ -220,7 +220,7 @@ def test_other_readers_of_label_maps_are_refused(nested, scenes):
 
 
 def test_images_without_label_maps_are_only_predicted(scenes):
-    dataset = build(scenes, data_prefix=dict(img_path='images/training', seg_map_path=None))
+    dataset = build(scenes, test_mode=True, data_prefix=dict(img_path='images/training', seg_map_path=None))
     assert len(dataset) == 3 and 'gt_sem_seg' not in dataset[0]['data_samples']
 
 
@@ -244,3 +244,36 @@ def test_too_many_classes_are_refused(scenes):
 def test_real_ade20k_passes():
     dataset = build(ADE_MINI, classes=None)
     assert all(dataset[i] is not None for i in range(len(dataset))) and len(dataset) == 10
+
+
+def test_rare_classes_can_be_repeated(scenes):
+    dataset = build(scenes)
+    for index, pair in enumerate(dataset.get_data_info(i) for i in range(len(dataset))):
+        numbers = set(np.unique(np.array(Image.open(pair['seg_map_path']))).tolist())
+        assert dataset.get_cat_ids(index) == sorted(number - 1 for number in numbers if number)
+
+
+def test_another_ignored_number_is_refused_as_it_would_do_nothing(scenes):
+    with pytest.raises(UserError, match='ignore_index=0 of the data set: ignored pixels become 255 .*label_values=...'):
+        build(scenes, ignore_index=0)
+
+
+@pytest.mark.parametrize(
+    'settings, says',
+    [
+        (dict(reduce_zero_label='no'), "reduce_zero_label is True or False; found 'no'"),
+        (dict(reduce_zero_label=None), 'reduce_zero_label is True or False; found None'),
+        (
+            dict(data_prefix=dict(img_path='images/training', seg_map_path=None)),
+            'data_prefix.seg_map_path is None, but label maps are needed to train: set their folder, or test_mode=True',
+        ),
+    ],
+)
+def test_impossible_settings_are_refused(settings, says, scenes):
+    with pytest.raises(UserError, match=says):
+        build(scenes, **settings)
+
+
+def test_no_prefix_is_the_data_root(scenes):
+    prefix = dict(img_path=None, seg_map_path='../../annotations/training')
+    assert len(build(scenes / 'images/training', data_prefix=prefix)) == 3

@@ -48,6 +48,8 @@ def test_suffixes_may_be_mixed_and_in_capitals(tmp_path):
         ('a.jpg', 'a_mask.PNG', dict(seg_map_suffix='_mask.png')),
         ('a_leftImg8bit.png', 'a_gtFine.png', dict(img_suffix='_leftImg8bit.png', seg_map_suffix='_gtFine.png')),
         ('a.jpg', 'a.png', dict(img_suffix='.jpg', seg_map_suffix='.png')),
+        ('a.jpg', 'a.png', dict(img_suffix='*.jpg', seg_map_suffix='*.png')),
+        ('a.jpg', 'a.png', dict(img_suffix=['.png', '.jpg'], seg_map_suffix=('.png',))),
     ],
 )
 def test_names_may_have_ends_of_their_own(image, labels, settings, tmp_path):
@@ -174,3 +176,26 @@ def test_a_list_that_names_what_is_not_there_is_refused(content, says, tmp_path)
         (tmp_path / 'list.txt').write_bytes(content)
     with pytest.raises(UserError, match=says.replace('*.', r'\*.')):
         pairs(tmp_path, list_file=str(tmp_path / 'list.txt'))
+
+
+@pytest.mark.parametrize('suffix', ['.jpg', '.webp', '.npy'])
+def test_label_maps_in_other_formats_are_named(suffix, tmp_path):
+    touch(tmp_path / 'images', 'a.jpg')
+    touch(tmp_path / 'labels', f'a{suffix}')
+    with pytest.raises(UserError, match=f'labels, e.g. .*a.jpg: {suffix} is no format of label maps: save them as PNG'):
+        pairs(tmp_path)
+
+
+def test_repeated_names_in_a_list_are_told(tmp_path, said):
+    touch(tmp_path / 'images', 'a.jpg', 'b.jpg')
+    touch(tmp_path / 'labels', 'a.png', 'b.png')
+    (tmp_path / 'list.txt').write_text('a\nb\na.jpg\n')
+    assert len(pairs(tmp_path, list_file=str(tmp_path / 'list.txt'))) == 3
+    assert [line.split(': ')[1] for line in said] == ['1 of 3 names repeat another']
+
+
+@pytest.mark.parametrize('suffix', [5, [], [None], '*'])
+def test_ends_that_are_no_text_are_refused(suffix, tmp_path):
+    touch(tmp_path / 'images', 'a.jpg')
+    with pytest.raises(UserError, match='img_suffix and seg_map_suffix are how names end, e.g. _mask.png; found'):
+        pairs(tmp_path, img_suffix=suffix)

@@ -4,7 +4,14 @@ import pytest
 from mmengine.config import Config
 
 from mae_transfer.dense import checks
-from mae_transfer.dense.checks import check_pooled_batch, check_softmax, check_windows
+from mae_transfer.dense.checks import (
+    check_losses,
+    check_masks,
+    check_order_of_classes,
+    check_pooled_batch,
+    check_softmax,
+    check_windows,
+)
 from mae_transfer.errors import UserError
 
 
@@ -141,3 +148,62 @@ def test_auxiliary_heads_are_checked():
     cfg.model.auxiliary_head = [dict(type='FCNHead', num_classes=2), dict(type='FCNHead', num_classes=1)]
     with pytest.raises(UserError, match='^model.auxiliary_head takes'):
         check_softmax(cfg)
+
+
+@pytest.mark.parametrize(
+    'head, says',
+    [
+        (dict(ignore_index=0), 'model.decode_head.ignore_index=0: ignored pixels are 255 in every label map'),
+        (
+            dict(num_classes=3, loss_decode=dict(type='CrossEntropyLoss', class_weight=[1.0, 2.0])),
+            'model.decode_head.loss_decode.class_weight has 2 weights for 3 classes: give one for each',
+        ),
+    ],
+)
+def test_losses_that_fail_in_the_first_step_are_refused(head, says):
+    with pytest.raises(UserError, match=says):
+        check_losses(config(**head))
+
+
+@pytest.mark.parametrize(
+    'head', [dict(), dict(ignore_index=255), dict(num_classes=2, loss_decode=[dict(class_weight=[1, 2]), dict()])]
+)
+def test_other_losses_are_not(head):
+    check_losses(config(**head))
+
+
+@pytest.mark.parametrize(
+    'mask_head, metric, is_fine',
+    [(None, 'bbox', True), (None, ['bbox', 'segm'], False), (None, 'segm', False), (dict(type='X'), 'segm', True)],
+)
+def test_masks_of_a_detector_without_a_mask_head_are_not_evaluated(mask_head, metric, is_fine):
+    cfg = Config(dict(model=dict(roi_head=dict(mask_head=mask_head)), val_evaluator=dict(metric=metric)))
+    check_masks(cfg, 'test')
+    if is_fine:
+        check_masks(cfg, 'train', 'val')
+        return
+    with pytest.raises(UserError, match="val_evaluator.metric names 'segm', but the model has no model.roi_head.mas"):
+        check_masks(cfg, 'train', 'val')
+
+
+@pytest.mark.parametrize(
+    'train, val, says',
+    [
+        (('a', 'b'), ['a', 'b'], None),
+        (('a', 'b'), None, None),
+        (('a', 'b'), ('b', 'a'), r'of train_dataloader \(a, b\) and of val_dataloader \(b, a\) are the same in'),
+        (('a', 'b'), ('a', 'c'), 'are others, but a label is a place among them: set `classes` alone'),
+    ],
+)
+def test_all_data_sets_have_the_classes_in_one_order(train, val, says):
+    loaders = {
+        f'{name}_dataloader': dict(dataset=dict(type='X', metainfo=dict(classes=classes)))
+        for name, classes in (('train', train), ('val', val))
+    }
+    cfg = Config(dict(model=dict(), **loaders))
+    check_order_of_classes(cfg, 'train')
+    if says is None:
+        check_order_of_classes(cfg, 'train', 'val')
+        return
+    with pytest.raises(UserError, match=says):
+        check_order_of_classes(cfg, 'train', 'val')

@@ -283,7 +283,9 @@ def test_an_ap_of_minus_one_is_an_error(metric, own):
     """Objects of an area beyond 10 billion pixels are counted by neither library."""
     file, perfect = own
     content = json.loads(Path(file).read_text())
-    for entry in content['annotations']:
+    for number, entry in enumerate(list(content['annotations'])):
+        # As many cows with areas that fit their boxes: if most did not fit, they would be worked out.
+        content['annotations'].append(annotation(100 + number, entry['image_id'], 5, (1, 1, 9 + number, 9)))
         entry['area'] = 1e12
     Path(file).write_text(json.dumps(content))
     with pytest.raises(UserError, match=r'is -1.0, which means that no object was evaluated: look at the annotations'):
@@ -297,3 +299,23 @@ def test_numbers_of_predictions_without_an_ap_are_refused(numbers, own):
     ):
         CocoAP(own[0], proposal_nums=numbers)
     CocoAP(own[0], metric='proposal_fast', proposal_nums=numbers)
+
+
+@pytest.mark.parametrize(
+    'settings, says',
+    [
+        (dict(metric='mAP'), "the evaluator's metric has no 'mAP': choose among bbox, segm, proposal, proposal_fast"),
+        (dict(metric_items=['AP50']), "metric_items has no 'AP50': choose among mAP, mAP_50, "),
+        (dict(iou_thrs=50), r'iou_thrs are overlaps \(IoU\) above 0, up to 1, e.g. 0.5; found 50'),
+        (dict(iou_thrs=[]), 'iou_thrs are'),
+    ],
+)
+def test_impossible_settings_are_refused_before_the_run(settings, says, own):
+    with pytest.raises(UserError, match=says):
+        CocoAP(own[0], **settings)
+
+
+def test_a_model_without_masks_is_told(own):
+    sample = dict(img_id=10, ori_shape=(90, 70), pred_instances=dict(bboxes=torch.zeros(0, 4)))
+    with pytest.raises(UserError, match='predicts no masks: evaluate boxes alone, --cfg-options val_evaluator.metric='):
+        CocoAP(own[0], metric=['bbox', 'segm']).process({}, [sample])

@@ -49,6 +49,7 @@ def evaluate(folder, content, truth, monkeypatch, classes):
     file = write(folder, content)
     for seed, size in enumerate(SIZES):
         photo(folder / f'{seed}.jpg', size, seed)
+    photo(folder / 'empty.jpg', SIZES[1])
     settings = dict(ann_file=str(file), data_prefix=dict(img=f'{folder}/'), pipeline=[], metainfo=dict(classes=classes))
     dataset = CocoImages(test_mode=True, **settings)
     found = {}

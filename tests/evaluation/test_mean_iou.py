@@ -125,3 +125,17 @@ def test_predictions_need_a_folder_and_names_of_their_own(tmp_path):
         evaluate(
             sample([[0]], path='one/a.jpg'), sample([[0]], path='two/a.jpg'), format_only=True, output_dir=str(tmp_path)
         )
+
+
+@pytest.mark.parametrize(
+    'settings, says',
+    [
+        (dict(iou_metrics=['IoU']), 'iou_metrics are mIoU, mDice, mFscore; found IoU'),
+        (dict(iou_metrics='dice'), 'found dice'),
+        (dict(iou_metrics=[]), 'found none'),
+        (dict(ignore_index=0), 'ignore_index=0 of MeanIoU: ignored pixels are 255 .*label_values=...'),
+    ],
+)
+def test_impossible_settings_are_refused_before_the_run(settings, says):
+    with pytest.raises(UserError, match=says):
+        MeanIoU(**settings)

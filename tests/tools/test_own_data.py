@@ -260,6 +260,45 @@ def test_an_evaluation_with_annotations_of_other_images(trained, tmp_path):
     )
 
 
+def test_boxes_alone_are_learnt_as_the_message_about_missing_masks_says(data, tmp_path):
+    root = data('coco')
+    for split in ('train', 'val'):
+        change_coco(split, lambda content: [entry.pop('segmentation') for entry in content['annotations']])(root)
+    line = error_line(call('train', CONFIGS['coco'], '--work-dir', tmp_path / 'refused', *options('coco', root)))
+    advised = line.split('--cfg-options ')[1].split()
+    *advised_but_for_metrics, _, _ = advised
+    half = options('coco', root, None, *advised_but_for_metrics)
+    line = error_line(call('train', CONFIGS['coco'], '--work-dir', tmp_path / 'refused', *half))
+    assert "val_evaluator.metric names 'segm', but the model has no model.roi_head.mask_head" in line
+    all_of_it = options('coco', root, None, *advised)
+    train(CONFIGS['coco'], '--work-dir', tmp_path / 'run', *all_of_it)
+    ended = call('test', CONFIGS['coco'], tmp_path / 'run', '--work-dir', tmp_path / 'test', *all_of_it)
+    assert ended.code == 0 and 'coco/bbox_mAP' in ended.out and 'segm' not in ended.out.split('coco/bbox_mAP')[-1]
+
+
+def test_missing_label_maps_of_a_training_are_no_case_for_predictions(data, tmp_path):
+    root = data('scenes')
+    for file in (root / 'annotations/training').glob('*'):
+        file.unlink()
+    (root / 'annotations/training').rmdir()
+    line = error_line(call('train', CONFIGS['scenes'], '--work-dir', tmp_path, *options('scenes', root)))
+    assert 'annotations/training does not exist' in line and 'format_only' not in line
+
+
+@pytest.mark.parametrize(
+    'kind, setting, says',
+    [
+        ('coco', 'train_dataloader.dataset.img_suffix=.png', "CocoImages has no setting 'img_suffix'"),
+        ('scenes', 'val_evaluator.classwise=True', "MeanIoU has no setting 'classwise'"),
+        ('coco', 'val_dataloader.dataset.metainfo.classes=[traffic light,dog]', 'are the same in another order'),
+        ('coco', 'train_dataloader.dataset.ann_file=[a.json,b.json]', 'train_dataloader: ann_file is one file, not '),
+    ],
+)
+def test_settings_that_would_do_nothing_or_harm(kind, setting, says, trained, tmp_path):
+    settings = options(kind, trained[kind][0], None, setting)
+    assert says in error_line(call('train', CONFIGS[kind], '--work-dir', tmp_path, *settings))
+
+
 # docs/own_data.md
 
 
