@@ -17,13 +17,15 @@ from torch.utils.data import DataLoader
 
 from .classify import ViTClassifier
 from .data import check_same_classes
+from .data.image_dataset import ImageDataset
 from .data.loaders import dataset_settings
 from .dense.checks import check_pooled_batch, check_softmax, check_windows
-from .errors import UserError
+from .errors import UserError, is_whole
+from .image_size_checks import check_image_sizes, owner_of
 from .kinds import class_of, data_loaders, data_sets, is_kind, takes
 from .optim.batch_plan import counts_epochs
+from .paths import user_path, why_missing
 from .settings import READ
-from .vit.sizes import resolve_size
 
 
 def check_config(cfg: Config, *purposes: str, processes: int = 1) -> None:
@@ -36,6 +38,7 @@ def check_config(cfg: Config, *purposes: str, processes: int = 1) -> None:
     Raises:
         UserError: one line for the first of them.
     """
+    check_parts(cfg, *purposes)
     check_settings(cfg)
     check_loaders(cfg, *purposes)
     check_image_sizes(cfg, *purposes)
@@ -47,6 +50,16 @@ def check_config(cfg: Config, *purposes: str, processes: int = 1) -> None:
     check_data(cfg, *purposes)
     if 'train' in purposes:
         check_classes(cfg)
+
+
+def check_parts(cfg: Config, *purposes: str) -> None:
+    """Refuse a config without the parts of a run, and an impossible seed; raises ``UserError``."""
+    needed = ['model', *(f'{purpose}_dataloader' for purpose in purposes if purpose != 'val')]
+    if missing := [part for part in needed if not isinstance(cfg.get(part), Mapping)]:
+        raise UserError(f'{cfg.filename} is no config of a run: it has no {", ".join(missing)}; start from one in configs/')
+    seed = (cfg.get('randomness') or {}).get('seed')
+    if seed is not None and not (is_whole(seed, 0) and seed < 2**32):
+        raise UserError(f'randomness.seed is a whole number from 0 to 4294967295, or None; found {seed}')
 
 
 #: The registries whose classes are called with every setting that a config has for them.
@@ -115,7 +128,7 @@ def check_loaders(cfg: Config, *purposes: str) -> None:
             continue
         for key, least, what in _NUMBERS_OF_LOADERS:
             number = loader.get(key, 1)
-            if not isinstance(number, int) or number < least:
+            if not is_whole(number, least):
                 raise UserError(f'{name}.{key} is a whole number of {what}, {least} or more; found {number}')
         mixes = isinstance(cfg.model.get('data_preprocessor'), Mapping) and cfg.model.data_preprocessor.get('mixup')
         if name == 'train_dataloader' and loader.get('batch_size', 1) % 2 and mixes:
@@ -123,25 +136,6 @@ def check_loaders(cfg: Config, *purposes: str) -> None:
                 f'mixup and cutmix pair the images of a batch: choose an even {name}.batch_size; '
                 f'found {loader.get("batch_size", 1)}'
             )
-
-
-def check_image_sizes(cfg: Config, *purposes: str) -> None:
-    """Refuse image sizes that the patch size of ``model.vit`` does not divide; raises ``UserError``."""
-    vit = cfg.model.get('vit')
-    if not isinstance(vit, Mapping):
-        return
-    size = resolve_size(vit.get('arch', 'base'))
-    patch = vit.get('patch_size') or size.patch_size
-    for name, loader in data_loaders(cfg).items():
-        for dataset in data_sets(loader.get('dataset')) if name.startswith(purposes) else ():
-            sides = dataset.get('img_size') or patch
-            for side in sides if isinstance(sides, (list, tuple)) else [sides]:
-                if side % patch:
-                    owner = _owner(cfg, f'{name}.dataset.img_size')
-                    raise UserError(
-                        f'{owner} {side} is not divisible by patch_size {patch}: choose a multiple, '
-                        f'e.g. {max(1, side // patch) * patch}'
-                    )
 
 
 def check_length(cfg: Config) -> None:
@@ -156,9 +150,8 @@ def check_length(cfg: Config) -> None:
         settings = hooks.get(place, cfg.train_cfg)
         for name in names:
             number = settings.get(name, 1)
-            whole = isinstance(number, int) and not isinstance(number, bool)
-            if not whole or number < 1 and not (number == -1 and place in hooks):  # -1: never
-                raise UserError(f'{_owner(cfg, f"{place}.{name}")} is a whole number, 1 or more; found {number}')
+            if not is_whole(number, 1) and not (is_whole(number, -1) and number == -1 and place in hooks):  # -1: never
+                raise UserError(f'{owner_of(cfg, f"{place}.{name}")} is a whole number, 1 or more; found {number}')
     schedulers = cfg.get('param_scheduler') or []
     for number, scheduler in enumerate(schedulers if isinstance(schedulers, list) else [schedulers]):
         kind = class_of(scheduler, PARAM_SCHEDULERS, cfg.get('default_scope'))
@@ -180,27 +173,19 @@ def _check_scheduler(cfg: Config, place: str, settings: Mapping, kind: type, len
     elif end is not None and (end > length or end == length and name == 'warmup'):
         late = name
     if late:
-        owner, value = _owner(cfg, f'{place}.{late}'), settings[late]
+        owner, value = owner_of(cfg, f'{place}.{late}'), settings[late]
         example = max(2, length // 20) if unit == 'max_iters' else length // 20 or length / 20
         raise UserError(
             f'{owner}={value} of {kind.__name__} does not fit into the run of {length} {unit.removeprefix("max_")} '
-            f'({_owner(cfg, f"train_cfg.{unit}")}): a warm-up must end before the run does; choose less, e.g. '
+            f'({owner_of(cfg, f"train_cfg.{unit}")}): a warm-up must end before the run does; choose less, e.g. '
             f'{owner}={example:g}'
         )
     # MMEngine's LinearLR reaches its end one step early; with a single step it would keep the lowest rate for ever.
     least = 0 if name == 'warmup' else begin + (2 if issubclass(kind, LinearParamScheduler) else 1)
     if end is not None and end < least:
         raise UserError(
-            f'{_owner(cfg, f"{place}.{name}")}={end}: {kind.__name__} cannot end before {least}: choose more'
+            f'{owner_of(cfg, f"{place}.{name}")}={end}: {kind.__name__} cannot end before {least}: choose more'
         )
-
-
-def _owner(cfg: Config, place: str) -> str:
-    """The setting that a user would change for a place: the one that it refers to by its bare name, or itself."""
-    seen = cfg.get('references', {})
-    while (name := seen.get(place, '').removeprefix('${').removesuffix('}')).replace('.', '_').isidentifier():
-        place = name
-    return place
 
 
 def check_batch_norm(cfg: Config, processes: int) -> None:
@@ -233,7 +218,8 @@ def check_data(cfg: Config, *purposes: str) -> None:
         if not loader.startswith(purposes):
             continue
         for dataset in data_sets(dataset_settings(settings.get('dataset') or {})):
-            root = Path(dataset.get('data_root') or '')
+            root = Path('') if (given := dataset.get('data_root')) is None else user_path(given)
+            _check_work_dir(cfg, dataset, root)
             prefixes = dataset.get('data_prefix') or {}
             prefixes = prefixes if isinstance(prefixes, Mapping) else {'': prefixes}
             for key, prefix in {None: '', **prefixes}.items():
@@ -241,7 +227,7 @@ def check_data(cfg: Config, *purposes: str) -> None:
                 if not os.path.exists(path):
                     raise UserError(
                         f'{loader}: {path} does not exist: set the data root, e.g. --cfg-options data_root=path/to/data'
-                        f'{_predict_only(loader) if key == "seg_map_path" else ""}'
+                        f'{_predict_only(loader) if key == "seg_map_path" else why_missing(path)}'
                     )
                 if path.is_dir() and not any(path.iterdir()):
                     place = f'{loader}.dataset.data_prefix.{key}' if key else 'data_root'
@@ -253,6 +239,17 @@ def check_data(cfg: Config, *purposes: str) -> None:
                     'e.g. --cfg-options data_root=path/to/data'
                 )
             _check_evaluator(cfg, loader.replace('dataloader', 'evaluator'), annotations)
+
+
+def _check_work_dir(cfg: Config, dataset: Mapping, root: Path) -> None:
+    """Refuse to write a run's pictures where photos are searched: the next run would take them for photos."""
+    work_dir = cfg.get('work_dir')
+    if is_kind(dataset, DATASETS, cfg.get('default_scope'), ImageDataset) and work_dir and os.path.isdir(root):
+        if os.path.realpath(work_dir) == os.path.realpath(root):
+            raise UserError(
+                f'work_dir {work_dir} is the data root, where pictures of the run would count as photos: choose another '
+                '--work-dir'
+            )
 
 
 def _predict_only(loader: str) -> str:

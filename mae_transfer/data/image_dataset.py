@@ -13,10 +13,11 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset
 
-from ..errors import UserError
+from ..errors import UserError, is_whole
 from ..paths import shown
 from .crops import Pixels, seeded
 from .image_reader import UNREADABLE, UnexpectedValues
+from .unreadable import not_left_out, why_unreadable
 
 #: What a sampler yields: an index, or ``(index, seed)`` from a ``SeededSampler``.
 Key = int | tuple[int, int]
@@ -27,7 +28,7 @@ MAX_PIXELS = 2**30
 
 def pixel_limit(max_pixels: int | None) -> int | None:
     """The setting ``max_pixels``; raises ``UserError`` for what is no number of pixels."""
-    if max_pixels is not None and not (isinstance(max_pixels, int) and max_pixels > 0):
+    if max_pixels is not None and not is_whole(max_pixels, 1):
         raise UserError(f'max_pixels is a number of pixels, 1 or more, or None for no limit; found {max_pixels!r}')
     return max_pixels
 
@@ -167,13 +168,11 @@ class ImageDataset(Dataset):
                     raise UserError(f'{shown(self.root / self.name(candidate))} {error}') from None
                 skipped.append(f'{self.name(candidate)} ({error})')
             except UNREADABLE as error:
+                path = self.root / self.name(candidate)
+                reason = why_unreadable(path, error)
                 if not self.skip_unreadable:
-                    fault = 'does not exist' if isinstance(error, FileNotFoundError) else 'cannot be read as an image'
-                    raise UserError(
-                        f'{shown(self.root / self.name(candidate))} {fault}: an evaluation leaves no image out; '
-                        'restore it'
-                    ) from error
-                skipped.append(self.name(candidate))
+                    raise UserError(not_left_out(path, reason)) from error
+                skipped.append(f'{self.name(candidate)} ({reason})' if reason else self.name(candidate))
         raise UserError(
             f'none of the {len(self)} images in {shown(self.root)} can be read: {shown(skipped[0])} is the first'
         )

@@ -12,6 +12,7 @@ import tifffile
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..errors import UserError
+from ..paths import shown
 from .bands import MEASURE, Bands, resolve_bands
 from .exif import EXIF_ORIENTATION
 from .image_files import evenly
@@ -30,6 +31,7 @@ from .image_values import (
     squeezed,
     tiff_series,
 )
+from .unreadable import not_left_out, why_unreadable
 
 MOST_EXAMINED = 8
 #: The errors for a file that is missing, truncated, or not an image.
@@ -76,19 +78,31 @@ class ImageReader:
         """
         return self.select(self._array(source)) if self.mode is None else self._picture(source, self.mode)
 
-    def examine(self, paths: Sequence[Path]) -> None:
-        """Look at the headers of some files, evenly spaced; those that cannot be read are left for later.
+    def examine(self, paths: Sequence[Path], strict: bool = False) -> None:
+        """Look at the headers of some files, evenly spaced.
+
+        Args:
+            strict: whether a file that cannot be read is an error; otherwise it is left for later.
 
         Raises:
             UserError: a file with other values than the settings say.
         """
+        fitting, faults = 0, list[str]()
         for path in examined(paths):
             try:
                 self.examine_file(path)
+                fitting += 1
             except UnexpectedValues as error:
-                raise UserError(f'{path} {error}') from None
-            except UNREADABLE:
-                continue
+                faults.append(f'{shown(path)} {error}')
+            except UNREADABLE as error:
+                if strict:
+                    raise UserError(not_left_out(path, why_unreadable(path, error))) from error
+        if faults:
+            fault = faults[0]
+            if self.mode is not None and fitting:
+                found = fault.partition(': set bands=')[0]
+                fault = f'{found}: {fitting} of {fitting + len(faults)} files have these: convert it, or leave it out'
+            raise UserError(fault)
 
     def examine_file(self, source: Path | bytes) -> None:
         """Look at the header of a file: its path or its content.

@@ -11,9 +11,11 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import tifffile
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 _TIFF = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
+#: Profiles and notes in PNGs may be as large as all of them together, instead of Pillow's 1 MB for each.
+PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY
 _NPY = b'\x93NUMPY'
 MOST_BANDS = 16
 _MOST_PAGES = 1024

@@ -9,7 +9,7 @@ from zlib import crc32
 
 import numpy as np
 
-from ..errors import UserError
+from ..errors import UserError, is_whole
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ def keep_per_class(source: Source, count: int) -> Source:
     """Keep ``count`` images of each class (all if it has fewer), the same in every run: chosen by a hash of the path.
 
     Raises:
-        UserError: ``count`` is below 1.
+        UserError: ``count`` is no whole number, 1 or more.
     """
-    if count < 1:
+    if not is_whole(count, 1):
         raise UserError(f'per_class is a number of images, 1 or more; found {count}')
     order = sorted(
         range(len(source.names)), key=lambda i: (source.labels[i], crc32(os.fsencode(source.names[i])), source.names[i])

@@ -15,7 +15,7 @@ from typing import Any
 
 from torch.utils.data import Dataset
 
-from ..errors import UserError
+from ..errors import UserError, is_whole
 from ..registry import DATASETS
 from .image_dataset import Key
 
@@ -119,7 +119,7 @@ class RepeatDataset(_Wrapper):
     """
 
     def __init__(self, dataset: Any, times: int) -> None:
-        if not isinstance(times, int) or times < 1:
+        if not is_whole(times, 1):
             raise UserError(f'RepeatDataset.times is a whole number, 1 or more; found {times}')
         self.dataset, self.times = _build(dataset), times
         self.metainfo = self.dataset.metainfo
