@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from ..errors import UserError
 from ..paths import shown, user_path
 from ..registry import DATASETS, FUNCTIONS, TRANSFORMS
 from .bands import Bands
@@ -17,7 +18,7 @@ from .image_dataset import MAX_PIXELS, ImageDataset, pixel_limit
 from .image_files import evenly, suffixes_of, warn_once
 from .image_reader import MOST_EXAMINED, ImageReader
 from .labels import find_cifar, read_source, split_folder
-from .source import Source
+from .source import Source, check_several_classes
 
 
 class LabelSpace(NamedTuple):
@@ -63,16 +64,23 @@ class LabelledImages(ImageDataset):
         for note in source.notes:
             warn_once(note)
         skip_unreadable = training if skip_unreadable is None else skip_unreadable
+        if not isinstance(skip_unreadable, bool):
+            raise UserError(f'skip_unreadable is True, False or None; found {skip_unreadable!r}')
+        if source.missing:
+            if not skip_unreadable:
+                raise UserError(f'{source.missing}: an evaluation leaves no image out; restore them, or shorten the list')
+            warn_once(source.missing)
+        check_several_classes(source, training)
         super().__init__(source.root, training, skip_unreadable, dict(classes=source.classes, present=source.present))
         self.labels, self.images = source.labels, source.images
         self.reader = ImageReader(bands, exif_orientation)
         if self.images is None:
             places = evenly(len(source.names), MOST_EXAMINED)
-            self.reader.examine([self.root / source.names[place] for place in places])
+            self.reader.examine([self.root / source.names[place] for place in places], strict=not skip_unreadable)
         # One block of bytes, which worker processes share: of millions of str objects, each worker would get its own
         # copy, because reading them changes their reference counts.
         self._names = np.array([os.fsencode(name) for name in source.names])
-        if transform is None or isinstance(transform, dict):
+        if not callable(transform):
             transform = _build_transform(transform, training, img_size)
         self.transform = transform
 
@@ -99,6 +107,8 @@ class LabelledImages(ImageDataset):
 
 
 def _build_transform(config: dict | None, training: bool, img_size: int | tuple[int, int] | None) -> Transform:
+    if config is not None and not isinstance(config, dict):
+        raise UserError(f'transform is the config of a transform, e.g. dict(type=...); found {config!r}')
     config = dict(config or dict(type='FineTuneCrop' if training else 'CentreCrop'))
     config.setdefault('img_size', 224 if img_size is None else img_size)
     return TRANSFORMS.build(config)

@@ -10,6 +10,8 @@ from zlib import crc32
 import numpy as np
 
 from ..errors import UserError, is_whole
+from ..paths import shown
+from .image_files import is_folder, is_hidden
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Source:
         numbered: whether the labels are the bare numbers of a list file, in which the last classes may be missing.
         images: (N, 32, 32, 3) uint8 for CIFAR, else None.
         notes: a sentence for each thing that was not obvious, for the log.
+        missing: how many of the listed images that were looked for do not exist; '' for none.
     """
 
     root: Path
@@ -35,6 +38,29 @@ class Source:
     numbered: bool = False
     images: np.ndarray | None = None
     notes: tuple[str, ...] = ()
+    missing: str = ''
+
+
+def check_several_classes(source: Source, training: bool) -> None:
+    """Refuse images of one class, for which every prediction is right.
+
+    Raises:
+        UserError: one class; training images that all have one label; test images that may have but one.
+    """
+    labels = np.unique(source.labels)
+    if len(source.classes) > 1 and len(source.present) > 1 and not (training and len(labels) == 1):
+        return
+    name = source.classes[labels[0]] if len(labels) and labels[0] < len(source.classes) else source.classes[0]
+    folder = source.root / name
+    inside = []
+    if source.images is None and os.path.isdir(folder):
+        with os.scandir(folder) as entries:
+            inside = sorted(entry.name for entry in entries if is_folder(entry) and not is_hidden(entry.name))
+    hint = f"; if its {len(inside)} folders are the classes, move them up, next to '{shown(name)}'" if inside else ''
+    raise UserError(
+        f"{shown(source.root)}: all {len(source.labels)} images are of one class, '{shown(name)}', so that every "
+        f'prediction is right and nothing is learnt: give images of another class, too{hint}'
+    )
 
 
 def keep_per_class(source: Source, count: int) -> Source:
