@@ -56,7 +56,7 @@ def check_parts(cfg: Config, *purposes: str) -> None:
     """Refuse a config without the parts of a run, and an impossible seed; raises ``UserError``."""
     needed = ['model', *(f'{purpose}_dataloader' for purpose in purposes if purpose != 'val')]
     if missing := [part for part in needed if not isinstance(cfg.get(part), Mapping)]:
-        raise UserError(f'{cfg.filename} is no config of a run: it has no {", ".join(missing)}; start from one in configs/')
+        raise UserError(f'{cfg.filename} is no config of a run, as it has no {", ".join(missing)}: start from configs/')
     seed = (cfg.get('randomness') or {}).get('seed')
     if seed is not None and not (is_whole(seed, 0) and seed < 2**32):
         raise UserError(f'randomness.seed is a whole number from 0 to 4294967295, or None; found {seed}')
@@ -247,7 +247,7 @@ def _check_work_dir(cfg: Config, dataset: Mapping, root: Path) -> None:
     if is_kind(dataset, DATASETS, cfg.get('default_scope'), ImageDataset) and work_dir and os.path.isdir(root):
         if os.path.realpath(work_dir) == os.path.realpath(root):
             raise UserError(
-                f'work_dir {work_dir} is the data root, where pictures of the run would count as photos: choose another '
+                f'work_dir {work_dir} is the data root, where its pictures would count as photos: choose another '
                 '--work-dir'
             )
 

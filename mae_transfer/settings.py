@@ -31,8 +31,8 @@ def read_config(path: str | Path, options: Sequence[str] = ()) -> Config:
         UserError: a file or base that cannot be read, a module of ``custom_imports`` that cannot be imported; what
             :func:`change_settings` refuses.
     """
-    if (suffix := Path(path).suffix) not in ('.py', '.json', '.yaml', '.yml'):
-        raise UserError(f"{path} is no config, which ends in .py, .json or .yaml; found '{suffix}': give the config first")
+    if Path(path).suffix not in ('.py', '.json', '.yaml', '.yml'):
+        raise UserError(f'{path} is no config (.py, .json or .yaml): the config is the first argument')
     try:
         cfg = Config.fromfile(path)
     except ImportError as error:

@@ -211,7 +211,8 @@ class FastProbeLoop(FeatureLoop):
         if not lrs or not weight_decays:
             raise UserError('test_cfg.lrs and test_cfg.weight_decays each need at least one number; found none')
         for name, values in (('lrs', lrs), ('weight_decays', weight_decays)):
-            if not isinstance(values, (list, tuple)) or not all(isinstance(value, (int, float)) and value >= 0 for value in values):
+            listed = isinstance(values, (list, tuple))
+            if not listed or not all(isinstance(value, (int, float)) and value >= 0 for value in values):
                 raise UserError(f'test_cfg.{name} are numbers, 0 or more, e.g. [.01,.1]; found {values}')
         for name, number in (('epochs', epochs), ('batch_size', batch_size)):
             if not is_whole(number, 1):

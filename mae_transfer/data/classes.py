@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from .list_files import read_text
 
 #: How a config names the classes of a data set; see :func:`resolve_classes`.
 Classes = str | int | Sequence[str] | None
+
+
+_SEPARATORS = re.compile(r'(?<=\D)[\s_-]+(?=\D)|^\s+|\s+$')
 
 
 def resolve_classes(classes: Classes) -> tuple[str, ...] | None:
@@ -124,6 +128,22 @@ def beside_class_folders(root: Path, suffixes: tuple[str, ...]) -> tuple[str, ..
             ('links that lead nowhere are passed over', links),
         )
         if names
+    )
+
+
+def alike(names: Sequence[str], source: Path) -> tuple[str, ...]:
+    """A line for classes whose names differ only in capitals, spaces or signs between words."""
+    first: dict[str, str] = {}
+    pairs = [
+        (other, name)
+        for name in names
+        if (other := first.setdefault(_SEPARATORS.sub('', name).casefold(), name)) != name
+    ]
+    if not pairs:
+        return ()
+    return (
+        f'{shown(source)}: {len(pairs)} of {len(names)} classes have nearly the name of another, e.g. '
+        f"'{shown(pairs[0][0])}' and '{shown(pairs[0][1])}': they are kept apart",
     )
 
 

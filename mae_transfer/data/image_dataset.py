@@ -16,7 +16,8 @@ from torch.utils.data import Dataset
 from ..errors import UserError, is_whole
 from ..paths import shown
 from .crops import Pixels, seeded
-from .image_reader import UNREADABLE, UnexpectedValues
+from .image_files import evenly
+from .image_reader import MOST_EXAMINED, UNREADABLE, UnexpectedValues
 from .unreadable import not_left_out, why_unreadable
 
 #: What a sampler yields: an index, or ``(index, seed)`` from a ``SeededSampler``.
@@ -142,6 +143,15 @@ class ImageDataset(Dataset):
         image, index, skipped = self._next_readable(index)
         with self.seeded(seed):
             return dict(self.item(image, index, seed), skipped=skipped)
+
+    def check_readable(self) -> None:
+        """Read some images, evenly spaced, of data that is used only after hours of training.
+
+        Raises:
+            UserError: as for an item.
+        """
+        for index in evenly(len(self), MOST_EXAMINED):
+            self._next_readable(index)
 
     def _next_readable(self, index: int) -> tuple[Pixels, int, list[str]]:
         """The first readable image from ``index`` on, its index, and the names of the unreadable ones before it."""

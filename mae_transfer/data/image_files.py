@@ -71,9 +71,7 @@ def is_folder(entry: os.DirEntry) -> bool:
 
 def holds_a_run(entries: Iterable[os.DirEntry]) -> bool:
     """Whether a folder of these entries is a work_dir of MMEngine, which has a folder named by the time of each run."""
-    return any(
-        _RUN.fullmatch(entry.name) and os.path.isdir(os.path.join(entry.path, 'vis_data')) for entry in entries
-    )
+    return any(_RUN.fullmatch(entry.name) and os.path.isdir(os.path.join(entry.path, 'vis_data')) for entry in entries)
 
 
 class ImageSearch:

@@ -31,7 +31,6 @@ from .image_values import (
     squeezed,
     tiff_series,
 )
-from .unreadable import not_left_out, why_unreadable
 
 MOST_EXAMINED = 8
 #: The errors for a file that is missing, truncated, or not an image.
@@ -78,11 +77,8 @@ class ImageReader:
         """
         return self.select(self._array(source)) if self.mode is None else self._picture(source, self.mode)
 
-    def examine(self, paths: Sequence[Path], strict: bool = False) -> None:
-        """Look at the headers of some files, evenly spaced.
-
-        Args:
-            strict: whether a file that cannot be read is an error; otherwise it is left for later.
+    def examine(self, paths: Sequence[Path]) -> None:
+        """Look at the headers of some files, evenly spaced; those that cannot be read are left for later.
 
         Raises:
             UserError: a file with other values than the settings say.
@@ -94,9 +90,8 @@ class ImageReader:
                 fitting += 1
             except UnexpectedValues as error:
                 faults.append(f'{shown(path)} {error}')
-            except UNREADABLE as error:
-                if strict:
-                    raise UserError(not_left_out(path, why_unreadable(path, error))) from error
+            except UNREADABLE:
+                continue
         if faults:
             fault = faults[0]
             if self.mode is not None and fitting:

@@ -30,7 +30,8 @@ def read_inaturalist(file: Path, root: Path, classes: tuple[str, ...] | None = N
 
     Raises:
         UserError: no file, no JSON, a missing key, an image without an annotation or with two, an annotation of an
-            unknown image or category, an id that is no whole number and no text; without categories, ids other than 0..n-1.
+            unknown image or category, an id that is no whole number and no text; without categories, ids
+            other than 0..n-1.
     """
     check_annotations(file)
     try:
@@ -50,7 +51,9 @@ def read_inaturalist(file: Path, root: Path, classes: tuple[str, ...] | None = N
     annotations = Counter(image for image, _ in pairs)
     several = next((image for image, times in annotations.items() if times > 1 or image not in images), None)
     if not pairs or several is not None or len(annotations) != len(images):
-        example = several if several is not None else next((image for image in images if image not in annotations), None)
+        example = (
+            several if several is not None else next((image for image in images if image not in annotations), None)
+        )
         raise UserError(
             f'{shown(file)}: {len(pairs)} annotations for {len(images)} images; expected one for each image'
             + (f', but {annotations[example]} are for image {example}' if example is not None else '')
@@ -62,8 +65,8 @@ def read_inaturalist(file: Path, root: Path, classes: tuple[str, ...] | None = N
         count = len(classes) if classes else max(int(category) for _, category in pairs) + 1
         if classes is None and {category for _, category in pairs} != set(range(min(count, len(pairs)))):
             raise UserError(
-                f'{shown(file)} has no categories, and its category_ids are not all of 0 to {count - 1}: give the number of '
-                'classes by classes=...'
+                f'{shown(file)} has no categories, and its category_ids are not all of 0 to {count - 1}: give the number '
+                'of classes by classes=...'
             )
         name_of = {category: '' for category in range(count)}
     label_of = {category: label for label, category in enumerate(sorted(name_of))}
@@ -109,8 +112,10 @@ def _entries(file: Path, data: Any) -> tuple[dict[_Id, str], list[tuple[_Id, _Id
     if len({type(number) for number in (*name_of, *(category for _, category in pairs))}) > 1:
         raise UserError(f'{shown(file)}: some ids of categories are numbers, others text: make all one')
     odd = [key for key in given if type(_plain(key)) is not type(key)]
-    note = f'{shown(file)}: {len(odd)} ids are no plain whole numbers, e.g. {odd[0]!r}: taken as whole numbers' if odd else ''
-    return images, pairs, name_of, (note,) if note else ()
+    if not odd:
+        return images, pairs, name_of, ()
+    note = f'{shown(file)}: {len(odd)} ids are no plain whole numbers, e.g. {odd[0]!r}: taken as whole numbers'
+    return images, pairs, name_of, (note,)
 
 
 def _is_whole(number: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,11 +29,13 @@ class LabelSpace(NamedTuple):
         classes: their names in label order.
         numbered: whether the names are the bare numbers of a list file, in which the last classes may be missing.
         notes: what was not obvious about the labels.
+        labels: of a list file or JSON, the label of each image by its path; None for folder trees and CIFAR.
     """
 
     classes: tuple[str, ...]
     numbered: bool = False
     notes: tuple[str, ...] = ()
+    labels: Mapping[str, int] | None = None
 
 
 class LabelledImages(ImageDataset):
@@ -68,15 +71,14 @@ class LabelledImages(ImageDataset):
             raise UserError(f'skip_unreadable is True, False or None; found {skip_unreadable!r}')
         if source.missing:
             if not skip_unreadable:
-                raise UserError(f'{source.missing}: an evaluation leaves no image out; restore them, or shorten the list')
+                raise UserError(f'{source.missing}: restore them, or take them out of the list')
             warn_once(source.missing)
-        check_several_classes(source, training)
         super().__init__(source.root, training, skip_unreadable, dict(classes=source.classes, present=source.present))
         self.labels, self.images = source.labels, source.images
         self.reader = ImageReader(bands, exif_orientation)
         if self.images is None:
             places = evenly(len(source.names), MOST_EXAMINED)
-            self.reader.examine([self.root / source.names[place] for place in places], strict=not skip_unreadable)
+            self.reader.examine([self.root / source.names[place] for place in places])
         # One block of bytes, which worker processes share: of millions of str objects, each worker would get its own
         # copy, because reading them changes their reference counts.
         self._names = np.array([os.fsencode(name) for name in source.names])
@@ -184,10 +186,17 @@ class LabelledPhotos(LabelledImages):
         if ann_file is None and find_cifar(root) is None:
             folder = split_folder(root / user_path(data_prefix, 'data_prefix'), split)
             given = resolve_classes(classes)
-            labels = folder_labels(class_folders(folder), given, folder)
-            return LabelSpace(given or tuple(map(shown, labels)))
+            folders = folder_labels(class_folders(folder), given, folder)
+            check_several_classes(folder, list(folders))
+            return LabelSpace(given or tuple(map(shown, folders)))
         source = read_source(data_root, split, ann_file, data_prefix, classes, suffixes=suffixes_of(bands))
-        return LabelSpace(source.classes, source.numbered, source.notes)
+        used = source.classes if split != 'train' else [source.classes[label] for label in np.unique(source.labels)]
+        check_several_classes(source.root, used)
+        labels: dict[str, int] | None = None
+        if ann_file is not None:
+            paths = (os.path.normpath(source.root / name) for name in source.names)
+            labels = dict(zip(paths, source.labels.tolist()))
+        return LabelSpace(source.classes, source.numbered, source.notes, labels)
 
 
 @FUNCTIONS.register_module()

@@ -10,7 +10,17 @@ from torchvision.datasets import CIFAR10, CIFAR100
 
 from ..errors import UserError, shorten
 from ..paths import shown, user_path
-from .classes import Classes, beside_class_folders, class_folders, folder_labels, given_or_own, naming_classes, resolve_classes, sorted_as_text
+from .classes import (
+    Classes,
+    alike,
+    beside_class_folders,
+    class_folders,
+    folder_labels,
+    given_or_own,
+    naming_classes,
+    resolve_classes,
+    sorted_as_text,
+)
 from .image_files import SUFFIXES, ImageSearch, identity, is_folder, warn_once
 from .inaturalist import read_inaturalist
 from .labelled_lists import read_labelled_list
@@ -72,7 +82,12 @@ def read_tree(root: Path, classes: tuple[str, ...] | None = None, suffixes: tupl
         labels=np.repeat(list(folders.values()), [len(names) for names in found.values()]).astype(np.int64),
         classes=tuple(map(shown, folders)) if classes is None else classes,
         present=tuple(sorted({folders[folder] for folder in folders if found[folder]})),
-        notes=(*beside_class_folders(root, suffixes), *search.notes(), *sorted_as_text(folders, classes)),
+        notes=(
+            *beside_class_folders(root, suffixes),
+            *search.notes(),
+            *sorted_as_text(folders, classes),
+            *alike(tuple(folders), root),
+        ),
     )
 
 

@@ -47,11 +47,13 @@ def _tell_repeated(roots: Sequence[Any]) -> None:
     """Tell in the log of data roots that are the same folder, or lie in each other: their images count twice."""
     places = {os.fspath(root): os.path.realpath(user_path(root)) for root in roots if isinstance(root, str)}
     if (count := len([root for root in roots if isinstance(root, str)])) > len(set(places.values())):
-        warn_once(f'data_root names the same folder several times: {count} roots are {len(set(places.values()))} places')
+        warn_once(
+            f'data_root names the same folder several times: {count} roots are {len(set(places.values()))} places'
+        )
     for (one, first), (other, second) in combinations(places.items(), 2):
         inner, outer = (one, other) if len(first) > len(second) else (other, one)
         if first != second and os.path.commonpath([first, second]) in (first, second):
             warn_once(
-                f"data_root: '{shown(inner)}' lies in '{shown(outer)}': its images count twice, and may be both trained "
-                'on and held out; give one of the two'
+                f"data_root: '{shown(inner)}' lies in '{shown(outer)}': its images count twice, and may be both "
+                'trained on and held out; give one of the two'
             )

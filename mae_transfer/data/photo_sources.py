@@ -57,7 +57,7 @@ def _split_folder(root: Path, split: str, suffixes: tuple[str, ...]) -> Path | N
         if found['train'] and (test := [name for name in folders if name.lower() in TEST_NAMES]):
             warn_once(
                 f"{shown(root)}: photos in '{test[0]}' are used for training, too: data_root="
-                f"{shown(root / found['train'])} leaves them out"
+                f'{shown(root / found["train"])} leaves them out'
             )
         return None
     if list(found) != list(found.values()):

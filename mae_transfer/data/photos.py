@@ -78,8 +78,6 @@ class Photos(ImageDataset):
         self.reader.examine([self.root / self.names[place] for place in evenly(len(self), MOST_EXAMINED)])
         if color_jitter is not None and self.reader.bands != 'RGB':
             raise UserError(f"color_jitter={color_jitter} is for bands='RGB'; found bands={bands}: set it to None")
-        if split == 'val':
-            self._next_readable(0)  # the first evaluation may be hours away
         _check_crops(scale, color_jitter)
         self.transform = _train_transform(to_2tuple(img_size), augment, scale, color_jitter)
         if split == 'val':
@@ -105,9 +103,11 @@ def _check_crops(scale: Any, color_jitter: Any) -> None:
     """Refuse impossible settings of random crops; raises ``UserError``."""
     if not (_numbers(scale, 2) and 0 < scale[0] <= scale[1] <= 1):
         raise UserError(f"scale is the least and the greatest share of a photo's area, e.g. (.2,1); found {scale}")
-    if color_jitter is not None and not (_numbers(color_jitter, 4) and min(color_jitter) >= 0 and color_jitter[3] <= 0.5):
+    if color_jitter is not None and not (
+        _numbers(color_jitter, 4) and min(color_jitter) >= 0 and color_jitter[3] <= 0.5
+    ):
         raise UserError(
-            'color_jitter is four strengths, 0 or more (brightness, contrast, saturation and hue, which is .5 or less), '
+            'color_jitter is four strengths, 0 or more (brightness, contrast, saturation, and hue up to .5), '
             f'e.g. (.4,.4,.2,.1); found {color_jitter}'
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from zlib import crc32
@@ -41,26 +42,36 @@ class Source:
     missing: str = ''
 
 
-def check_several_classes(source: Source, training: bool) -> None:
+def check_several_classes(root: Path, used: Sequence[str]) -> None:
     """Refuse images of one class, for which every prediction is right.
 
+    Args:
+        root: the folder of the images.
+        used: the classes, or class folders, that images have.
+
     Raises:
-        UserError: one class; training images that all have one label; test images that may have but one.
+        UserError: there is but one.
     """
-    labels = np.unique(source.labels)
-    if len(source.classes) > 1 and len(source.present) > 1 and not (training and len(labels) == 1):
+    if len(used) > 1:
         return
-    name = source.classes[labels[0]] if len(labels) and labels[0] < len(source.classes) else source.classes[0]
-    folder = source.root / name
-    inside = []
-    if source.images is None and os.path.isdir(folder):
-        with os.scandir(folder) as entries:
-            inside = sorted(entry.name for entry in entries if is_folder(entry) and not is_hidden(entry.name))
-    hint = f"; if its {len(inside)} folders are the classes, move them up, next to '{shown(name)}'" if inside else ''
+    inside: list[str] = []
+    if os.path.isdir(root / used[0]):
+        with os.scandir(root / used[0]) as entries:
+            inside = [entry.name for entry in entries if is_folder(entry) and not is_hidden(entry.name)]
+    hint = f"; if its {len(inside)} folders are the classes, move them up, next to '{shown(used[0])}'" if inside else ''
     raise UserError(
-        f"{shown(source.root)}: all {len(source.labels)} images are of one class, '{shown(name)}', so that every "
-        f'prediction is right and nothing is learnt: give images of another class, too{hint}'
+        f"{shown(root)}: all images are of one class, '{shown(used[0])}', so that every prediction is right and "
+        f'nothing is learnt: give images of another class, too{hint}'
     )
+
+
+def check_present(present: Sequence[int], classes: Sequence[str]) -> None:
+    """Refuse an accuracy over images of which all have the one class that may be predicted; raises ``UserError``."""
+    if len(present) == 1:
+        raise UserError(
+            f"accuracy means nothing: '{classes[present[0]]}' is the only class of the evaluated images, so that every "
+            'prediction is right: add images of another class'
+        )
 
 
 def keep_per_class(source: Source, count: int) -> Source:

@@ -36,6 +36,16 @@ class _Wrapper(Dataset):
     def locate(self, index: int) -> tuple[Any, int]:
         """The data set that contains item ``index`` of the wrapper, and the index of the item in that data set."""
 
+    def check_readable(self) -> None:
+        """See :class:`~mae_transfer.data.image_dataset.ImageDataset`."""
+        for dataset in self.inner():
+            if hasattr(dataset, 'check_readable'):
+                dataset.check_readable()
+
+    def inner(self) -> Sequence[Any]:
+        """The wrapped data sets."""
+        return [self.locate(0)[0]]
+
     def index_of(self, read: int, index: int, inner: int) -> int:
         """The wrapper's index of the item that was read instead of an unreadable one.
 
@@ -103,6 +113,10 @@ class ConcatDataset(_Wrapper):
 
     def __len__(self) -> int:
         return self.ends[-1]
+
+    def inner(self) -> Sequence[Any]:
+        """See the base class."""
+        return self.datasets
 
     def locate(self, index: int) -> tuple[Any, int]:
         """See the base class."""

@@ -79,7 +79,7 @@ def test_a_subset_of_given_classes_passes(tmp_path):
 
 
 def test_imagenet_c_has_imagenet_s_classes(tmp_path):
-    train = dict(folders(tmp_path, train=['n01440764'])[0], classes='imagenet')
+    train = dict(folders(tmp_path, train=['n01440764', 'n01443537'])[0], classes='imagenet')
     check_same_classes(train, dict(type='mae_transfer.ImageNetC', data_root='not/read'), 1000, ImageNetC)
     with pytest.raises(UserError, match='num_classes=10: choose'):
         check_same_classes(train, dict(data_root='not/read'), 10, ImageNetC)
