@@ -32,7 +32,9 @@ def parse_args() -> argparse.Namespace:
     launch.common_arguments(parser)
     parser.add_argument('checkpoint', help='checkpoint of the whole MAE, with its decoder, or work_dir of its training')
     parser.add_argument('out', help='image file to write, e.g. reconstructions.png')
-    parser.add_argument('--photos', type=with_home, help="folder of photos, or list file; default the config's held-out photos")
+    parser.add_argument(
+        '--photos', type=with_home, help="folder of photos, or list file; default the config's held-out photos"
+    )
     parser.add_argument('--count', type=int, default=8, help='number of photos; default %(default)s')
     parser.add_argument(
         '--bands-shown',

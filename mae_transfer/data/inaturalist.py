@@ -65,8 +65,8 @@ def read_inaturalist(file: Path, root: Path, classes: tuple[str, ...] | None = N
         count = len(classes) if classes else max(int(category) for _, category in pairs) + 1
         if classes is None and {category for _, category in pairs} != set(range(min(count, len(pairs)))):
             raise UserError(
-                f'{shown(file)} has no categories, and its category_ids are not all of 0 to {count - 1}: give the number '
-                'of classes by classes=...'
+                f'{shown(file)} has no categories, and its category_ids are not all of 0 to {count - 1}: give the '
+                'number of classes by classes=...'
             )
         name_of = {category: '' for category in range(count)}
     label_of = {category: label for label, category in enumerate(sorted(name_of))}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +20,7 @@ from .image_dataset import MAX_PIXELS, ImageDataset, pixel_limit
 from .image_files import evenly, suffixes_of, warn_once
 from .image_reader import MOST_EXAMINED, ImageReader
 from .labels import find_cifar, read_source, split_folder
-from .source import Source, check_several_classes
+from .source import Source
 
 
 class LabelSpace(NamedTuple):
@@ -29,6 +30,7 @@ class LabelSpace(NamedTuple):
         classes: their names in label order.
         numbered: whether the names are the bare numbers of a list file, in which the last classes may be missing.
         notes: what was not obvious about the labels.
+        root, used: the folder of the images, and which classes, or class folders, they have; None and () if not known.
         labels: of a list file or JSON, the label of each image by its path; None for folder trees and CIFAR.
     """
 
@@ -36,6 +38,8 @@ class LabelSpace(NamedTuple):
     numbered: bool = False
     notes: tuple[str, ...] = ()
     labels: Mapping[str, int] | None = None
+    root: Path | None = None
+    used: tuple[str, ...] = ()
 
 
 class LabelledImages(ImageDataset):
@@ -187,16 +191,14 @@ class LabelledPhotos(LabelledImages):
             folder = split_folder(root / user_path(data_prefix, 'data_prefix'), split)
             given = resolve_classes(classes)
             folders = folder_labels(class_folders(folder), given, folder)
-            check_several_classes(folder, list(folders))
-            return LabelSpace(given or tuple(map(shown, folders)))
+            return LabelSpace(given or tuple(map(shown, folders)), root=folder, used=tuple(folders))
         source = read_source(data_root, split, ann_file, data_prefix, classes, suffixes=suffixes_of(bands))
         used = source.classes if split != 'train' else [source.classes[label] for label in np.unique(source.labels)]
-        check_several_classes(source.root, used)
         labels: dict[str, int] | None = None
         if ann_file is not None:
             paths = (os.path.normpath(source.root / name) for name in source.names)
             labels = dict(zip(paths, source.labels.tolist()))
-        return LabelSpace(source.classes, source.numbered, source.notes, labels)
+        return LabelSpace(source.classes, source.numbered, source.notes, labels, source.root, tuple(used))
 
 
 @FUNCTIONS.register_module()

@@ -105,7 +105,7 @@ def _refuse_odd_numbers(file: Path, listing: Listing) -> None:
     absent = next(((word, line) for word, line in places if word.lower() in _MISSING), None)
     if absent is not None and others and all(_whole(word) is not None for word in others):
         raise UserError(
-            f"{shown(file)}, line {absent[1]}: label '{shown(absent[0])}' is no number: give one, or leave the image out"
+            f"{shown(file)}, line {absent[1]}: label '{shown(absent[0])}' is no number: give one, or no image"
         )
 
 

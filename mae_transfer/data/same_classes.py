@@ -7,6 +7,7 @@ from ..paths import shown
 from .classes import naming_classes
 from .image_files import warn_once
 from .labelled import LabelSpace
+from .source import check_several_classes
 
 
 def check_same_classes(train: LabelSpace, val: LabelSpace, num_classes: int) -> None:
@@ -16,7 +17,8 @@ def check_same_classes(train: LabelSpace, val: LabelSpace, num_classes: int) -> 
         num_classes: of the model; 0 for a model without a head, which fits any data.
 
     Raises:
-        UserError: the classes of the data sets differ, or their number differs from ``num_classes``.
+        UserError: the classes of the data sets differ; a data set has but one; their number differs from
+            ``num_classes``.
     """
     count = len(train.classes)
     if train.numbered or val.numbered:
@@ -45,6 +47,9 @@ def check_same_classes(train: LabelSpace, val: LabelSpace, num_classes: int) -> 
             f'the classes of train ({count}) and val ({len(val.classes)}) differ: '
             f'{" and ".join(differences) or "in their order"}{advice}'
         )
+    for space in (train, val):
+        if space.root is not None:
+            check_several_classes(space.root, space.used)
     _tell_shared_images(train, val)
     if num_classes not in (0, count):
         raise UserError(

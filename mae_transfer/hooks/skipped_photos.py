@@ -26,7 +26,7 @@ class SkippedPhotosHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Read some images of the first evaluation, which may be hours away; raises ``UserError``."""
         dataset = None if runner.val_loop is None else runner.val_loop.dataloader.dataset
-        if hasattr(dataset, 'check_readable'):
+        if dataset is not None and hasattr(dataset, 'check_readable'):
             dataset.check_readable()
 
     def after_train_iter(

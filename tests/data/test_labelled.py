@@ -155,7 +155,10 @@ def test_after_the_last_image_skipping_continues_with_the_first(tmp_path):
     assert (item['labels'], item['indices'], len(item['skipped'])) == (0, 0, 2)
 
 
-@pytest.mark.parametrize('how, words', zip(HOW, ['cannot be read as an image', 'is an HTML page', 'does not exist']))
+@pytest.mark.parametrize(
+    'how, words',
+    zip(HOW, ['cannot be read as an image', 'is an HTML page, saved in place of an image', 'does not exist']),
+)
 def test_in_evaluation_an_unreadable_image_is_an_error(tmp_path, how, words):
     damage(folder(tmp_path) / 'val' / 'ant' / '1.png', how)
     photos = LabelledPhotos(str(tmp_path), 'val', img_size=8)

@@ -133,8 +133,8 @@ def test_inaturalist_categories_are_compared(tmp_path):
         (tmp_path / f'{split}.json').write_text(
             json.dumps(
                 dict(
-                    images=[dict(id=1, file_name='a.jpg')],
-                    annotations=[dict(image_id=1, category_id=0)],
+                    images=[dict(id=number, file_name='a.jpg') for number in (1, 2)],
+                    annotations=[dict(image_id=number, category_id=number - 1) for number in (1, 2)],
                     categories=[dict(id=number, name=f'species {number}') for number in range(count)],
                 )
             )
