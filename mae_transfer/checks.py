@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from inspect import Parameter, signature
-from pathlib import Path
 from typing import Any
 
 from mmengine import registry
@@ -14,12 +12,11 @@ from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.evaluator import BaseMetric
 from mmengine.optim import LinearParamScheduler
-from mmengine.registry import DATASETS, MODELS, PARAM_SCHEDULERS
+from mmengine.registry import MODELS, PARAM_SCHEDULERS
 from torch.utils.data import DataLoader
 
 from .classify import ViTClassifier
-from .data import check_same_classes
-from .data.loaders import dataset_settings
+from .data_checks import check_classes, check_data
 from .dense.checks import (
     check_losses,
     check_masks,
@@ -28,11 +25,11 @@ from .dense.checks import (
     check_softmax,
     check_windows,
 )
-from .errors import UserError
-from .kinds import class_of, data_loaders, data_sets, is_kind, takes
+from .errors import UserError, is_whole
+from .image_size_checks import check_image_sizes, owner_of
+from .kinds import class_of, data_loaders, is_kind, takes
 from .optim.batch_plan import counts_epochs
 from .settings import READ
-from .vit.sizes import resolve_size
 
 
 def check_config(cfg: Config, *purposes: str, processes: int = 1) -> None:
@@ -45,6 +42,7 @@ def check_config(cfg: Config, *purposes: str, processes: int = 1) -> None:
     Raises:
         UserError: one line for the first of them.
     """
+    check_parts(cfg, *purposes)
     check_settings(cfg)
     check_loaders(cfg, *purposes)
     check_image_sizes(cfg, *purposes)
@@ -59,6 +57,16 @@ def check_config(cfg: Config, *purposes: str, processes: int = 1) -> None:
     check_data(cfg, *purposes)
     if 'train' in purposes:
         check_classes(cfg)
+
+
+def check_parts(cfg: Config, *purposes: str) -> None:
+    """Refuse a config without the parts of a run, and an impossible seed; raises ``UserError``."""
+    needed = ['model', *(f'{purpose}_dataloader' for purpose in purposes if purpose != 'val')]
+    if missing := [part for part in needed if not isinstance(cfg.get(part), Mapping)]:
+        raise UserError(f'{cfg.filename} is no config of a run, as it has no {", ".join(missing)}: start from configs/')
+    seed = (cfg.get('randomness') or {}).get('seed')
+    if seed is not None and not (is_whole(seed, 0) and seed < 2**32):
+        raise UserError(f'randomness.seed is a whole number from 0 to 4294967295, or None; found {seed}')
 
 
 #: The registries whose classes are called with every setting that a config has for them.
@@ -143,7 +151,7 @@ def check_loaders(cfg: Config, *purposes: str) -> None:
             continue
         for key, least, what in _NUMBERS_OF_LOADERS:
             number = loader.get(key, 1)
-            if not isinstance(number, int) or number < least:
+            if not is_whole(number, least):
                 raise UserError(f'{name}.{key} is a whole number of {what}, {least} or more; found {number}')
         mixes = isinstance(cfg.model.get('data_preprocessor'), Mapping) and cfg.model.data_preprocessor.get('mixup')
         if name == 'train_dataloader' and loader.get('batch_size', 1) % 2 and mixes:
@@ -151,25 +159,6 @@ def check_loaders(cfg: Config, *purposes: str) -> None:
                 f'mixup and cutmix pair the images of a batch: choose an even {name}.batch_size; '
                 f'found {loader.get("batch_size", 1)}'
             )
-
-
-def check_image_sizes(cfg: Config, *purposes: str) -> None:
-    """Refuse image sizes that the patch size of ``model.vit`` does not divide; raises ``UserError``."""
-    vit = cfg.model.get('vit')
-    if not isinstance(vit, Mapping):
-        return
-    size = resolve_size(vit.get('arch', 'base'))
-    patch = vit.get('patch_size') or size.patch_size
-    for name, loader in data_loaders(cfg).items():
-        for dataset in data_sets(loader.get('dataset')) if name.startswith(purposes) else ():
-            sides = dataset.get('img_size') or patch
-            for side in sides if isinstance(sides, (list, tuple)) else [sides]:
-                if side % patch:
-                    owner = _owner(cfg, f'{name}.dataset.img_size')
-                    raise UserError(
-                        f'{owner} {side} is not divisible by patch_size {patch}: choose a multiple, '
-                        f'e.g. {max(1, side // patch) * patch}'
-                    )
 
 
 def check_length(cfg: Config) -> None:
@@ -184,9 +173,8 @@ def check_length(cfg: Config) -> None:
         settings = hooks.get(place, cfg.train_cfg)
         for name in names:
             number = settings.get(name, 1)
-            whole = isinstance(number, int) and not isinstance(number, bool)
-            if not whole or number < 1 and not (number == -1 and place in hooks):  # -1: never
-                raise UserError(f'{_owner(cfg, f"{place}.{name}")} is a whole number, 1 or more; found {number}')
+            if not is_whole(number, 1) and not (is_whole(number, -1) and number == -1 and place in hooks):  # -1: never
+                raise UserError(f'{owner_of(cfg, f"{place}.{name}")} is a whole number, 1 or more; found {number}')
     schedulers = cfg.get('param_scheduler') or []
     for number, scheduler in enumerate(schedulers if isinstance(schedulers, list) else [schedulers]):
         kind = class_of(scheduler, PARAM_SCHEDULERS, cfg.get('default_scope'))
@@ -208,27 +196,19 @@ def _check_scheduler(cfg: Config, place: str, settings: Mapping, kind: type, len
     elif end is not None and (end > length or end == length and name == 'warmup'):
         late = name
     if late:
-        owner, value = _owner(cfg, f'{place}.{late}'), settings[late]
+        owner, value = owner_of(cfg, f'{place}.{late}'), settings[late]
         example = max(2, length // 20) if unit == 'max_iters' else length // 20 or length / 20
         raise UserError(
             f'{owner}={value} of {kind.__name__} does not fit into the run of {length} {unit.removeprefix("max_")} '
-            f'({_owner(cfg, f"train_cfg.{unit}")}): a warm-up must end before the run does; choose less, e.g. '
+            f'({owner_of(cfg, f"train_cfg.{unit}")}): a warm-up must end before the run does; choose less, e.g. '
             f'{owner}={example:g}'
         )
     # MMEngine's LinearLR reaches its end one step early; with a single step it would keep the lowest rate for ever.
     least = 0 if name == 'warmup' else begin + (2 if issubclass(kind, LinearParamScheduler) else 1)
     if end is not None and end < least:
         raise UserError(
-            f'{_owner(cfg, f"{place}.{name}")}={end}: {kind.__name__} cannot end before {least}: choose more'
+            f'{owner_of(cfg, f"{place}.{name}")}={end}: {kind.__name__} cannot end before {least}: choose more'
         )
-
-
-def _owner(cfg: Config, place: str) -> str:
-    """The setting that a user would change for a place: the one that it refers to by its bare name, or itself."""
-    seen = cfg.get('references', {})
-    while (name := seen.get(place, '').removeprefix('${').removesuffix('}')).replace('.', '_').isidentifier():
-        place = name
-    return place
 
 
 def check_batch_norm(cfg: Config, processes: int) -> None:
@@ -248,66 +228,3 @@ def check_batch_norm(cfg: Config, processes: int) -> None:
             f'(total_batch_size stays); found {batch}'
         )
     check_pooled_batch(cfg, processes)
-
-
-def check_data(cfg: Config, *purposes: str) -> None:
-    """Find missing data.
-
-    Raises:
-        UserError: an annotation file, an image folder or a data root that does not exist or is empty; an evaluator
-            whose annotation file is not that of the images.
-    """
-    for loader, settings in data_loaders(cfg).items():
-        if not loader.startswith(purposes):
-            continue
-        for dataset in data_sets(dataset_settings(settings.get('dataset') or {})):
-            root = Path(dataset.get('data_root') or '')
-            prefixes = dataset.get('data_prefix') or {}
-            prefixes = prefixes if isinstance(prefixes, Mapping) else {'': prefixes}
-            for key, prefix in {None: '', **prefixes}.items():
-                path = root / prefix if isinstance(prefix, str) else root
-                if not os.path.exists(path):
-                    raise UserError(
-                        f'{loader}: {path} does not exist: set the data root, e.g. --cfg-options data_root=path/to/data'
-                        f'{_predict_only(loader) if key == "seg_map_path" and loader != "train_dataloader" else ""}'
-                    )
-                if path.is_dir() and not any(path.iterdir()):
-                    place = f'{loader}.dataset.data_prefix.{key}' if key else 'data_root'
-                    raise UserError(f'{loader}: folder {path} is empty: fill it, or name another by {place}=FOLDER')
-            if not isinstance(dataset.get('ann_file') or '', (str, os.PathLike)):
-                raise UserError(f'{loader}: ann_file is one file, not {dataset["ann_file"]!r}: give several data_root')
-            annotations = root / (dataset.get('ann_file') or '')
-            if dataset.get('ann_file') and not os.path.isfile(annotations):
-                raise UserError(
-                    f'{loader}: annotation file {annotations} does not exist: set the data root, '
-                    'e.g. --cfg-options data_root=path/to/data'
-                )
-            _check_evaluator(cfg, loader.replace('dataloader', 'evaluator'), annotations)
-
-
-def _predict_only(loader: str) -> str:
-    """What to set for images without label maps."""
-    evaluator = loader.replace('dataloader', 'evaluator')
-    return (
-        f'; to predict images that have no label maps, set {loader}.dataset.data_prefix.seg_map_path=None '
-        f'{evaluator}.format_only=True {evaluator}.output_dir=FOLDER'
-    )
-
-
-def _check_evaluator(cfg: Config, name: str, annotations: Path) -> None:
-    evaluator = cfg.get(name) or ()
-    for metric in [evaluator] if isinstance(evaluator, Mapping) else evaluator:
-        if (own := metric.get('ann_file')) and annotations.is_file() and not annotations.samefile(own):
-            raise UserError(f'{name}.ann_file is {own}, but the images are those of {annotations}: set both')
-
-
-def check_classes(cfg: Config) -> None:
-    """Refuse data whose classes are not the model's; raises as ``check_same_classes``."""
-    spaces = []
-    for name in ('train_dataloader', 'val_dataloader'):
-        dataset = dataset_settings((cfg.get(name) or {}).get('dataset') or {})
-        kinds = [(class_of(part, DATASETS, cfg.get('default_scope')), part) for part in data_sets(dataset)]
-        spaces.append([kind.label_space(**part) for kind, part in kinds if kind and hasattr(kind, 'label_space')])
-    for val in spaces[1]:
-        for train in spaces[0]:
-            check_same_classes(train, val, cfg.model.num_classes)

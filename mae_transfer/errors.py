@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 
 class UserError(ValueError):
@@ -15,6 +16,11 @@ class UserError(ValueError):
 
 class CheckpointError(UserError, RuntimeError):
     """A checkpoint that cannot be read, or that does not fit the model."""
+
+
+def is_whole(number: Any, least: int) -> bool:
+    """Whether a setting is a whole number, ``least`` or more; ``True`` and ``2.0`` are none."""
+    return isinstance(number, int) and not isinstance(number, bool) and number >= least
 
 
 def shorten(names: Iterable[str], most: int = 6) -> str:

@@ -168,7 +168,7 @@ def set_shift(cfg: Config, shift: str) -> Changes:
         UserError: an unknown set; a config of no classifier of ImageNet's 1000 classes.
     """
     name, equals, folder = shift.partition('=')
-    if name not in SHIFTS or not equals:
+    if name not in SHIFTS or not equals or not folder.strip():
         raise UserError(
             f'--shift {shift}: give SET=FOLDER with one of {", ".join(SHIFTS)}, e.g. imagenet-a=data/imagenet-a'
         )

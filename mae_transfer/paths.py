@@ -10,6 +10,7 @@ from .errors import UserError
 
 #: Signs that would break a line or cannot be seen, and the halves of a pair that stand for bytes that are not UTF-8.
 _UNSHOWN = re.compile('[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff]')
+_URL = re.compile(r'[A-Za-z][A-Za-z0-9+.-]+://')
 _HOME = re.compile(r'~[^/\s]*(/|$)')
 
 
@@ -20,16 +21,33 @@ def user_path(path: str | os.PathLike, setting: str = 'data_root') -> Path:
         setting: what gives the path, for the error message.
 
     Raises:
-        UserError: something other than a path, e.g. None.
+        UserError: something other than a path, e.g. None or a URL.
     """
     if not isinstance(path, (str, os.PathLike)) or '\0' in str(path):
         raise UserError(f'{setting} is a path, e.g. {setting}=path/to/data; found {path!r}')
+    if _URL.match(os.fspath(path)):
+        raise UserError(
+            f"{setting} is a path on this machine, but '{shown(path)}' is a URL: download it, and give the folder, "
+            "without 'file://'"
+        )
     return Path(with_home(os.fspath(path)))
 
 
 def with_home(value: str) -> str:
     """Text with the home folder in place of a ``~`` or ``~name`` at its beginning; other text stays as it is."""
     return os.path.expanduser(value) if _HOME.match(value) else value
+
+
+def why_missing(path: Path) -> str:
+    """What may be wrong with a path that does not exist, as the end of a message; '' where nothing shows it."""
+    name = os.fspath(path)
+    if '$' in name:
+        return '; variables such as $HOME are expanded by the shell alone'
+    if re.search(r'[*?\[]', name):
+        return '; patterns are not expanded: give the folder'
+    if ',' in name and all(os.path.exists(part) for part in name.split(',')):
+        return f'; several are given as a list: data_root=[{name}]'
+    return ''
 
 
 def shown(path: str | os.PathLike) -> str:

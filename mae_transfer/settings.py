@@ -31,6 +31,8 @@ def read_config(path: str | Path, options: Sequence[str] = ()) -> Config:
         UserError: a file or base that cannot be read, a module of ``custom_imports`` that cannot be imported; what
             :func:`change_settings` refuses.
     """
+    if Path(path).suffix not in ('.py', '.json', '.yaml', '.yml'):
+        raise UserError(f'{path} is no config (.py, .json or .yaml): the config is the first argument')
     try:
         cfg = Config.fromfile(path)
     except ImportError as error:
@@ -38,8 +40,12 @@ def read_config(path: str | Path, options: Sequence[str] = ()) -> Config:
         while first.__context__:
             first = first.__context__
         raise UserError(f'{path}: {first}: check custom_imports, and that PYTHONPATH has the folder of it') from error
-    except (FileNotFoundError, KeyError, SyntaxError, TypeError, ValueError) as error:
-        raise UserError(f'{path}: {error.args[0] if isinstance(error, KeyError) else error}') from error
+    except RecursionError as error:
+        raise UserError(f'{path}: _base_ leads round in a circle') from error
+    except Exception as error:  # of any kind: a config is a program
+        line = str(error.args[0] if isinstance(error, KeyError) else error).strip().splitlines() or ['']
+        kind = '' if isinstance(error, (KeyError, OSError, SyntaxError, ValueError)) else f'{type(error).__name__}: '
+        raise UserError(f'{path}: {kind}{line[0]}') from error
     return change_settings(cfg, options)
 
 

@@ -56,6 +56,8 @@ def parse_args() -> argparse.Namespace:
     args.protocols = ['finetune' if protocol == 'all' else protocol for protocol in args.protocols]
     if args.jobs < 1:
         raise UserError(f'--jobs must be 1 or more; found {args.jobs}')
+    if len(set(args.seeds)) < len(args.seeds) or min(args.seeds) < 0:
+        raise UserError(f'--seeds are different whole numbers, 0 or more; found {" ".join(map(str, args.seeds))}')
     for weights in args.weights:
         if weights != 'none':
             find_checkpoint(weights)

@@ -14,7 +14,7 @@ from mmengine.dist import all_reduce, get_dist_info
 from mmengine.logging import print_log
 from torch import Tensor
 
-from ..errors import UserError
+from ..errors import UserError, is_whole
 from ..registry import LOOPS
 from .features import FeatureLoop, Features
 
@@ -210,7 +210,14 @@ class FastProbeLoop(FeatureLoop):
         super().__init__(*args, **kwargs)
         if not lrs or not weight_decays:
             raise UserError('test_cfg.lrs and test_cfg.weight_decays each need at least one number; found none')
-        if not 0 < held_out < 1:
+        for name, values in (('lrs', lrs), ('weight_decays', weight_decays)):
+            listed = isinstance(values, (list, tuple))
+            if not listed or not all(isinstance(value, (int, float)) and value >= 0 for value in values):
+                raise UserError(f'test_cfg.{name} are numbers, 0 or more, e.g. [.01,.1]; found {values}')
+        for name, number in (('epochs', epochs), ('batch_size', batch_size)):
+            if not is_whole(number, 1):
+                raise UserError(f'test_cfg.{name} is a whole number, 1 or more; found {number}')
+        if not isinstance(held_out, (int, float)) or not 0 < held_out < 1:
             raise UserError(f'test_cfg.held_out is a share of the training images, between 0 and 1; found {held_out}')
         self.lrs, self.weight_decays = sorted(lrs), sorted(weight_decays)
         self.held_out, self.retrain, self.seed = held_out, retrain, seed

@@ -15,6 +15,7 @@ from mmengine.runner import BaseLoop, Runner
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from ..data.source import check_present
 from ..errors import UserError
 from ..hooks.skipped_photos import skipped_summary
 from ..optim.autocast import DTYPES
@@ -129,6 +130,7 @@ class FeatureLoop(BaseLoop):
         self.dtype = dtype
         self.classes = self.train_dataloader.dataset.metainfo['classes']
         self.present = torch.tensor(self.dataloader.dataset.metainfo['present'])
+        check_present(self.present.tolist(), self.classes)
         check_classes(self.classes, self.dataloader.dataset.metainfo['classes'])
 
     def run(self) -> dict[str, float]:

@@ -10,13 +10,15 @@ import torch.nn.functional as F
 from mmengine.dist import all_reduce, get_dist_info
 from torch import Tensor
 
-from ..errors import UserError
+from ..errors import UserError, is_whole
 from ..registry import LOOPS
 from .features import FeatureLoop, Features
 
 # Queries and bank vectors that are compared at once: with float32 similarities and a few int64 tensors of this size,
 # .4 GB. There are many queries because the whole bank is copied to the device once for each chunk of queries.
 QUERIES, BANK = 2048, 8192
+#: Below it, votes would be infinite in float64.
+LOWEST_TEMPERATURE = 0.002
 
 
 def nearest(
@@ -131,13 +133,17 @@ class KNNLoop(FeatureLoop):
         *args, **kwargs: as for :class:`~mae_transfer.classify.features.FeatureLoop`.
 
     Raises:
-        UserError: fewer training images than the largest k.
+        UserError: no ks, or a k or temperature that is no such number; fewer training images than the largest k.
     """
 
     def __init__(
         self, *args: Any, ks: Sequence[int] = (10, 20, 100, 200), temperature: float = 0.07, **kwargs: Any
     ) -> None:
         super().__init__(*args, **kwargs)
+        if not isinstance(ks, (list, tuple)) or not ks or not all(is_whole(k, 1) for k in ks):
+            raise UserError(f'test_cfg.ks is a list of whole numbers, 1 or more, e.g. [10,20]; found {ks}')
+        if not isinstance(temperature, (int, float)) or not temperature >= LOWEST_TEMPERATURE:
+            raise UserError(f'test_cfg.temperature is a number, {LOWEST_TEMPERATURE} or more; found {temperature}')
         self.ks, self.temperature = ks, temperature
         if (count := len(self.train_dataloader.dataset)) < max(ks):
             raise UserError(f'k={max(ks)} needs at least {max(ks)} training images; found {count}: choose test_cfg.ks')

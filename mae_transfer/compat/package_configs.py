@@ -51,5 +51,6 @@ def find_config(name: str | Path, option: str = '') -> Path:
     path = config_path(str(name)) if str(name).startswith(PREFIX) else user_path(name, option or 'config')
     if not os.path.isfile(path):
         prefix = f'{option}: ' if option else ''
-        raise UserError(f'{prefix}config {name} does not exist; the configs are in configs/')
+        fault = 'is a folder: name a file' if os.path.isdir(path) else 'does not exist'
+        raise UserError(f'{prefix}config {name} {fault}; the configs are in configs/')
     return path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from .list_files import read_text
 
 #: How a config names the classes of a data set; see :func:`resolve_classes`.
 Classes = str | int | Sequence[str] | None
+
+
+_SEPARATORS = re.compile(r'(?<=\D)[\s_-]+(?=\D)|^\s+|\s+$')
 
 
 def resolve_classes(classes: Classes) -> tuple[str, ...] | None:
@@ -30,6 +34,8 @@ def resolve_classes(classes: Classes) -> tuple[str, ...] | None:
     """
     if classes is None:
         return None
+    if isinstance(classes, (bool, float, dict)):
+        raise UserError(f"classes is 'imagenet', a file, a list of names or a number of classes; found {classes}")
     if isinstance(classes, int):
         names = [str(label) for label in range(classes)]
     elif classes == 'imagenet':
@@ -107,6 +113,50 @@ def class_folders(root: Path) -> list[str]:
             f'{shown(root)}/<class>/<image>'
         )
     return names
+
+
+def beside_class_folders(root: Path, suffixes: tuple[str, ...]) -> tuple[str, ...]:
+    """A line for the images beside the class folders, which have no class, and for links that lead nowhere."""
+    with os.scandir(root) as entries:
+        others = sorted(entry.name for entry in entries if not is_hidden(entry.name) and not is_folder(entry))
+    images = [name for name in others if name.lower().endswith(suffixes)]
+    links = [name for name in others if not os.path.exists(root / name) and name not in images]
+    return tuple(
+        f"{shown(root)}: {what} ({len(names)}), e.g. '{shown(names[0])}'"
+        for what, names in (
+            ('images beside the class folders have no class and are passed over', images),
+            ('links that lead nowhere are passed over', links),
+        )
+        if names
+    )
+
+
+def alike(names: Sequence[str], source: Path) -> tuple[str, ...]:
+    """A line for classes whose names differ only in capitals, spaces or signs between words."""
+    first: dict[str, str] = {}
+    pairs = [
+        (other, name)
+        for name in names
+        if (other := first.setdefault(_SEPARATORS.sub('', name).casefold(), name)) != name
+    ]
+    if not pairs:
+        return ()
+    return (
+        f'{shown(source)}: {len(pairs)} of {len(names)} classes have nearly the name of another, e.g. '
+        f"'{shown(pairs[0][0])}' and '{shown(pairs[0][1])}': they are kept apart",
+    )
+
+
+def sorted_as_text(folders: Sequence[str] | dict[str, int], classes: tuple[str, ...] | None) -> tuple[str, ...]:
+    """A line for folders whose names are numbers that are sorted otherwise than as numbers: '10' before '2'."""
+    names = list(folders)
+    if classes is not None or not all(name.isdecimal() for name in names) or names == sorted(names, key=int):
+        return ()
+    label = next(label for label, (one, other) in enumerate(zip(names, sorted(names, key=int))) if one != other)
+    return (
+        f"class folders are sorted as text, as in torchvision's ImageFolder: label {label} is '{names[label]}'; for "
+        'another order name the classes, classes=...',
+    )
 
 
 def folder_labels(folders: list[str], classes: tuple[str, ...] | None, root: Path) -> dict[str, int]:

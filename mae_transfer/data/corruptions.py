@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,26 @@ CORRUPTIONS = (
 SEVERITIES = ('1', '2', '3', '4', '5')
 
 
+def _found(root: Path, group: str) -> str:
+    """What is in the folder of a group that is missing; raises ``UserError`` if nothing is."""
+    corruption = group.partition('/')[0]
+    if os.path.isdir(root / corruption):
+        return f'{corruption}/ with {shorten(map(shown, class_folders(root / corruption)), 8)}'
+    return shorten(map(shown, class_folders(root)), 20)
+
+
+def _names(corruptions: Any) -> tuple[str, ...]:
+    """The corruptions of a setting, which may also be one name; raises ``UserError``."""
+    names = (corruptions,) if isinstance(corruptions, str) else corruptions
+    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+        raise UserError(f'corruptions is a list of names, e.g. (fog,snow); found {corruptions}')
+    if not names:
+        raise UserError(f'corruptions={corruptions} names no corruption, e.g. {CORRUPTIONS[0]}')
+    if len(set(names)) < len(names):
+        raise UserError(f'corruptions={corruptions} names one of them twice')
+    return tuple(names)
+
+
 @DATASETS.register_module()
 class ImageNetC(LabelledImages):
     """ImageNet-C: ``data_root/<corruption>/<severity 1..5>/<class>/<image>``.
@@ -68,15 +89,13 @@ class ImageNetC(LabelledImages):
         bands: Bands = 'RGB',
         exif_orientation: bool = False,
     ) -> None:
-        root = user_path(data_root)
+        root, corruptions = user_path(data_root), _names(corruptions)
         groups = [f'{corruption}/{severity}' for corruption, severity in product(corruptions, SEVERITIES)]
-        if not groups:
-            raise UserError(f'corruptions={corruptions} names no corruption, e.g. {CORRUPTIONS[0]}')
         missing = [group for group in groups if not os.path.isdir(root / group)]
         if missing:
             raise UserError(
                 f"{shown(root)}: {len(missing)} of {len(groups)} folders are missing, e.g. '{missing[0]}'; found "
-                f'{shorten(map(shown, class_folders(root)), 20)}; choose fewer by corruptions=(...)'
+                f'{_found(root, missing[0])}; choose fewer by corruptions=(...)'
             )
         names = resolve_classes(classes) or tuple(map(shown, class_folders(root / groups[0])))
         parts = [read_tree(root / group, names) for group in groups]
@@ -104,7 +123,7 @@ class ImageNetC(LabelledImages):
         data_root: str, corruptions: tuple[str, ...] = CORRUPTIONS, classes: Classes = 'imagenet', **_: Any
     ) -> LabelSpace:
         """The classes of a data set with these settings."""
-        first = user_path(data_root) / corruptions[0] / SEVERITIES[0]
+        first = user_path(data_root) / _names(corruptions)[0] / SEVERITIES[0]
         return LabelSpace(resolve_classes(classes) or tuple(map(shown, class_folders(first))))
 
     def item(self, image: Pixels, index: int, seed: int) -> dict[str, Any]:

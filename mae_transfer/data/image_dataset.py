@@ -13,10 +13,13 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset
 
-from ..errors import UserError
+from ..errors import UserError, is_whole
 from ..paths import shown
 from .crops import Pixels, seeded
+from .examination import MOST_EXAMINED
+from .image_files import evenly
 from .image_reader import UNREADABLE, UnexpectedValues
+from .unreadable import not_left_out, why_unreadable
 
 #: What a sampler yields: an index, or ``(index, seed)`` from a ``SeededSampler``.
 Key = int | tuple[int, int]
@@ -27,7 +30,7 @@ MAX_PIXELS = 2**30
 
 def pixel_limit(max_pixels: int | None) -> int | None:
     """The setting ``max_pixels``; raises ``UserError`` for what is no number of pixels."""
-    if max_pixels is not None and not (isinstance(max_pixels, int) and max_pixels > 0):
+    if max_pixels is not None and not is_whole(max_pixels, 1):
         raise UserError(f'max_pixels is a number of pixels, 1 or more, or None for no limit; found {max_pixels!r}')
     return max_pixels
 
@@ -142,6 +145,15 @@ class ImageDataset(Dataset):
         with self.seeded(seed):
             return dict(self.item(image, index, seed), skipped=skipped)
 
+    def check_readable(self) -> None:
+        """Read some images, evenly spaced, of data that is used only after hours of training.
+
+        Raises:
+            UserError: as for an item.
+        """
+        for index in evenly(len(self), MOST_EXAMINED):
+            self._next_readable(index)
+
     def _next_readable(self, index: int) -> tuple[Pixels, int, list[str]]:
         """The first readable image from ``index`` on, its index, and the names of the unreadable ones before it."""
         skipped: list[str] = []
@@ -167,13 +179,11 @@ class ImageDataset(Dataset):
                     raise UserError(f'{shown(self.root / self.name(candidate))} {error}') from None
                 skipped.append(f'{self.name(candidate)} ({error})')
             except UNREADABLE as error:
+                path = self.root / self.name(candidate)
+                reason = why_unreadable(path, error)
                 if not self.skip_unreadable:
-                    fault = 'does not exist' if isinstance(error, FileNotFoundError) else 'cannot be read as an image'
-                    raise UserError(
-                        f'{shown(self.root / self.name(candidate))} {fault}: an evaluation leaves no image out; '
-                        'restore it'
-                    ) from error
-                skipped.append(self.name(candidate))
+                    raise UserError(not_left_out(path, reason)) from error
+                skipped.append(f'{self.name(candidate)} ({reason})' if reason else self.name(candidate))
         raise UserError(
             f'none of the {len(self)} images in {shown(self.root)} can be read: {shown(skipped[0])} is the first'
         )

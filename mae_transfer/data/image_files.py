@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections import Counter, deque
 from collections.abc import Collection, Iterable, Iterator
 from functools import cache
@@ -33,6 +34,7 @@ _TO_CONVERT = (
 )
 #: Folders that operating systems and network disks add; what is in them are no photos of the user's.
 _SYSTEM_FOLDERS = ('__MACOSX', '@eaDir', '$RECYCLE.BIN', 'System Volume Information', 'lost+found')
+_RUN = re.compile(r'\d{8}_\d{6}')
 #: The first bytes of archives and compressed files: zip, gzip, bzip2, xz, zstd, 7z, rar.
 _ARCHIVES = (
     *(b'PK\x03\x04', b'\x1f\x8b\x08', b'BZh91AY&SY', b'\xfd7zXZ\x00', b'\x28\xb5\x2f\xfd'),
@@ -72,6 +74,11 @@ def is_folder(entry: os.DirEntry) -> bool:
         return False
 
 
+def holds_a_run(entries: Iterable[os.DirEntry]) -> bool:
+    """Whether a folder of these entries is a work_dir of MMEngine, which has a folder named by the time of each run."""
+    return any(_RUN.fullmatch(entry.name) and os.path.isdir(os.path.join(entry.path, 'vis_data')) for entry in entries)
+
+
 class ImageSearch:
     """A search for images in a folder and all folders below, or in some of these, which notes what it leaves out.
 
@@ -93,6 +100,7 @@ class ImageSearch:
         self._example: dict[str, str] = {}  # for each suffix
         self._met_again: list[str] = []
         self._refused: list[str] = []
+        self._runs: list[str] = []
 
     def below(self, folder: str | os.PathLike) -> list[str]:
         """The sorted paths, relative to ``folder``, of the images in it and in all folders below."""
@@ -109,8 +117,17 @@ class ImageSearch:
                         self._met_again.append(path)
                         continue
                     entered.add(key)
-                with os.scandir(path) as entries:
-                    inner = sorted(self._sort(entries, prefix, names))
+                with os.scandir(path) as scanned:
+                    entries = list(scanned)
+                if holds_a_run(entries):
+                    if not prefix:
+                        raise UserError(
+                            f'{shown(path)} is the work_dir of a run, whose pictures would count as images: move the '
+                            'images to a folder of their own'
+                        )
+                    self._runs.append(path)
+                    continue
+                inner = sorted(self._sort(entries, prefix, names))
             except OSError as error:
                 self._refused.append(f'{path} ({error.strerror})')
                 continue
@@ -145,6 +162,7 @@ class ImageSearch:
             )
         for folders, what in (
             (self._met_again, 'links to folders that are searched anyway are not followed'),
+            (self._runs, 'work_dirs of runs are passed over'),
             (self._refused, 'folders that cannot be read are passed over'),
         ):
             if folders:

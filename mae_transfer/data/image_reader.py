@@ -12,6 +12,7 @@ import tifffile
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..errors import UserError
+from ..paths import shown
 from .bands import MEASURE, Bands, resolve_bands
 from .examination import examined, note_remarks
 from .exif import EXIF_ORIENTATION
@@ -85,13 +86,21 @@ class ImageReader:
         Raises:
             UserError: a file with other values than the settings say.
         """
+        fitting, faults = 0, list[str]()
         for path in examined(paths):
             try:
                 self.examine_file(path)
+                fitting += 1
             except UnexpectedValues as error:
-                raise UserError(f'{path} {error}') from None
+                faults.append(f'{shown(path)} {error}')
             except UNREADABLE:
                 continue
+        if faults:
+            fault = faults[0]
+            if self.mode is not None and fitting:
+                found = fault.partition(': set bands=')[0]
+                fault = f'{found}: {fitting} of {fitting + len(faults)} files have these: convert it, or leave it out'
+            raise UserError(fault)
         if self.mode is None:
             note_remarks(examined(paths))
 

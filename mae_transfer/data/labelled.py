@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
+from ..errors import UserError
 from ..paths import shown, user_path
 from ..registry import DATASETS, FUNCTIONS, TRANSFORMS
 from .bands import Bands
@@ -28,11 +31,16 @@ class LabelSpace(NamedTuple):
         classes: their names in label order.
         numbered: whether the names are the bare numbers of a list file, in which the last classes may be missing.
         notes: what was not obvious about the labels.
+        root, used: the folder of the images, and which classes, or class folders, they have; None and () if not known.
+        labels: of a list file or JSON, the label of each image by its path; None for folder trees and CIFAR.
     """
 
     classes: tuple[str, ...]
     numbered: bool = False
     notes: tuple[str, ...] = ()
+    labels: Mapping[str, int] | None = None
+    root: Path | None = None
+    used: tuple[str, ...] = ()
 
 
 class LabelledImages(ImageDataset):
@@ -64,6 +72,12 @@ class LabelledImages(ImageDataset):
         for note in source.notes:
             warn_once(note)
         skip_unreadable = training if skip_unreadable is None else skip_unreadable
+        if not isinstance(skip_unreadable, bool):
+            raise UserError(f'skip_unreadable is True, False or None; found {skip_unreadable!r}')
+        if source.missing:
+            if not skip_unreadable:
+                raise UserError(f'{source.missing}: restore them, or take them out of the list')
+            warn_once(source.missing)
         super().__init__(source.root, training, skip_unreadable, dict(classes=source.classes, present=source.present))
         self.labels, self.images = source.labels, source.images
         self.reader = ImageReader(bands, exif_orientation)
@@ -73,7 +87,7 @@ class LabelledImages(ImageDataset):
         # One block of bytes, which worker processes share: of millions of str objects, each worker would get its own
         # copy, because reading them changes their reference counts.
         self._names = np.array([os.fsencode(name) for name in source.names])
-        if transform is None or isinstance(transform, dict):
+        if not callable(transform):
             transform = _build_transform(transform, training, img_size)
         self.transform = transform
 
@@ -100,6 +114,8 @@ class LabelledImages(ImageDataset):
 
 
 def _build_transform(config: dict | None, training: bool, img_size: int | tuple[int, int] | None) -> Transform:
+    if config is not None and not isinstance(config, dict):
+        raise UserError(f'transform is the config of a transform, e.g. dict(type=...); found {config!r}')
     config = dict(config or dict(type='FineTuneCrop' if training else 'CentreCrop'))
     config.setdefault('img_size', 224 if img_size is None else img_size)
     return TRANSFORMS.build(config)
@@ -175,10 +191,15 @@ class LabelledPhotos(LabelledImages):
         if ann_file is None and find_cifar(root) is None:
             folder = split_folder(root / user_path(data_prefix, 'data_prefix'), split)
             given = resolve_classes(classes)
-            labels = folder_labels(class_folders(folder), given, folder)
-            return LabelSpace(given or tuple(map(shown, labels)))
+            folders = folder_labels(class_folders(folder), given, folder)
+            return LabelSpace(given or tuple(map(shown, folders)), root=folder, used=tuple(folders))
         source = read_source(data_root, split, ann_file, data_prefix, classes, suffixes=suffixes_of(bands))
-        return LabelSpace(source.classes, source.numbered, source.notes)
+        used = source.classes if split != 'train' else [source.classes[label] for label in np.unique(source.labels)]
+        labels: dict[str, int] | None = None
+        if ann_file is not None:
+            paths = (os.path.normpath(source.root / name) for name in source.names)
+            labels = dict(zip(paths, source.labels.tolist()))
+        return LabelSpace(source.classes, source.numbered, source.notes, labels, source.root, tuple(used))
 
 
 @FUNCTIONS.register_module()

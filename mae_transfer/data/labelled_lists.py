@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import UserError
+from ..errors import UserError, shorten
 from ..paths import shown
+from .classes import alike
 from .image_files import SUFFIXES
 from .list_files import Listing, read_list
 from .source import Source
@@ -18,6 +19,8 @@ from .source import Source
 PREFIX_ADVICE = 'set data_prefix to the folder below data_root that the paths are relative to'
 
 _WHOLE = re.compile(r'([+-]?\d{1,18})(?:\.0*)?')  # 18 digits fit into int64
+_NUMBER = re.compile(r'[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?')
+_MISSING = ('nan', 'none', 'null', 'na', 'n/a', '?', '-')
 _MOST_CLASSES = 1_000_000  # a number above that is something else, such as an id
 
 
@@ -29,12 +32,15 @@ def read_labelled_list(
     For the forms of its lines see :func:`~mae_transfer.data.list_files.read_list`.
 
     Raises:
-        UserError: no file; what ``read_list`` raises; a label that is out of range or not a class.
+        UserError: no file; what ``read_list`` raises; a label that is out of range, missing, or not a class.
     """
     check_annotations(file)
     listing = read_list(file, root, labelled=True, suffixes=suffixes, advice=PREFIX_ADVICE)
     notes = list(listing.notes)
-    numbered = _WHOLE.fullmatch(listing.labels[0]) is not None
+    if _whole(listing.labels[0]) is None:
+        _refuse_odd_numbers(file, listing)
+    named = classes is not None and set(map(shown, listing.labels)) <= set(classes)
+    numbered = not named and _whole(listing.labels[0]) is not None
     if numbered:
         labels = _parse_numbers(file, listing, classes)
         if classes is None and labels.max() >= _MOST_CLASSES:
@@ -48,8 +54,15 @@ def read_labelled_list(
                 f'{shown(file)}: no image has the label 0, the least is {labels.min()}: labels are numbered from 0, so '
                 'class 0 is one without images'
             )
+        used = np.unique(labels)
+        if classes is None and 2 * len(used) < len(class_names) > 2:
+            notes.append(
+                f'{shown(file)}: {len(class_names) - len(used)} of {len(class_names)} classes have no image: the '
+                f'labels are {shorten(map(str, used), 4)}; if these are ids, write words'
+            )
     else:
         class_names = classes or tuple(sorted(set(map(shown, listing.labels))))
+        notes += alike(class_names, file)
         label_of = {name: label for label, name in enumerate(class_names)}
         for word, line_number in zip(map(shown, listing.labels), listing.lines):
             if word not in label_of:
@@ -67,7 +80,33 @@ def read_labelled_list(
         present=tuple(range(len(class_names))),
         numbered=numbered and classes is None,
         notes=tuple(notes),
+        missing=listing.missing,
     )
+
+
+def _whole(word: str) -> int | None:
+    """The whole number that a word stands for, such as 3, 3.0 or 3e0; None for other words."""
+    if (match := _WHOLE.fullmatch(word)) is not None:
+        return int(match[1])
+    number = float(word) if _NUMBER.fullmatch(word) else 0.5
+    return int(number) if number.is_integer() and abs(number) < 2**53 else None
+
+
+def _refuse_odd_numbers(file: Path, listing: Listing) -> None:
+    """Refuse labels that are numbers, but no classes, and labels that are missing; raises ``UserError``."""
+    places = list(zip(listing.labels, listing.lines))
+    fault = next(((word, line) for word, line in places if _NUMBER.fullmatch(word) and _whole(word) is None), None)
+    if fault is not None:
+        raise UserError(
+            f"{shown(file)}, line {fault[1]}: label '{shown(fault[0])}' is a number, but no class's: expected whole "
+            'numbers from 0, or words'
+        )
+    others = {word for word in listing.labels if word.lower() not in _MISSING}
+    absent = next(((word, line) for word, line in places if word.lower() in _MISSING), None)
+    if absent is not None and others and all(_whole(word) is not None for word in others):
+        raise UserError(
+            f"{shown(file)}, line {absent[1]}: label '{shown(absent[0])}' is no number: give one, or no image"
+        )
 
 
 def _contradictory(names: list[str], labels: np.ndarray) -> str | None:
@@ -84,12 +123,12 @@ def _parse_numbers(file: Path, listing: Listing, classes: tuple[str, ...] | None
     """The labels of a list file whose first label is a number."""
     labels = np.empty(len(listing.labels), np.int64)
     for index, (word, line) in enumerate(zip(listing.labels, listing.lines)):
-        if (match := _WHOLE.fullmatch(word)) is None:
+        if (number := _whole(word)) is None:
             raise UserError(
                 f"{shown(file)}, line {line}: label '{shown(word)}' is not a whole number, although the first label "
                 'is one'
             )
-        labels[index] = label = int(match[1])
+        labels[index] = label = number
         if label < 0 or classes and label >= len(classes):
             expected = 'labels begin at 0'
             if classes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
@@ -11,11 +10,22 @@ from torchvision.datasets import CIFAR10, CIFAR100
 
 from ..errors import UserError, shorten
 from ..paths import shown, user_path
-from .classes import Classes, class_folders, folder_labels, given_or_own, naming_classes, resolve_classes
-from .image_files import SUFFIXES, ImageSearch, identity, warn_once
-from .labelled_lists import PREFIX_ADVICE, check_annotations, read_labelled_list
+from .classes import (
+    Classes,
+    alike,
+    beside_class_folders,
+    class_folders,
+    folder_labels,
+    given_or_own,
+    naming_classes,
+    resolve_classes,
+    sorted_as_text,
+)
+from .image_files import SUFFIXES, ImageSearch, identity, is_folder, warn_once
+from .inaturalist import read_inaturalist
+from .labelled_lists import read_labelled_list
 from .source import Source, keep_per_class
-from .spellings import existing_names
+from .splits import TEST_NAMES, find_split
 
 
 def read_source(
@@ -74,58 +84,13 @@ def read_tree(root: Path, classes: tuple[str, ...] | None = None, suffixes: tupl
         labels=np.repeat(list(folders.values()), [len(names) for names in found.values()]).astype(np.int64),
         classes=tuple(map(shown, folders)) if classes is None else classes,
         present=tuple(sorted({folders[folder] for folder in folders if found[folder]})),
-        notes=search.notes(),
+        notes=(
+            *beside_class_folders(root, suffixes),
+            *search.notes(),
+            *sorted_as_text(folders, classes),
+            *alike(tuple(folders), root),
+        ),
     )
-
-
-def read_inaturalist(file: Path, root: Path, classes: tuple[str, ...] | None = None) -> Source:
-    """Read iNaturalist's JSON of 2017, 2018 and 2019: images, one annotation for each, and usually categories.
-
-    A label is the position of the category's id among the sorted ids, which are 0..n-1 in the published files. Classes
-    have the categories' names if these are distinct, otherwise the ids.
-
-    Raises:
-        UserError: no file, no JSON, a missing key, an image without an annotation or with two, an annotation of an
-            unknown image or category; without categories, ids other than 0..n-1.
-    """
-    check_annotations(file)
-    try:
-        data = json.loads(file.read_bytes())  # in any of JSON's encodings, with or without a byte-order mark
-    except (ValueError, RecursionError) as error:
-        raise UserError(f'{shown(file)} is not a JSON file: {error}') from error
-    try:
-        images = {image['id']: os.fsdecode(os.fsencode(image['file_name'])) for image in data['images']}
-        pairs = [(entry['image_id'], int(entry['category_id'])) for entry in data['annotations']]
-        name_of = {int(category['id']): str(category.get('name', '')) for category in data.get('categories', ())}
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(
-            f'{file} is not in the layout of iNaturalist 2017 to 2019 (images: id, file_name; annotations: image_id, '
-            f'category_id; categories: id, name): {error!r}'
-        ) from error
-    if not pairs or len(pairs) != len(images) or {image for image, _ in pairs} != set(images):
-        raise UserError(f'{file}: {len(pairs)} annotations for {len(images)} images; expected one for each image')
-    if not name_of:
-        count = len(classes) if classes else max(category for _, category in pairs) + 1
-        if classes is None and {category for _, category in pairs} != set(range(min(count, len(pairs)))):
-            raise UserError(
-                f'{file} has no categories, and its category_ids are not all of 0 to {count - 1}: give the number of '
-                'classes by classes=...'
-            )
-        name_of = {category: '' for category in range(count)}
-    label_of = {category: label for label, category in enumerate(sorted(name_of))}
-    unknown = [category for _, category in pairs if category not in label_of]
-    if unknown:
-        raise UserError(f'{file}: category_id {unknown[0]} is none of the {len(name_of)} categories')
-    distinct = '' not in name_of.values() and len(set(name_of.values())) == len(name_of)
-    own_names = [name_of[category] if distinct else str(category) for category in label_of]
-    if distinct and classes and set(own_names) <= set(classes):  # as many, in another order, or some of them
-        class_names = classes
-        label_of = {category: classes.index(name) for category, name in zip(label_of, own_names)}
-    else:
-        class_names = given_or_own(classes, own_names, file)
-    labels = np.array([label_of[category] for _, category in pairs], np.int64)
-    names, notes = existing_names([images[image] for image, _ in pairs], root, file, PREFIX_ADVICE)
-    return Source(root, names, labels, class_names, tuple(range(len(class_names))), notes=notes)
 
 
 def read_cifar(folder: Path, train: bool, classes: tuple[str, ...] | None = None) -> Source:
@@ -156,15 +121,37 @@ def split_folder(root: Path, split: str | None) -> Path:
     """
     inside = class_folders(root)
     if split is None:
-        if {'train', 'val'} <= set(inside):
-            raise UserError(f"{shown(root)} contains train/ and val/: choose one by split='train' or split='val'")
+        if (train := find_split('train', inside)) and (val := find_split('val', inside)):
+            raise UserError(
+                f"{shown(root)} contains {shown(train)}/ and {shown(val)}/: choose one by split='{shown(train)}' or "
+                f"split='{shown(val)}'"
+            )
         return root
-    if split not in inside:
-        raise UserError(
-            f"{shown(root)} contains no folder '{split}', but {shorten(map(shown, inside), 3)}: if these are class "
-            'folders, set split=None'
+    folder = find_split(split, inside)
+    if folder is None:
+        raise UserError(f"{shown(root)} contains no folder '{split}', but {_what_instead(root, split, inside)}")
+    if folder != split:
+        warn_once(f"{shown(root)}: '{shown(folder)}' is read as {split}")
+    return root / folder
+
+
+def _what_instead(root: Path, split: str, inside: list[str]) -> str:
+    """What a folder contains in place of a split's, and what to do."""
+    found = shorten(map(shown, inside), 3)
+    for name in inside:
+        with os.scandir(root / name) as entries:
+            below = [entry.name for entry in entries if is_folder(entry)]
+        if find_split('train', below) and find_split('val', below):
+            return f'{found}: set data_root={shown(root / name)}, which has them'
+    test = next((name for name in inside if name.lower() in TEST_NAMES), None)
+    if split == 'val' and test and find_split('train', inside):
+        return (
+            f'{found}: to evaluate on {shown(test)}, set val_dataloader.dataset.split={shown(test)} '
+            f'test_dataloader.dataset.split={shown(test)}'
         )
-    return root / split
+    if split == 'train':
+        return f'{found}: expected {shown(root)}/train/<class>/<image> and {shown(root)}/val/<class>/<image>'
+    return f'{found}: if these are class folders, set split=None'
 
 
 def find_cifar(root: Path) -> Path | None:

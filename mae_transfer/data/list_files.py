@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..paths import shown
-from .image_files import SUFFIXES
+from .image_files import SUFFIXES, evenly
 from .spellings import existing_names
 
 #: Names of columns, the most specific first.
@@ -27,6 +28,8 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_LE, 'utf-16'),
     (codecs.BOM_UTF16_BE, 'utf-16'),
 )
+_TEXTS = ('.txt', '.csv', '.tsv', '.json', '.jsonl', '.xml', '.yaml', '.yml')
+_CONTROL = re.compile('[\x00-\x08\x0e-\x1b]')  # signs that no text has
 _LINE_END = re.compile(r'\r\n|\n|\r')  # of all systems; file names may contain what else str.splitlines takes for one
 
 
@@ -39,12 +42,14 @@ class Listing:
         labels: the labels as written; empty for a list without labels.
         lines: the number of each line in the file, from 1.
         notes: a sentence for each thing about the file that was not obvious.
+        missing: how many of the images that were looked for do not exist; '' for none.
     """
 
     names: list[str]
     labels: list[str]
     lines: list[int]
     notes: tuple[str, ...] = ()
+    missing: str = ''
 
 
 def read_text(file: Path, setting: str, expected: str, names: bool = False) -> list[str]:
@@ -68,7 +73,7 @@ def read_text(file: Path, setting: str, expected: str, names: bool = False) -> l
         text = raw.decode(encoding, 'surrogateescape' if names and encoding.startswith('utf-8') else 'strict')
     except UnicodeDecodeError:
         text = '\0' if encoding != 'utf-8' else raw.decode('cp1252', 'replace')
-    if '\0' in text:
+    if _CONTROL.search(text):
         raise UserError(f'{label} is not a text file: {expected}')
     return _LINE_END.split(text)
 
@@ -105,6 +110,8 @@ def read_list(
     if columns is not None:
         number, line = lines.pop(0)
         notes.append(f"{shown(file)}, line {number}: '{shown(line)}' is read as the names of the columns")
+    if labelled and columns is None and lines:
+        _refuse_columns(file, lines[0], suffixes)
     if not lines:
         raise UserError(f'list file {shown(file)} names no image: give {example}, relative to {shown(root)}')
     split = _splitter(suffixes) if columns is None else columns.split
@@ -117,8 +124,22 @@ def read_list(
         names.append(name)
         labels.append(label)
     numbers = [number for number, _ in lines]
-    names, spelling = existing_names(names, root, file, advice, numbers)
-    return Listing(names, labels if labelled else [], numbers, (*notes, *spelling))
+    names, spelling, missing = existing_names(names, root, file, advice, numbers, suffixes=suffixes)
+    _refuse_no_images(file, root, names)
+    if repeated := len(names) - len(set(names)):
+        notes.append(f'{shown(file)}: {repeated} of {len(names)} lines name an image again')
+    return Listing(names, labels if labelled else [], numbers, (*notes, *spelling), missing)
+
+
+def _refuse_no_images(file: Path, root: Path, names: list[str]) -> None:
+    """Refuse a list of folders, or of other lists; raises ``UserError``."""
+    found = [name for i in evenly(len(names), 64) if os.path.exists(root / (name := names[i]))]
+    for what, wrong in (
+        ('folders', [name for name in found if os.path.isdir(root / name)]),
+        ('files that are no images by their suffix', [name for name in found if name.lower().endswith(_TEXTS)]),
+    ):
+        if wrong and len(wrong) == len(found):
+            raise UserError(f"{shown(file)} names {what}, e.g. '{shown(wrong[0])}': list the images")
 
 
 # Lines ----------------------------------------------------------------------------------------------------------------
@@ -172,6 +193,18 @@ def _header(line: str, labelled: bool, suffixes: tuple[str, ...]) -> _Columns | 
     if separator is None and not set(cells) <= {*_PATH_COLUMNS, *_LABEL_COLUMNS}:
         return None
     return _Columns(separator, len(cells), path, label)
+
+
+def _refuse_columns(file: Path, first: tuple[int, str], suffixes: tuple[str, ...]) -> None:
+    """Refuse names of columns without one for labels, as tables with a column for each class have them."""
+    number, line = first
+    separator = next((sign for sign in '\t;,' if sign in line), None)
+    cells = [cell.strip().lower() for cell in line.split(separator)] if separator else []
+    if len(cells) > 2 and cells[0] in _PATH_COLUMNS and not line.lower().endswith(suffixes):
+        raise UserError(
+            f"{shown(file)}, line {number}: '{shown(line[:80])}' names no column of labels: call it label, or class; a "
+            'column for each class must be made one column of names'
+        )
 
 
 def _splitter(suffixes: tuple[str, ...]) -> Callable[[str, bool], tuple[str, str]]:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Any
+
+from ..paths import shown, user_path
+from .image_files import warn_once
 
 
 def loader_settings(settings: Mapping[str, Any]) -> dict:
@@ -34,4 +39,21 @@ def dataset_settings(settings: Mapping[str, Any]) -> dict:
     roots = settings.get('data_root')
     if not isinstance(roots, (list, tuple)):
         return settings
+    _tell_repeated(roots)
     return dict(type='ConcatDataset', datasets=[dict(settings, data_root=root) for root in roots])
+
+
+def _tell_repeated(roots: Sequence[Any]) -> None:
+    """Tell in the log of data roots that are the same folder, or lie in each other: their images count twice."""
+    places = {os.fspath(root): os.path.realpath(user_path(root)) for root in roots if isinstance(root, str)}
+    if (count := len([root for root in roots if isinstance(root, str)])) > len(set(places.values())):
+        warn_once(
+            f'data_root names the same folder several times: {count} roots are {len(set(places.values()))} places'
+        )
+    for (one, first), (other, second) in combinations(places.items(), 2):
+        inner, outer = (one, other) if len(first) > len(second) else (other, one)
+        if first != second and os.path.commonpath([first, second]) in (first, second):
+            warn_once(
+                f"data_root: '{shown(inner)}' lies in '{shown(outer)}': its images count twice, and may be both "
+                'trained on and held out; give one of the two'
+            )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from timm.layers import to_2tuple
 from torchvision.transforms import InterpolationMode, v2
@@ -77,6 +79,7 @@ class Photos(ImageDataset):
         self.reader.examine([self.root / self.names[place] for place in evenly(len(self), MOST_EXAMINED)])
         if color_jitter is not None and self.reader.bands != 'RGB':
             raise UserError(f"color_jitter={color_jitter} is for bands='RGB'; found bands={bands}: set it to None")
+        _check_crops(scale, color_jitter)
         self.transform = _train_transform(to_2tuple(img_size), augment, scale, color_jitter)
         if split == 'val':
             self.transform = CentreCrop(img_size)
@@ -97,17 +100,35 @@ class Photos(ImageDataset):
         return dict(inputs=self.transform(image), seeds=seed)
 
 
+def _check_crops(scale: Any, color_jitter: Any) -> None:
+    """Refuse impossible settings of random crops; raises ``UserError``."""
+    if not (_numbers(scale, 2) and 0 < scale[0] <= scale[1] <= 1):
+        raise UserError(f"scale is the least and the greatest share of a photo's area, e.g. (.2,1); found {scale}")
+    if color_jitter is not None and not (
+        _numbers(color_jitter, 4) and min(color_jitter) >= 0 and color_jitter[3] <= 0.5
+    ):
+        raise UserError(
+            'color_jitter is four strengths, 0 or more (brightness, contrast, saturation, and hue up to .5), '
+            f'e.g. (.4,.4,.2,.1); found {color_jitter}'
+        )
+
+
+def _numbers(values: Any, count: int) -> bool:
+    return (
+        isinstance(values, (list, tuple))
+        and len(values) == count
+        and all(isinstance(value, (int, float)) for value in values)
+    )
+
+
 def _train_transform(
     size: tuple[int, int], augment: str, scale: tuple[float, float], color_jitter: tuple[float, ...] | None
 ) -> Transform:
     """The transform of 'train'; see :class:`Photos`."""
     if augment == 'none' and color_jitter is None:
         return CentreCrop(size)
-    if color_jitter is not None and (len(color_jitter) != 4 or augment == 'none'):
-        raise UserError(
-            'color_jitter needs random crops and four strengths (brightness, contrast, saturation and hue), e.g. '
-            f"(.4, .4, .2, .1); found {color_jitter} with augment='{augment}'"
-        )
+    if color_jitter is not None and augment == 'none':
+        raise UserError(f"color_jitter needs random crops; found {color_jitter} with augment='{augment}'")
     if augment == 'random_size':
         crop = [v2.RandomResizedCrop(size, scale=scale, interpolation=_BICUBIC)]
     elif augment == 'fixed_size':

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from zlib import crc32
 
 import numpy as np
 
-from ..errors import UserError
+from ..errors import UserError, is_whole
+from ..paths import shown
+from .image_files import is_folder, is_hidden
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class Source:
         numbered: whether the labels are the bare numbers of a list file, in which the last classes may be missing.
         images: (N, 32, 32, 3) uint8 for CIFAR, else None.
         notes: a sentence for each thing that was not obvious, for the log.
+        missing: how many of the listed images that were looked for do not exist; '' for none.
     """
 
     root: Path
@@ -35,15 +39,48 @@ class Source:
     numbered: bool = False
     images: np.ndarray | None = None
     notes: tuple[str, ...] = ()
+    missing: str = ''
+
+
+def check_several_classes(root: Path, used: Sequence[str]) -> None:
+    """Refuse images of one class, for which every prediction is right.
+
+    Args:
+        root: the folder of the images.
+        used: the classes, or class folders, that images have.
+
+    Raises:
+        UserError: there is but one.
+    """
+    if len(used) > 1:
+        return
+    inside: list[str] = []
+    if os.path.isdir(root / used[0]):
+        with os.scandir(root / used[0]) as entries:
+            inside = [entry.name for entry in entries if is_folder(entry) and not is_hidden(entry.name)]
+    hint = f"; if its {len(inside)} folders are the classes, move them up, next to '{shown(used[0])}'" if inside else ''
+    raise UserError(
+        f"{shown(root)}: all images are of one class, '{shown(used[0])}', so that every prediction is right and "
+        f'nothing is learnt: give images of another class, too{hint}'
+    )
+
+
+def check_present(present: Sequence[int], classes: Sequence[str]) -> None:
+    """Refuse an accuracy over images of which all have the one class that may be predicted; raises ``UserError``."""
+    if len(present) == 1:
+        raise UserError(
+            f"accuracy means nothing: '{classes[present[0]]}' is the only class of the evaluated images, so that every "
+            'prediction is right: add images of another class'
+        )
 
 
 def keep_per_class(source: Source, count: int) -> Source:
     """Keep ``count`` images of each class (all if it has fewer), the same in every run: chosen by a hash of the path.
 
     Raises:
-        UserError: ``count`` is below 1.
+        UserError: ``count`` is no whole number, 1 or more.
     """
-    if count < 1:
+    if not is_whole(count, 1):
         raise UserError(f'per_class is a number of images, 1 or more; found {count}')
     order = sorted(
         range(len(source.names)), key=lambda i: (source.labels[i], crc32(os.fsencode(source.names[i])), source.names[i])

@@ -15,7 +15,7 @@ from typing import Any
 
 from torch.utils.data import Dataset
 
-from ..errors import UserError
+from ..errors import UserError, is_whole
 from ..registry import DATASETS
 from .image_dataset import Key
 
@@ -35,6 +35,16 @@ class _Wrapper(Dataset):
     @abstractmethod
     def locate(self, index: int) -> tuple[Any, int]:
         """The data set that contains item ``index`` of the wrapper, and the index of the item in that data set."""
+
+    def check_readable(self) -> None:
+        """See :class:`~mae_transfer.data.image_dataset.ImageDataset`."""
+        for dataset in self.inner():
+            if hasattr(dataset, 'check_readable'):
+                dataset.check_readable()
+
+    def inner(self) -> Sequence[Any]:
+        """The wrapped data sets."""
+        return [self.locate(0)[0]]
 
     def index_of(self, read: int, index: int, inner: int) -> int:
         """The wrapper's index of the item that was read instead of an unreadable one.
@@ -104,6 +114,10 @@ class ConcatDataset(_Wrapper):
     def __len__(self) -> int:
         return self.ends[-1]
 
+    def inner(self) -> Sequence[Any]:
+        """See the base class."""
+        return self.datasets
+
     def locate(self, index: int) -> tuple[Any, int]:
         """See the base class."""
         place = bisect_right(self.ends, index)
@@ -119,7 +133,7 @@ class RepeatDataset(_Wrapper):
     """
 
     def __init__(self, dataset: Any, times: int) -> None:
-        if not isinstance(times, int) or times < 1:
+        if not is_whole(times, 1):
             raise UserError(f'RepeatDataset.times is a whole number, 1 or more; found {times}')
         self.dataset, self.times = _build(dataset), times
         self.metainfo = self.dataset.metainfo

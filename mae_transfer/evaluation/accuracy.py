@@ -9,7 +9,8 @@ import torch
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
-from ..errors import UserError
+from ..data.source import check_present
+from ..errors import UserError, is_whole
 from ..registry import METRICS
 
 
@@ -38,7 +39,7 @@ class Accuracy(BaseMetric):
 
     def __init__(self, topk: tuple[int, ...] = (1, 5), per_class: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if not isinstance(topk, (tuple, list)) or not all(isinstance(k, int) and k >= 1 for k in topk):
+        if not isinstance(topk, (tuple, list)) or not all(is_whole(k, 1) for k in topk):
             raise UserError(f'topk is a list of whole numbers, 1 or more, e.g. (1, 5); found {topk!r}')
         self.topk, self.per_class = tuple(topk), per_class
         self.labels = self.predictions = np.empty(0, np.int64)
@@ -51,10 +52,13 @@ class Accuracy(BaseMetric):
         """Compute the accuracies; afterwards :attr:`confusion` is the confusion matrix of these images."""
         if not results:
             raise UserError('no image was evaluated: the data set is empty, or none of its images can be read')
+        check_present(self.present, self.classes)
         rows = np.array(results, np.int64)
         rows = rows[np.unique(rows[:, 0], return_index=True)[1]]  # samplers repeat images to fill up the last batches
         _, self.labels, self.predictions, ranks = rows.T
         metrics = {f'top{k}': 100 * float(np.mean(ranks < k)) for k in self.topk if k < len(self.present)}
+        if left_out := [k for k in self.topk if k > 5 and k >= len(self.present)]:
+            print_log(f'top-{left_out[0]} of {len(self.present)} classes would always be 100: left out', 'current')
         images = np.bincount(self.labels)
         right = np.bincount(self.labels[ranks == 0], minlength=len(images))
         metrics['mean_class'] = 100 * float(np.mean(right[images > 0] / images[images > 0]))

@@ -90,7 +90,7 @@ def config_name(protocol: str, configs: str) -> str:
         configs: path, or ``mae_transfer::NAME.py``, with {} in place of knn, fastprobe or finetune; partial
             fine-tuning uses the finetune config, too.
     """
-    return configs.format(protocol if protocol in TEST_METRICS else 'finetune')
+    return configs.replace('{}', protocol if protocol in TEST_METRICS else 'finetune')
 
 
 def check_protocols(protocols: Sequence[str], configs: str, option: str) -> None:

@@ -13,12 +13,21 @@ from ..registry import HOOKS
 
 @HOOKS.register_module()
 class SkippedPhotosHook(Hook):
-    """Name each unreadable photo when it is first skipped, and all of them when training or testing ends."""
+    """Name each unreadable photo when it is first skipped, and all of them when training or testing ends.
+
+    Before training, some images of the first evaluation are read.
+    """
 
     priority = 'BELOW_NORMAL'
 
     def __init__(self) -> None:
         self.skipped: set[str] = set()
+
+    def before_train(self, runner: Runner) -> None:
+        """Read some images of the first evaluation, which may be hours away; raises ``UserError``."""
+        dataset = None if runner.val_loop is None else runner.val_loop.dataloader.dataset
+        if dataset is not None and hasattr(dataset, 'check_readable'):
+            dataset.check_readable()
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None

@@ -70,7 +70,7 @@ class Masking(nn.Module):
 
     def __init__(self, ratio: float = 0.75):
         super().__init__()
-        if not 0 < ratio < 1:
+        if not isinstance(ratio, float | int) or not 0 < ratio < 1:
             raise UserError(f'masking.ratio must lie strictly between 0 and 1; found {ratio}')
         self.ratio = ratio
 

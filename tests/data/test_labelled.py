@@ -143,7 +143,7 @@ def test_in_training_an_unreadable_image_is_replaced_by_the_next_with_its_label(
     expected = photos[2, 7]
     damage(tmp_path / 'train' / 'ant' / '1.png', how)
     item = photos[1, 7]
-    assert (item['labels'], item['indices'], item['skipped']) == (1, 2, ['ant/1.png'])
+    assert (item['labels'], item['indices'], item['skipped'][0].partition(' (')[0]) == (1, 2, 'ant/1.png')
     assert torch.equal(item['inputs'], expected['inputs'])
 
 
@@ -152,11 +152,12 @@ def test_after_the_last_image_skipping_continues_with_the_first(tmp_path):
     for name in '01':
         damage(tmp_path / 'train' / 'cat' / f'{name}.png', 'text')
     item = LabelledPhotos(str(tmp_path), img_size=8)[4]
-    assert (item['labels'], item['indices'], item['skipped']) == (0, 0, ['cat/0.png', 'cat/1.png'])
+    assert (item['labels'], item['indices'], len(item['skipped'])) == (0, 0, 2)
 
 
 @pytest.mark.parametrize(
-    'how, words', zip(HOW, ['cannot be read as an image', 'cannot be read as an image', 'does not exist'])
+    'how, words',
+    zip(HOW, ['cannot be read as an image', 'is an HTML page, saved in place of an image', 'does not exist']),
 )
 def test_in_evaluation_an_unreadable_image_is_an_error(tmp_path, how, words):
     damage(folder(tmp_path) / 'val' / 'ant' / '1.png', how)
@@ -171,14 +172,14 @@ def test_skipping_can_be_enabled_and_disabled(tmp_path):
     for split in ('train', 'val'):
         damage(tmp_path / split / 'ant' / '0.png', 'text')
     assert LabelledPhotos(str(tmp_path), 'val', img_size=8, skip_unreadable=True)[0]['indices'] == 1
-    with pytest.raises(UserError, match='ant/0.png cannot be read'):
+    with pytest.raises(UserError, match='ant/0.png is an HTML page'):
         LabelledPhotos(str(tmp_path), 'train', img_size=8, skip_unreadable=False)[0]
 
 
 def test_no_readable_image_at_all_is_an_error(tmp_path):
     for path in folder(tmp_path).glob('train/*/*.png'):
         damage(path, 'text')
-    with pytest.raises(UserError, match='none of the 6 images in .*train can be read: bee/1.png is the first'):
+    with pytest.raises(UserError, match='none of the 6 images in .*train can be read: bee/1.png .* is the first'):
         LabelledPhotos(str(tmp_path), img_size=8)[3]
 
 

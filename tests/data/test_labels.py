@@ -67,7 +67,7 @@ def test_numbered_folders_of_imagenet_are_sorted_by_their_numbers(tmp_path):
         (
             ['a/x.png', 'b/x.png', 'c/x.png', 'd/x.png'],
             'train',
-            "contains no folder 'train', but a, b, c and 1 more: if these are class folders, set split=None",
+            "contains no folder 'train', but a, b, c and 1 more: expected /.*/train/<class>/<image> and",
         ),
         (
             ['train/a/x.png', 'val/a/y.png'],
@@ -237,7 +237,7 @@ def test_places365_lists(tmp_path):
             'x/a.jpg 0\nx/b.jpg 1',
             None,
             r"none of the images that .*list.txt names exists \(2 of 2 looked for\): 'x/a.jpg' in line 1 stands for "
-            '/.*/x/a.jpg: set data_prefix to',
+            "/.*/x/a.jpg: it exists without 'x/': take that",
         ),
     ],
 )

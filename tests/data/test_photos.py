@@ -132,7 +132,7 @@ def test_an_unreadable_photo_is_replaced_by_the_next_and_named(tmp_path, how, su
     damage(tmp_path / f'a{suffix}', how)
     photos = Photos(str(tmp_path), 'val', img_size=8, hold_out=1)
     item = photos[photos.names.index(f'a{suffix}'), 5]
-    assert item['skipped'] == [f'a{suffix}']
+    assert [name.partition(' (')[0] for name in item['skipped']] == [f'a{suffix}']
     assert torch.equal(item['inputs'], photos[photos.names.index('photo0.png'), 5]['inputs'])
 
 
@@ -140,7 +140,9 @@ def test_after_the_last_photo_skipping_continues_with_the_first(tmp_path):
     photo_folder(tmp_path, 2)
     damage(tmp_path / 'y.png', 'text')
     damage(tmp_path / 'z.png', 'text')
-    assert Photos(str(tmp_path), 'val', img_size=8, hold_out=1)[2]['skipped'] == ['y.png', 'z.png']
+    assert Photos(str(tmp_path), 'val', img_size=8, hold_out=1)[2]['skipped'] == [
+        f'{name}.png (is an HTML page, saved in place of an image)' for name in 'yz'
+    ]
 
 
 def test_nothing_is_skipped_before_a_readable_photo(tmp_path):
@@ -151,7 +153,7 @@ def test_no_readable_photo_at_all_is_an_error(tmp_path):
     for name in 'abc':
         damage(tmp_path / f'{name}.png', 'text')
     photos = Photos(str(tmp_path), 'train')
-    with pytest.raises(UserError, match=f'none of the 2 images in .* can be read: {photos.name(1)} is the first$'):
+    with pytest.raises(UserError, match=f'of the 2 images in .* can be read: {photos.name(1)} .* is the first$'):
         photos[1]
 
 

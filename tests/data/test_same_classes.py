@@ -79,7 +79,7 @@ def test_a_subset_of_given_classes_passes(tmp_path):
 
 
 def test_imagenet_c_has_imagenet_s_classes(tmp_path):
-    train = dict(folders(tmp_path, train=['n01440764'])[0], classes='imagenet')
+    train = dict(folders(tmp_path, train=['n01440764', 'n01443537'])[0], classes='imagenet')
     check_same_classes(train, dict(type='mae_transfer.ImageNetC', data_root='not/read'), 1000, ImageNetC)
     with pytest.raises(UserError, match='num_classes=10: choose'):
         check_same_classes(train, dict(data_root='not/read'), 10, ImageNetC)
@@ -133,8 +133,8 @@ def test_inaturalist_categories_are_compared(tmp_path):
         (tmp_path / f'{split}.json').write_text(
             json.dumps(
                 dict(
-                    images=[dict(id=1, file_name='a.jpg')],
-                    annotations=[dict(image_id=1, category_id=0)],
+                    images=[dict(id=number, file_name='a.jpg') for number in (1, 2)],
+                    annotations=[dict(image_id=number, category_id=number - 1) for number in (1, 2)],
                     categories=[dict(id=number, name=f'species {number}') for number in range(count)],
                 )
             )

@@ -61,7 +61,7 @@ def test_photos_that_all_cannot_be_read(photos, tmp_path, workers):
         'train', CONFIG, '--work-dir', tmp_path, *small(tmp_path / 'photos', train_dataloader__num_workers=workers)
     )
     line = error_line(ended)
-    assert line.startswith(f'error: none of the 8 images in {tmp_path}/photos/train can be read: ')
+    assert line.startswith(f'error: none of the 8 images in {tmp_path}/photos/val can be read: ')
     assert line.endswith('.jpg is the first')
 
 
