@@ -49,7 +49,7 @@ BY_COCO = 'export the annotations as COCO'
         ('a.csv', b'image,label\n', 'is a table: convert'),
         ('a.xml', b'<?xml version="1.0"?><annotations/>', 'is XML, as of Pascal VOC or CVAT'),
         ('a.json', b'<annotation></annotation>', 'is XML, as of Pascal VOC or CVAT'),
-        ('a.json.gz', gzip.compress(b'{}'), 'is a gzip archive: unpack it'),
+        ('a.json.gz', gzip.compress(b'{}', mtime=0), 'is a gzip archive: unpack it'),
         ('a.zip', b'PK\x03\x04 and more', 'is a zip archive: unpack it'),
         ('a.json', b'\xff\xd8\xff\xe0', 'is a photo: set the annotation file'),
         ('a.json', b'', 'is empty (0 bytes)'),

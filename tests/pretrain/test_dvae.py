@@ -124,7 +124,7 @@ def test_the_losses_are_float32_under_autocast():
         ),
         (
             dict(data_preprocessor=dict(UNIT, std=(1, 1, 1))),
-            r'data_preprocessor.std to 255s; found mean .* std \[1, 1, 1\]',
+            r'data_preprocessor.std to 255s; found mean .* std \[1.0, 1.0, 1.0\]',
         ),
     ],
 )
