@@ -89,3 +89,18 @@ def test_a_mutation_is_refused_in_one_line_or_evaluated(first, tmp_path):
 def test_thousands_of_mutations(tmp_path):
     ends = run(tmp_path, range(1000, 6000), True)
     assert 500 < ends.count('read') < 4000
+
+
+@pytest.mark.parametrize('first, count', [(0, 60), pytest.param(10_000, 3000, marks=pytest.mark.slow)])
+def test_a_mutation_leaves_something_to_learn_or_is_told(first, count, coco_images):
+    read = 0
+    for seed in range(first, first + count):
+        try:
+            dataset = coco_images(mutate_coco(coco_content(), np.random.default_rng(seed)))
+            samples = [dataset[index]['data_samples'] for index in range(len(dataset))]
+        except UserError as error:
+            assert '\n' not in str(error), f'seed {seed}: {error}'
+            continue
+        read += 1
+        assert sum(len(sample.gt_instances) for sample in samples), f'seed {seed}: nothing is learnt'
+    assert 0 < read < count
