@@ -36,12 +36,12 @@ def folder(tmp_path_factory):
         for photo in photos.iterdir():
             archive.write(photo, photo.name)
     write_scenes(folder / 'scenes')
-    registered = {registry: set(registry.module_dict) for registry in (MODELS, DATASETS)}
     with mock.patch.object(sys, 'path', [str(folder), *sys.path]):
         yield folder
-    for registry, names in registered.items():
-        for name in set(registry.module_dict) - names:
-            registry.module_dict.pop(name)
+    for registry in (MODELS, DATASETS):
+        for name, part in [*registry.module_dict.items()]:
+            if part.__module__.partition('.')[0] == 'mine':
+                registry.module_dict.pop(name)
     for name in [name for name in sys.modules if name.partition('.')[0] == 'mine']:
         del sys.modules[name]
 
