@@ -50,7 +50,8 @@ def files() -> dict[str, set[str]]:
 
 
 def test_no_two_files_import_each_other():
-    TopologicalSorter(files()).prepare()  # raises CycleError
+    found = files()
+    assert len([*TopologicalSorter(found).static_order()]) == len(found) > 100  # raises CycleError
 
 
 def test_there_are_no_circles_of_rooms():

@@ -121,7 +121,10 @@ def test_without_workers_none_are_kept(photos, tmp_path):
     cfg = pretraining(photos, tmp_path)
     for loader in (cfg.train_dataloader, cfg.val_dataloader):
         loader.update(num_workers=0, persistent_workers=True, prefetch_factor=4)
-    StrictRunner.from_cfg(cfg).train()
+    runner = StrictRunner.from_cfg(cfg)
+    runner.train()
+    for loader in (runner.train_dataloader, runner.val_dataloader):
+        assert (loader.num_workers, loader.persistent_workers, loader.prefetch_factor) == (0, False, None)
 
 
 def test_two_folders_of_photos_are_one_data_set(photos, tmp_path):

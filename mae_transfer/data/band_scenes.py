@@ -67,7 +67,7 @@ def write_band_scenes(
     for place, split in enumerate(_SPLITS):
         for index in range(settings[split]):
             scene = paint_band_scene(np.random.default_rng([seed, place, index]), size)
-            image, *label_map = (Path(out, path) for path in _scene_files(split, index))
+            image, *label_map = (folder.out / path for path in _scene_files(split, index))
             # Without tifffile's own description and version, which would make files of the same pixels differ.
             tifffile.imwrite(
                 image, scene.image, photometric='minisblack', planarconfig='contig', metadata=None, software=False

@@ -10,7 +10,8 @@ from typing import Any
 
 from ..paths import shown
 from .image_files import evenly, warn_once
-from .tiff_files import is_tiff, is_whole, nodata_of, tiff_series, zero_is_white
+from .image_limits import quiet_tifffile
+from .tiff_files import is_full_image, is_tiff, nodata_of, tiff_series, zero_is_white
 
 MOST_EXAMINED = 8
 #: A file of one band in the products of Sentinel-2 and Landsat: T32UME_20200101_B8A_20m.tif, LC08_SR_B4.TIF.
@@ -44,7 +45,7 @@ def note_remarks(paths: Sequence[Path]) -> None:
 
 def _remarks(path: Path) -> Iterator[str]:
     try:
-        with open(path, 'rb') as stream:
+        with open(path, 'rb') as stream, quiet_tifffile():
             start = stream.read(8)
             stream.seek(0)
             if is_tiff(start):
@@ -61,6 +62,6 @@ def _remarks_on(series: Any) -> Iterator[str]:
             f"note {value:g} as 'no data', but such pixels are taken as values: give them a number within the range "
             'of the others before you measure mean and std'
         )
-    others = sum(is_whole(other) for other in series.parent.series) - 1
+    others = sum(is_full_image(other) for other in series.parent.series) - 1
     if others > 0:
         yield f'hold {others + 1} images of different size or type, of which the first is read'

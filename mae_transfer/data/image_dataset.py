@@ -18,6 +18,7 @@ from ..paths import shown
 from .crops import Pixels, seeded
 from .examination import MOST_EXAMINED
 from .image_files import evenly
+from .image_limits import decoding_up_to
 from .image_reader import UNREADABLE, UnexpectedValues
 from .unreadable import not_left_out, why_unreadable
 
@@ -160,9 +161,8 @@ class ImageDataset(Dataset):
         for step in range(len(self)):
             candidate = (index + step) % len(self)
             try:
-                # Pillow has one limit for all files, and raises at twice its number.
-                Image.MAX_IMAGE_PIXELS = None if self.max_pixels is None else self.max_pixels / 2  # type: ignore
-                return self.read(candidate), candidate, skipped
+                with decoding_up_to(self.max_pixels):
+                    return self.read(candidate), candidate, skipped
             except UserError:
                 raise
             except Image.DecompressionBombError as error:

@@ -16,6 +16,7 @@ from ..paths import shown
 from .bands import MEASURE, Bands, resolve_bands
 from .examination import examined, note_remarks
 from .exif import EXIF_ORIENTATION
+from .image_limits import quiet_tifffile
 from .image_values import (
     ImageValues,
     UnexpectedValues,
@@ -277,7 +278,8 @@ def _decoded(series: Any, source: Path | bytes) -> np.ndarray:
     if series.keyframe.photometric == tifffile.PHOTOMETRIC.PALETTE:
         raise UnexpectedValues('has a palette, whose indices are no values: save it as RGB')
     try:
-        array = series.asarray()
+        with quiet_tifffile():
+            array = series.asarray()
     except Exception as error:  # of any kind, if the file is damaged
         if 'imagecodecs' in str(error):
             name = source if isinstance(source, Path) else 'a TIFF'

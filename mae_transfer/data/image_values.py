@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
-from PIL import Image, PngImagePlugin
+from PIL import Image
 
+from .image_limits import long_png_notes
 from .tiff_files import MOST_ELONGATED, axes_of, elongation, is_tiff, tiff_series, zero_is_white
 
-#: Profiles and notes in PNGs may be as large as all of them together, instead of Pillow's 1 MB for each.
-PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY
 _NPY = b'\x93NUMPY'
 _ZIP = b'PK\x03\x04'
 _PICKLES = tuple(b'\x80' + bytes([protocol]) for protocol in range(2, 6))
@@ -58,7 +57,7 @@ def opened_by_pillow(stream: BinaryIO) -> Iterator[Any]:
             Pillow's decoders have no common base; all others become ``OSError``.
     """
     try:
-        with Image.open(stream) as image:
+        with long_png_notes(), Image.open(stream) as image:
             yield image
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         raise

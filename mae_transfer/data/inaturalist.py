@@ -97,7 +97,9 @@ def _entries(file: Path, data: Any) -> tuple[dict[_Id, str], list[tuple[_Id, _Id
         *(entry['id'] for key in ('images', 'categories') for entry in data.get(key, ())),
         *(entry[key] for entry in data['annotations'] for key in ('image_id', 'category_id')),
     ]
-    wrong = [key for key in given if isinstance(key, bool) or not isinstance(key, (int, str)) and not _is_whole(key)]
+    wrong = [
+        key for key in given if isinstance(key, bool) or not isinstance(key, (int, str)) and not _is_whole_float(key)
+    ]
     if wrong:
         raise UserError(f'{shown(file)}: {len(wrong)} ids are neither whole numbers nor text, e.g. {wrong[0]!r}')
     images, name_of = dict[_Id, str](), dict[_Id, str]()
@@ -118,7 +120,7 @@ def _entries(file: Path, data: Any) -> tuple[dict[_Id, str], list[tuple[_Id, _Id
     return images, pairs, name_of, (note,)
 
 
-def _is_whole(number: Any) -> bool:
+def _is_whole_float(number: Any) -> bool:
     return isinstance(number, float) and number.is_integer()
 
 

@@ -17,6 +17,7 @@ from .image_files import conversion_of
 from .image_reader import UNREADABLE, ImageReader
 from .image_values import UnexpectedValues
 from .load_bands import LoadBands
+from .unreadable import told_by
 
 _JPEG = b'\xff\xd8'  # always 8 bits; no need to look at the rest
 
@@ -100,7 +101,7 @@ def run_pipeline(pipeline: Callable[[dict], dict | None], entry: dict, path: str
     except UnexpectedValues as error:
         raise UserError(f'{path} {error}') from None
     except Exception as error:
-        if (reason := why_unreadable(path)) is not None:
+        if (reason := decoding_fault(path)) is not None:
             if conversion := conversion_of(path):
                 raise UserError(f'{path} is not read: {conversion}') from error
             raise UserError(f'{path} {reason}: repair it, or remove it from the annotations') from error
@@ -136,7 +137,7 @@ def _is_by_opencv(pipeline: Any) -> bool:
     return bool(loaders) and not isinstance(loaders[0], LoadBands)
 
 
-def why_unreadable(path: str) -> str | None:
+def decoding_fault(path: str) -> str | None:
     """The reason why the image at ``path`` cannot be read; None if it can."""
     try:
         content = get(path)
@@ -152,7 +153,7 @@ def why_unreadable(path: str) -> str | None:
             return 'has more pixels than OpenCV reads (the environment variable OPENCV_IO_MAX_IMAGE_PIXELS sets this)'
     if _is_decoded(content):
         return None
-    return f'({len(content)} bytes) is not an image, or is truncated'
+    return told_by(content[:64]) or f'({len(content)} bytes) is not an image, or is truncated'
 
 
 def _is_decoded(content: bytes) -> bool:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from ..paths import user_path
+
 SETTINGS_FILE = 'scenes.json'
 
 
@@ -19,13 +21,16 @@ class SceneFolder:
     Its ``scenes.json`` says which tool wrote it with which settings, and whether the tool came to its end.
 
     Args:
-        out: the folder.
+        out: the folder; ``~`` is the home folder.
         tool: the generator's module.
         version: of the generator; another one gives other scenes for the same settings.
         settings: of the generator; numbers.
         files: every file that a run with given settings writes, relative to the folder, without ``scenes.json``.
         folders: the folders directly below ``out`` that the tool may write.
         facts: what else ``scenes.json`` is to say, such as the classes.
+
+    Raises:
+        ValueError: ``out`` is empty or a URL.
     """
 
     def __init__(
@@ -38,7 +43,9 @@ class SceneFolder:
         folders: tuple[str, ...],
         facts: dict[str, Any],
     ) -> None:
-        self.out, self.tool, self.version = Path(out), tool, version
+        if not os.fspath(out):
+            raise ValueError('OUT is empty; give a folder to write the scenes to')
+        self.out, self.tool, self.version = user_path(out, 'out'), tool, version
         self.settings, self.files, self.folders, self.facts = settings, files, folders, facts
 
     def prepare(self, force: bool) -> bool:

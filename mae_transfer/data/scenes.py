@@ -30,7 +30,6 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from ..paths import user_path
 from .scene_folder import SceneFolder, check_settings, run_generator
 from .scene_objects import THING_CLASSES
 from .scene_painting import MIN_SIZE, SEMANTIC_CLASSES, SEMANTIC_PALETTE, paint_scene
@@ -74,19 +73,18 @@ def write_scenes(
     if workers < 1:
         raise ValueError(f'workers is {workers}; it must be at least 1')
 
-    out = user_path(out, 'out')
     facts = dict(thing_classes=THING_CLASSES, semantic_classes=SEMANTIC_CLASSES, semantic_palette=SEMANTIC_PALETTE)
     folder = SceneFolder(out, TOOL, VERSION, settings, _files, ('photos', 'coco', 'ade'), facts)
     if not folder.prepare(force):
         return False
     jobs = [(split, index) for split in _SPLIT_IDS for index in range(settings[split])]
     annotations: dict[str, list[list[dict]]] = {'train': [], 'val': []}
-    write = partial(_write_scene, out, size, seed)
+    write = partial(_write_scene, folder.out, size, seed)
     for (split, _), instances in zip(jobs, _map(write, jobs, workers)):
         if split in annotations:
             annotations[split].append(instances)
     for split, per_image in annotations.items():
-        _write_coco_json(out, split, per_image, size)
+        _write_coco_json(folder.out, split, per_image, size)
     folder.finish()
     return True
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from typing import Any, BinaryIO
 
@@ -10,6 +9,7 @@ import tifffile
 from PIL import Image
 
 from .exif import EXIF_ORIENTATION
+from .image_limits import quiet_tifffile
 
 _TIFF = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
 _MOST_PAGES = 1024
@@ -19,9 +19,6 @@ _NODATA = 42113  # GDAL's tag
 MOST_BANDS = 16
 #: The greatest ratio of an image's sides that the order of axes may give where another order gives less.
 MOST_ELONGATED = 4
-
-# What it logs of a damaged file, a line for each fault, becomes an error here, or a file that is named as unreadable.
-logging.getLogger('tifffile').setLevel(logging.CRITICAL)
 
 
 def is_tiff(start: bytes) -> bool:
@@ -38,14 +35,15 @@ def tiff_series(stream: BinaryIO) -> Any:
         PIL.Image.DecompressionBombError: more pixels than Pillow would decode.
     """
     try:
-        file = tifffile.TiffFile(stream)
-        _check_pages(file)
-        if file.series[0].kind == 'shaped' and len(file.series) > 1:  # pages that were written one by one
-            stream.seek(0)
-            file = tifffile.TiffFile(stream, is_shaped=False)
-        series = next(filter(is_whole, file.series), file.series[0])
-        height, width = (series.shape[series.axes.index(letter)] for letter in 'YX')
-        _check_tiles(series.keyframe)
+        with quiet_tifffile():
+            file = tifffile.TiffFile(stream)
+            _check_pages(file)
+            if file.series[0].kind == 'shaped' and len(file.series) > 1:  # pages that were written one by one
+                stream.seek(0)
+                file = tifffile.TiffFile(stream, is_shaped=False)
+            series = next(filter(is_full_image, file.series), file.series[0])
+            height, width = (series.shape[series.axes.index(letter)] for letter in 'YX')
+            _check_tiles(series.keyframe)
     except Exception as error:  # of any kind, if the file is damaged
         raise ValueError(f'a TIFF without an image, or damaged: {error}') from error
     if (most := Image.MAX_IMAGE_PIXELS) and height * width > 2 * most:
@@ -53,7 +51,7 @@ def tiff_series(stream: BinaryIO) -> Any:
     return series
 
 
-def is_whole(series: Any) -> bool:
+def is_full_image(series: Any) -> bool:
     """Whether an image of a TIFF is no thumbnail, overview or mask of another."""
     return not int(series.keyframe.subfiletype or 0) & (_REDUCED | _MASK)
 

@@ -32,6 +32,11 @@ def why_unreadable(path: str | os.PathLike, error: Exception) -> str:
             start = file.read(64)
     except (OSError, ValueError):
         return ''
+    return told_by(start)
+
+
+def told_by(start: bytes) -> str:
+    """What a file is, by its first 64 bytes, if it is no image; '' where they do not tell."""
     if not start:
         return 'is empty'
     if start[4:8] == b'ftyp' and start[8:12] in _HEIF:

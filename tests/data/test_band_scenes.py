@@ -120,3 +120,12 @@ def test_data_that_the_tool_did_not_write_are_never_changed(tmp_path, capsys, fo
     assert main([str(tmp_path), *force]) == 2
     assert 'was not written by mae_transfer.data.band_scenes' in capsys.readouterr().err
     assert set(contents(tmp_path)) == {f'{folder}/real.tif', 'scenes.json'}
+
+
+def test_an_empty_folder_name_and_the_home_folder(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('HOME', str(tmp_path / 'home'))
+    assert main(['']) == 2 and 'OUT is empty; give a folder to write the scenes to' in capsys.readouterr().err
+    assert not [*tmp_path.iterdir()]
+    assert main(['~/scenes', '--photos', '1', '--labelled', '0', '--val', '0', '--size', '32']) == 0
+    assert len([*(tmp_path / 'home' / 'scenes' / 'photos').iterdir()]) == 1 and not (tmp_path / '~').exists()

@@ -82,7 +82,9 @@ def test_label_maps_without_anything_to_tell_apart_are_refused(maps, settings, s
     ],
 )
 def test_what_is_labelled_passes(maps, settings):
-    survey(*maps, **settings).check()
+    found = survey(*maps, **settings)
+    found.check()
+    assert found.says_something
 
 
 ONE = (

@@ -12,11 +12,11 @@ from PIL import Image
 from mae_transfer.data.load_bands import LoadBands
 from mae_transfer.data.loading import (
     check_files,
+    decoding_fault,
     examine_images,
     reader_of,
     refuse_colour_transforms,
     run_pipeline,
-    why_unreadable,
 )
 from mae_transfer.errors import UserError
 from tests.data.written import by_opencv, npy, pillow, tiff, values
@@ -113,7 +113,7 @@ def test_unreadable_files(name, content, reason, tmp_path):
         path.write_bytes(content)
     with pytest.raises(UserError, match=rf'^{path} {reason}: repair it, or remove it from the annotations$'):
         run(PIPELINES[name], path)
-    assert why_unreadable(str(path)) is not None
+    assert decoding_fault(str(path)) is not None
     examine_images(PIPELINES[name], [str(path)])  # is left for later
 
 
@@ -148,9 +148,9 @@ def test_some_of_many_files_are_looked_for():
 @pytest.mark.parametrize('content, reason', [(b'', 'is empty (0 bytes)'), (b'x', '(1 bytes) is not an image')])
 def test_the_reason_is_told(tmp_path, content, reason):
     (tmp_path / 'a.jpg').write_bytes(content)
-    assert why_unreadable(str(tmp_path / 'a.jpg')).startswith(reason)
-    assert why_unreadable(str(save_photo(tmp_path / 'b.jpg'))) is None
-    assert 'No such file' in why_unreadable(str(tmp_path / 'gone.jpg'))
+    assert decoding_fault(str(tmp_path / 'a.jpg')).startswith(reason)
+    assert decoding_fault(str(save_photo(tmp_path / 'b.jpg'))) is None
+    assert 'No such file' in decoding_fault(str(tmp_path / 'gone.jpg'))
 
 
 def test_a_limit_is_no_damage(tmp_path, monkeypatch):
@@ -158,7 +158,7 @@ def test_a_limit_is_no_damage(tmp_path, monkeypatch):
         raise cv2.error("(-215:Assertion failed) pixels <= CV_IO_MAX_IMAGE_PIXELS in function 'validateInputImageSize'")
 
     monkeypatch.setattr(mmcv, 'imfrombytes', refuse)
-    assert 'OPENCV_IO_MAX_IMAGE_PIXELS sets this' in why_unreadable(str(save_photo(tmp_path / 'b.jpg')))
+    assert 'OPENCV_IO_MAX_IMAGE_PIXELS sets this' in decoding_fault(str(save_photo(tmp_path / 'b.jpg')))
 
 
 class Jitter(BaseTransform):
@@ -200,3 +200,16 @@ def test_files_that_must_be_converted(name, suffix, tmp_path):
         with pytest.raises(UserError) as caught:
             run(pipeline, tmp_path / name)
         assert str(caught.value) == f'{tmp_path / name} is not read: convert {suffix} to TIFF or NPY, with all values'
+
+
+@pytest.mark.parametrize(
+    'content, reason',
+    [
+        (b'version https://git-lfs.github.com/spec/v1\n', 'is a pointer of Git LFS: run git lfs pull'),
+        (b'<!DOCTYPE html><html></html>', 'is an HTML page, saved in place of an image'),
+        (b'\0\0\0\x18ftypheic' + bytes(60), 'is HEIC: save it as JPEG'),
+    ],
+)
+def test_what_the_first_bytes_tell_is_said_in_pipelines_too(content, reason, tmp_path):
+    (tmp_path / 'a.jpg').write_bytes(content)
+    assert decoding_fault(str(tmp_path / 'a.jpg')) == reason

@@ -105,7 +105,9 @@ def test_no_photo_is_read_for_a_target_that_needs_none(photos, tmp_path):
 
 
 def test_a_model_without_a_target_is_ignored():
-    fit_target.FitTargetHook().before_train(SimpleNamespace(model=torch.nn.Linear(1, 1)))
+    with mock.patch.object(fit_target, 'DataLoader') as loader:
+        fit_target.FitTargetHook().before_train(SimpleNamespace(model=torch.nn.Linear(1, 1)))
+    assert not loader.called
 
 
 @pytest.mark.parametrize('workers', [0, 2])

@@ -169,7 +169,9 @@ def test_frozen_parameters_are_left_out():
 def test_a_shared_parameter_is_in_one_group():
     model = Detector(small_vit())
     model.twin = model.neck
-    settings(model, build(model, layer_decay=0.5))
+    groups = build(model, layer_decay=0.5).optimizer.param_groups
+    grouped = [id(parameter) for group in groups for parameter in group['params']]
+    assert sorted(grouped) == sorted(id(parameter) for parameter in model.parameters() if parameter.requires_grad)
 
 
 def test_two_vits_of_different_depth_each_count_from_their_own_end():

@@ -82,7 +82,8 @@ def test_nothing_is_cut_off_at_the_edges(length):
 
 @pytest.mark.filterwarnings('error')
 def test_names_are_not_parsed_as_formulas():
-    confusion_picture(np.eye(2, dtype=int), (r'$\nonsense{$', 'a_b^c$'))
+    picture = confusion_picture(np.eye(2, dtype=int), (r'$\nonsense{$', 'a_b^c$'))  # Matplotlib raises for a formula
+    assert picture.dtype == np.uint8 and picture.shape[2] == 3
 
 
 def test_the_caption_names_the_three_largest_confusions(monkeypatch):
