@@ -26,7 +26,7 @@ from .outputs import output_folder
 from .paths import shown
 from .runner import StrictRunner
 from .settings import change_settings, read_config
-from .vit.checkpoint import CheckpointError, find_checkpoint
+from .vit.weights.checkpoint import CheckpointError, find_checkpoint
 
 #: What an option of a tool, such as ``--amp``, sets: pairs of a dotted key and a value.
 Changes = list[tuple[str, Any]]

@@ -28,7 +28,7 @@ from .errors import UserError, shorten
 from .kinds import class_of
 from .optim.batch_plan import BatchPlan, plan_of
 from .resuming import find_place, load_optimizer, resume_schedule
-from .vit.checkpoint import read_weights
+from .vit.weights.checkpoint import read_weights
 from .whole_model import check_class_names, check_whole_model, compare_bands
 
 _MMENGINE_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')

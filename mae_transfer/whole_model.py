@@ -13,11 +13,11 @@ from torch import nn
 
 from .data.bands import channel_values, resolve_bands
 from .errors import UserError, shorten
-from .vit.checkpoint import read_checkpoint
-from .vit.comparison import compare_states
-from .vit.source_grid import format_shape, known_grid, stated_grid
-from .vit.stated_config import stated_setting
 from .vit.vit import ViT
+from .vit.weights.checkpoint import read_checkpoint
+from .vit.weights.comparison import compare_states
+from .vit.weights.source_grid import format_shape, known_grid, stated_grid
+from .vit.weights.stated_config import stated_setting
 
 
 def check_whole_model(model: nn.Module, checkpoint: dict, filename: str, complete: bool) -> dict:

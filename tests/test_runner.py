@@ -12,8 +12,8 @@ from torch import nn
 from mae_transfer.errors import UserError
 from mae_transfer.launch import build_runner
 from mae_transfer.runner import StrictRunner
-from mae_transfer.vit.checkpoint import read_weights
-from mae_transfer.vit.source_grid import SourceGrid
+from mae_transfer.vit.weights.checkpoint import read_weights
+from mae_transfer.vit.weights.source_grid import SourceGrid
 from tests.helpers import photo_folder, pretraining
 
 

@@ -22,10 +22,10 @@ from mae_transfer import launch
 from mae_transfer.errors import CheckpointError, UserError
 from mae_transfer.outputs import output_file
 from mae_transfer.paths import user_path
-from mae_transfer.vit.checkpoint import Weights, read_weights
-from mae_transfer.vit.head import has_head_norm, why_no_head
-from mae_transfer.vit.layouts import LAYOUTS, from_canonical
-from mae_transfer.vit.source_grid import STATED, SourceGrid, find_source_grid, patch_positions
+from mae_transfer.vit.weights.checkpoint import Weights, read_weights
+from mae_transfer.vit.weights.head import has_head_norm, why_no_head
+from mae_transfer.vit.weights.layouts import LAYOUTS, from_canonical
+from mae_transfer.vit.weights.source_grid import STATED, SourceGrid, find_source_grid, patch_positions
 
 #: The key under which each layout's .pth files keep the weights; None for a bare dictionary.
 WRAPPERS = dict(official='model', timm=None, mmpretrain='state_dict', hf=None, mae_transfer='state_dict')
@@ -75,7 +75,7 @@ def convert(
     layout would make another classifier of it, it is left out.
 
     Args:
-        layout: a key of :data:`~mae_transfer.vit.layouts.LAYOUTS`.
+        layout: a key of :data:`~mae_transfer.vit.weights.layouts.LAYOUTS`.
         force: whether ``dst`` may exist already.
         half: write float16, which halves the file.
         source_grid: (rows, columns) of the positions, where ``src`` does not show it.

@@ -20,7 +20,7 @@ from mae_transfer import launch
 from mae_transfer.errors import UserError
 from mae_transfer.experiments.protocols import EvaluationRun, check_protocols, protocol_title, table_cell
 from mae_transfer.outputs import output_folder
-from mae_transfer.vit.checkpoint import find_checkpoint
+from mae_transfer.vit.weights.checkpoint import find_checkpoint
 
 
 def parse_args() -> argparse.Namespace:

@@ -22,7 +22,7 @@ from mae_transfer.registry import DATASETS, MODELS
 from mae_transfer.settings import change_settings
 from mae_transfer.visualization.reconstruction import reconstruction_sheet
 from mae_transfer.visualization.shown_bands import shown_of
-from mae_transfer.vit.checkpoint import find_checkpoint
+from mae_transfer.vit.weights.checkpoint import find_checkpoint
 from mae_transfer.whole_model import load_whole_model
 
 

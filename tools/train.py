@@ -6,7 +6,7 @@ import argparse
 from mae_transfer import launch
 from mae_transfer.compat import distributed
 from mae_transfer.settings import change_settings
-from mae_transfer.vit.checkpoint import find_checkpoint
+from mae_transfer.vit.weights.checkpoint import find_checkpoint
 
 
 def parse_args() -> argparse.Namespace:

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from ..errors import UserError
 from ..registry import MODELS, SCOPE
 from ..vit.attention import LAYER_NORM_EPS
-from ..vit.checkpoint import CheckpointError, load_vit, read_weights, starting_point
-from ..vit.comparison import compare_states
-from ..vit.head import HEAD_NORM_EPS, fold_head_norm
 from ..vit.sizes import resolve_size
+from ..vit.weights.checkpoint import CheckpointError, load_vit, read_weights, starting_point
+from ..vit.weights.comparison import compare_states
+from ..vit.weights.head import HEAD_NORM_EPS, fold_head_norm
 
 
 @MODELS.register_module()
@@ -112,8 +112,8 @@ class ViTClassifier(BaseModel):
     def load_weights(
         self, source: str | Path, need_head: bool = False, source_grid: tuple[int, int] | None = None
     ) -> None:
-        """Load a checkpoint of any known layout (:func:`~mae_transfer.vit.checkpoint.load_vit`), with its head if that
-        fits.
+        """Load a checkpoint of any known layout (:func:`~mae_transfer.vit.weights.checkpoint.load_vit`), with its head
+        if that fits.
 
         Args:
             source: file or folder.

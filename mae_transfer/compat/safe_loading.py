@@ -2,8 +2,8 @@
 
 MMEngine first tries to load only weights. If a file needs more, it unpickles the file fully, which runs any code in it;
 its list of safe names contains ``getattr``; and it unpickles files from the web fully in any case. :func:`install`
-replaces all of this by :func:`mae_transfer.vit.checkpoint.read_checkpoint`. Not covered are checkpoints that DeepSpeed
-or ColossalAI read, and pickled data (``mmengine.load('results.pkl')``, ``BaseDataset`` annotation files).
+replaces all of this by :func:`mae_transfer.vit.weights.checkpoint.read_checkpoint`. Not covered are checkpoints that
+DeepSpeed or ColossalAI read, and pickled data (``mmengine.load('results.pkl')``, ``BaseDataset`` annotation files).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from mmengine.dist import get_dist_info
 from mmengine.runner import CheckpointLoader
 from mmengine.runner import checkpoint as mmengine_checkpoint
 
-from ..vit.checkpoint import CheckpointError, read_checkpoint
+from ..vit.weights.checkpoint import CheckpointError, read_checkpoint
 
 #: Backends that unpickle files themselves in versions of MMEngine without ``_safe_torch_load`` (up to 0.10.7).
 _REMOTE = ('pavi://', r'(\S+\:)?s3://', r'(\S+\:)?petrel://')

@@ -18,7 +18,7 @@ from ..kinds import is_kind
 from ..pretrain import DVAE
 from ..references import pair
 from ..settings import read_config
-from ..vit.checkpoint import find_checkpoint
+from ..vit.weights.checkpoint import find_checkpoint
 from .ablation_results import Result, markdown, pretraining_seconds, write_csv, write_plots
 from .ablation_rows import BASELINE, Row, write_config
 from .ablation_scale import default_of, scale_row

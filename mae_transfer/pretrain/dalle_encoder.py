@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..registry import MODELS
-from ..vit.checkpoint_files import read_checkpoint
+from ..vit.weights.checkpoint_files import read_checkpoint
 from .tokenizer import Tokenizer
 
 #: DALL-E maps its pixels into (.1, .9), as its logit-Laplace density requires (Ramesh et al. 2021, App. A.3).

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from ..errors import UserError
 from ..registry import MODELS, SCOPE
-from ..vit.checkpoint import starting_point
 from ..vit.patches import join_patches
+from ..vit.weights.checkpoint import starting_point
 from .masking import Mask, seeded_noise
 from .starting_weights import load_mae
 

@@ -11,12 +11,12 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from ..vit.checkpoint import CheckpointError, Weights, load_vit, read_weights
-from ..vit.comparison import compare_states
-from ..vit.fitting import channel_count, channel_names, check_finite
 from ..vit.position import resize_pos_embed
-from ..vit.source_grid import find_source_grid, format_shape
 from ..vit.vit import ViT
+from ..vit.weights.checkpoint import CheckpointError, Weights, load_vit, read_weights
+from ..vit.weights.comparison import compare_states
+from ..vit.weights.fitting import channel_count, channel_names, check_finite
+from ..vit.weights.source_grid import find_source_grid, format_shape
 from .target import PixelTarget, Target
 
 
@@ -36,7 +36,7 @@ def load_mae(
 
     Args:
         vit, decoder, target: the parts of the MAE.
-        source, source_grid: as for :func:`~mae_transfer.vit.checkpoint.load_vit`.
+        source, source_grid: as for :func:`~mae_transfer.vit.weights.checkpoint.load_vit`.
 
     Returns:
         What became of the decoder, which is also logged: as a warning, unless all of it was loaded as it is.

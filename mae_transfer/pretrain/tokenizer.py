@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UserError
-from ..vit.checkpoint_files import find_checkpoint, read_checkpoint
-from ..vit.comparison import compare_states
+from ..vit.weights.checkpoint_files import find_checkpoint, read_checkpoint
+from ..vit.weights.comparison import compare_states
 
 
 class Tokenizer(nn.Module):
@@ -34,7 +34,7 @@ class Tokenizer(nn.Module):
     - implement :meth:`decode`, tokens (B, h, w) to images (B, C, H, W), and set ``invertible = True``;
     - set :attr:`advice`;
     - override :meth:`read` if its weights come in a file that
-      :func:`~mae_transfer.vit.checkpoint_files.read_checkpoint` cannot read.
+      :func:`~mae_transfer.vit.weights.checkpoint_files.read_checkpoint` cannot read.
 
     It may rely on :class:`~mae_transfer.pretrain.TokenTarget`, which freezes the tokenizer and calls it in evaluation
     mode, without gradients and outside of autocast. Images are float32 in [0, 1], and H and W are multiples of

@@ -15,12 +15,12 @@ from torch.utils.checkpoint import checkpoint
 from ..errors import UserError
 from ..registry import MODELS
 from .attention import LAYER_NORM_EPS, Block
-from .checkpoint import load_vit, starting_point
 from .initialization import init_like_mae
 from .patches import take_patches
 from .position import resize_pos_embed, sincos_table
 from .relative_position import REL_POS_KINDS, make_attention, zero_offset_table
 from .sizes import Size, resolve_size
+from .weights.checkpoint import load_vit, starting_point
 
 
 @MODELS.register_module()
@@ -186,7 +186,7 @@ class ViT(BaseModule):
 
     def init_weights(self) -> None:
         """Load the weights that ``init_cfg`` names, once; raises like
-        :func:`~mae_transfer.vit.checkpoint.load_vit`."""
+        :func:`~mae_transfer.vit.weights.checkpoint.load_vit`."""
         if self.is_init:
             return
         start = starting_point(self.init_cfg)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mae_transfer.classify import ViTClassifier
-from mae_transfer.vit.checkpoint import CheckpointError
+from mae_transfer.vit.weights.checkpoint import CheckpointError
 from tests.classify.stand_ins import POOLINGS, classifier, official_name
 from tests.helpers import enlarge, small_vit
 

@@ -16,8 +16,8 @@ from mmengine.runner import checkpoint as mmengine_checkpoint
 from torch import nn
 
 from mae_transfer.compat import safe_loading
-from mae_transfer.vit.checkpoint import CheckpointError, load_vit, read_checkpoint
-from tests.vit.test_checkpoint_files import malicious
+from mae_transfer.vit.weights.checkpoint import CheckpointError, load_vit, read_checkpoint
+from tests.vit.weights.test_checkpoint_files import malicious
 
 safe_loading.install()
 

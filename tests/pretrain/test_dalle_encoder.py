@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from mae_transfer.errors import UserError
 from mae_transfer.pretrain import DALLEEncoder
 from mae_transfer.registry import MODELS
-from mae_transfer.vit.checkpoint_files import read_checkpoint
+from mae_transfer.vit.weights.checkpoint_files import read_checkpoint
 
 SMALL = dict(hidden=8, group_blocks=1, vocab_size=20)
 

@@ -8,7 +8,7 @@ import torch
 from mae_transfer.errors import UserError
 from mae_transfer.pretrain import MAE
 from mae_transfer.vit import ViT
-from mae_transfer.vit.checkpoint import load_vit
+from mae_transfer.vit.weights.checkpoint import load_vit
 from tests.official import GOLDEN, noise, official_name, parameter, value
 
 

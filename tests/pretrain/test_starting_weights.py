@@ -12,12 +12,12 @@ from transformers import ViTMAEForPreTraining
 from mae_transfer.errors import CheckpointError, UserError
 from mae_transfer.pretrain import MAE
 from mae_transfer.pretrain.starting_weights import load_mae
-from mae_transfer.vit.checkpoint import read_weights
-from mae_transfer.vit.layouts import LAYOUTS, from_canonical
 from mae_transfer.vit.position import resize_pos_embed, sincos_table
+from mae_transfer.vit.weights.checkpoint import read_weights
+from mae_transfer.vit.weights.layouts import LAYOUTS, from_canonical
 from tests.pretrain.test_mae import small_mae
-from tests.vit.test_checkpoint import copy_of, randomize
-from tests.vit.test_layouts import hf_config
+from tests.vit.weights.test_checkpoint import copy_of, randomize
+from tests.vit.weights.test_layouts import hf_config
 
 
 def published(layout: str = 'official', decoder: bool = True, **changes) -> tuple[MAE, dict]:

@@ -12,8 +12,8 @@ from mae_transfer.errors import UserError
 from mae_transfer.pretrain import DVAE, PhotoPreprocessor, TokenTarget
 from mae_transfer.registry import MODELS
 from mae_transfer.vit import ViT
-from mae_transfer.vit.checkpoint import load_vit
 from mae_transfer.vit.patches import join_patches
+from mae_transfer.vit.weights.checkpoint import load_vit
 from mae_transfer.whole_model import load_whole_model
 from tests.helpers import pretraining
 

@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 
 import mae_transfer
-from mae_transfer.vit.checkpoint import find_checkpoint, read_checkpoint
+from mae_transfer.vit.weights.checkpoint import find_checkpoint, read_checkpoint
 from tests.helpers import forget_instances
 
 REPOSITORY = Path(mae_transfer.__file__).parents[1]

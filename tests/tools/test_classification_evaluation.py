@@ -12,7 +12,7 @@ import torch
 
 from mae_transfer.registry import MODELS
 from mae_transfer.settings import read_config
-from mae_transfer.vit.checkpoint import read_checkpoint
+from mae_transfer.vit.weights.checkpoint import read_checkpoint
 from tests.tools.classification import (
     CLASSES,
     FASTPROBE,

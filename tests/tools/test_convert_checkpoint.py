@@ -6,11 +6,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from mae_transfer.vit.checkpoint import load_vit, read_checkpoint, read_weights
-from mae_transfer.vit.layouts import LAYOUTS, from_canonical
+from mae_transfer.vit.weights.checkpoint import load_vit, read_checkpoint, read_weights
+from mae_transfer.vit.weights.layouts import LAYOUTS, from_canonical
 from tests.pretrain.test_mae import small_mae
 from tests.tools.commands import call, error_line, run
-from tests.vit.test_checkpoint import randomize, small_vit, unchanged
+from tests.vit.weights.test_checkpoint import randomize, small_vit, unchanged
 
 
 def convert(*arguments) -> str:

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from transformers import ViTConfig, ViTForImageClassification, ViTMAEModel
 
 from mae_transfer.classify import ViTClassifier
-from mae_transfer.vit.checkpoint import load_vit, read_checkpoint, read_weights
+from mae_transfer.vit.weights.checkpoint import load_vit, read_checkpoint, read_weights
 from tests.pretrain.test_mae import small_mae
 from tests.tools.commands import call
-from tests.vit.test_checkpoint import SMALL, randomize, small_vit
-from tests.vit.test_layouts import hf_config
+from tests.vit.weights.test_checkpoint import SMALL, randomize, small_vit
+from tests.vit.weights.test_layouts import hf_config
 
 VIT = dict(type='ViT', arch=SMALL, img_size=32, patch_size=8)
 TASKS = {

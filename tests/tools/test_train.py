@@ -11,8 +11,8 @@ from mae_transfer.errors import UserError
 from mae_transfer.pretrain.mae import MAE
 from mae_transfer.registry import MODELS
 from mae_transfer.settings import read_config
-from mae_transfer.vit.checkpoint import read_weights
-from mae_transfer.vit.layouts import from_canonical
+from mae_transfer.vit.weights.checkpoint import read_weights
+from mae_transfer.vit.weights.layouts import from_canonical
 from tests.tools.commands import (
     ARCH,
     CONFIG,

@@ -11,9 +11,9 @@ from torch import Tensor
 
 import mae_transfer  # noqa: F401  (provides the compiled ops that mmcv lacks)
 from mae_transfer.vit import ViT
-from mae_transfer.vit.checkpoint import CheckpointError, load_vit
 from mae_transfer.vit.relative_position import is_rel_pos_table
-from tests.vit.test_checkpoint import randomize
+from mae_transfer.vit.weights.checkpoint import CheckpointError, load_vit
+from tests.vit.weights.test_checkpoint import randomize
 
 DIM, DEPTH, HEADS = 64, 4, 2
 

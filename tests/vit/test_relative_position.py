@@ -106,7 +106,7 @@ def test_a_table_equals_the_formula(grid, batch, heads, num_prefix):
 
 
 @pytest.mark.parametrize('kind', ['decomposed', 'table', 'longer'])
-@pytest.mark.parametrize('dtype, tolerance', [(torch.bfloat16, 0.03), (torch.float16, 0.005)], ids=str)
+@pytest.mark.parametrize('dtype, tolerance', [(torch.bfloat16, 0.03), (torch.float16, 0.01)], ids=str)
 def test_half_precision_is_close_to_the_formula(kind, dtype, tolerance):
     """As under autocast: queries in half precision, tables in float32; each gradient has the dtype of its tensor."""
     grid, heads, dim = (5, 6), 2, 16

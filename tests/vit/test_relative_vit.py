@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from mae_transfer.errors import UserError
-from mae_transfer.vit.checkpoint import CheckpointError, load_vit
 from mae_transfer.vit.relative_position import is_rel_pos_table
+from mae_transfer.vit.weights.checkpoint import CheckpointError, load_vit
 from tests.helpers import enlarge, small_vit
 
 windowed = dict(class_token=False, window_size=3, global_blocks=(1, 3))

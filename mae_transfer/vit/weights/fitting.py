@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..errors import CheckpointError
-from .position import resize_pos_embed
-from .relative_position import is_rel_pos_table, rel_pos_kind, resize_axis_table, resize_offset_table
+from ...errors import CheckpointError
+from ..position import resize_pos_embed
+from ..relative_position import is_rel_pos_table, rel_pos_kind, resize_axis_table, resize_offset_table
 from .source_grid import SourceGrid, format_shape
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from ..errors import CheckpointError
+from ...errors import CheckpointError
 
 #: Added to the variance by a linear probe's batch norm (MAE's official ``main_linprobe.py``).
 HEAD_NORM_EPS = 1e-6

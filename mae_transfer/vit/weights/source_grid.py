@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from ..errors import CheckpointError, UserError
-from .position import sincos_grid
-from .sizes import resolve_size
+from ...errors import CheckpointError, UserError
+from ..position import sincos_grid
+from ..sizes import resolve_size
 from .stated_config import stated_setting
 
 #: The key, within a file's ``meta``, under which a converted file states its grid.

@@ -13,10 +13,16 @@ import torch
 from mmengine.logging import HistoryBuffer
 from safetensors.torch import save
 
-from mae_transfer.vit.checkpoint import CheckpointError, find_checkpoint, load_vit, read_checkpoint, read_weights
-from mae_transfer.vit.layouts import from_canonical
+from mae_transfer.vit.weights.checkpoint import (
+    CheckpointError,
+    find_checkpoint,
+    load_vit,
+    read_checkpoint,
+    read_weights,
+)
+from mae_transfer.vit.weights.layouts import from_canonical
 from tests.pretrain.test_mae import small_mae
-from tests.vit.test_checkpoint import copy_of, randomize, small_vit, unchanged
+from tests.vit.weights.test_checkpoint import copy_of, randomize, small_vit, unchanged
 
 
 def test_official_file_with_namespace(tmp_path):

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from mae_transfer.errors import CheckpointError
-from mae_transfer.vit.checkpoint import read_weights
-from mae_transfer.vit.head import fold_head_norm, why_no_head
-from mae_transfer.vit.layouts import from_canonical
-from tests.vit.test_checkpoint import small_vit
+from mae_transfer.vit.weights.checkpoint import read_weights
+from mae_transfer.vit.weights.head import fold_head_norm, why_no_head
+from mae_transfer.vit.weights.layouts import from_canonical
+from tests.vit.weights.test_checkpoint import small_vit
 
 
 def probe(affine: bool = False) -> tuple[torch.nn.Module, dict]:

@@ -11,10 +11,10 @@ from timm.models.vision_transformer import VisionTransformer
 from transformers import ViTMAEForPreTraining
 
 from mae_transfer.vit import ViT
-from mae_transfer.vit.checkpoint import CheckpointError, load_vit, read_weights
-from mae_transfer.vit.layouts import LAYOUTS, from_canonical
+from mae_transfer.vit.weights.checkpoint import CheckpointError, load_vit, read_weights
+from mae_transfer.vit.weights.layouts import LAYOUTS, from_canonical
 from tests.pretrain.test_mae import small_mae
-from tests.vit.test_layouts import hf_config
+from tests.vit.weights.test_layouts import hf_config
 
 SMALL = dict(embed_dim=32, depth=2, num_heads=2)
 
@@ -257,7 +257,7 @@ def test_a_checkpoint_without_class_token_is_refused():
 
 def test_missing_weights_can_be_allowed_and_are_reported(monkeypatch):
     logged = []
-    monkeypatch.setattr('mae_transfer.vit.checkpoint.print_log', lambda text, **options: logged.append(text))
+    monkeypatch.setattr('mae_transfer.vit.weights.checkpoint.print_log', lambda text, **options: logged.append(text))
     state = randomize(
         small_vit(final_norm=False)
     ).state_dict()  # like a model fine-tuned with average pooling: fc_norm, no norm

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import shorten
+from ...errors import shorten
 from .source_grid import SourceGrid, format_shape
 
 

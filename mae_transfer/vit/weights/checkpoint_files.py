@@ -14,7 +14,7 @@ import torch
 from mmengine.logging import HistoryBuffer
 from safetensors.torch import load_file
 
-from ..errors import CheckpointError
+from ...errors import CheckpointError
 
 
 def _history_method(owner: type, name: str) -> Any:

@@ -5,11 +5,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mae_transfer.vit.checkpoint import CheckpointError, load_vit, read_weights
-from mae_transfer.vit.fitting import describe_inflation, inflate_channels
-from mae_transfer.vit.layouts import LAYOUTS, from_canonical
+from mae_transfer.vit.weights.checkpoint import CheckpointError, load_vit, read_weights
+from mae_transfer.vit.weights.fitting import describe_inflation, inflate_channels
+from mae_transfer.vit.weights.layouts import LAYOUTS, from_canonical
 from tests.pretrain.test_mae import small_mae
-from tests.vit.test_checkpoint import copy_of, randomize, small_vit, unchanged
+from tests.vit.weights.test_checkpoint import copy_of, randomize, small_vit, unchanged
 
 
 def embedding(vit: torch.nn.Module, grey: torch.Tensor) -> torch.Tensor:
@@ -80,7 +80,9 @@ def test_rgb_weights_of_every_layout_load_into_a_vit_of_other_channels(layout, c
 
 def test_the_log_warns(monkeypatch):
     logged = []
-    monkeypatch.setattr('mae_transfer.vit.checkpoint.print_log', lambda text, logger, level: logged.append(level))
+    monkeypatch.setattr(
+        'mae_transfer.vit.weights.checkpoint.print_log', lambda text, logger, level: logged.append(level)
+    )
     for channels in (3, 4):
         load_vit(small_vit(in_channels=channels), randomize(small_vit()).state_dict())
     assert logged == [20, 30]

@@ -12,7 +12,7 @@ from timm.models.vision_transformer import VisionTransformer
 from transformers import ViTMAEConfig, ViTMAEForPreTraining, ViTMAEModel
 
 from mae_transfer.errors import CheckpointError
-from mae_transfer.vit.layouts import LAYOUTS, detect_layout, from_canonical, to_canonical
+from mae_transfer.vit.weights.layouts import LAYOUTS, detect_layout, from_canonical, to_canonical
 from tests.pretrain.test_mae import small_mae
 
 WITH_DECODER = [name for name in LAYOUTS if name != 'timm']

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from ..errors import CheckpointError
+from ...errors import CheckpointError
 from .head import fold_head_norm, why_no_head
 from .merged_weights import QKV, fold_layer_scale, fuse_qkv, split_qkv
 

@@ -1,5 +1,5 @@
 """Merge weights that some libraries keep separate: query, key and value into one matrix, layer scale into the layer
-before it. Names are canonical (:mod:`~mae_transfer.vit.layouts`)."""
+before it. Names are canonical (:mod:`~mae_transfer.vit.weights.layouts`)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from ..errors import CheckpointError
+from ...errors import CheckpointError
 
 QKV = ('query', 'key', 'value')
 

@@ -10,10 +10,10 @@ from mmengine.config import Config
 
 from mae_transfer.errors import CheckpointError
 from mae_transfer.vit import ViT
-from mae_transfer.vit.checkpoint import load_vit, read_weights, starting_point
 from mae_transfer.vit.position import resize_pos_embed, sincos_grid, sincos_table
-from mae_transfer.vit.source_grid import SourceGrid, stated_grid
-from tests.vit.test_checkpoint import copy_of, randomize, small_vit, unchanged
+from mae_transfer.vit.weights.checkpoint import load_vit, read_weights, starting_point
+from mae_transfer.vit.weights.source_grid import SourceGrid, stated_grid
+from tests.vit.weights.test_checkpoint import copy_of, randomize, small_vit, unchanged
 
 sides = st.integers(1, 12)
 

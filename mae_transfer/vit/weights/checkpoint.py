@@ -17,14 +17,14 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from ..errors import CheckpointError, shorten
+from ...errors import CheckpointError, shorten
+from ..relative_position import is_rel_pos_table, rel_pos_kind
+from ..sizes import SIZES
 from .checkpoint_files import find_checkpoint, read_checkpoint
 from .comparison import compare_states
 from .fitting import describe_inflation, fit_weight, grid_of
 from .layouts import detect_layout, strip_wrappers, to_canonical
 from .load_report import LoadReport
-from .relative_position import is_rel_pos_table, rel_pos_kind
-from .sizes import SIZES
 from .source_grid import SourceGrid, find_source_grid, patch_positions, stated_beside, stated_grid
 from .stated_config import stated_setting
 
@@ -45,7 +45,7 @@ _WEIGHT_KEYS = ('state_dict', 'model', 'state_dict_ema', 'module')
 
 @dataclass
 class Weights:
-    """Weights under canonical names (:mod:`~mae_transfer.vit.layouts`)."""
+    """Weights under canonical names (:mod:`~mae_transfer.vit.weights.layouts`)."""
 
     encoder: dict[str, Tensor]
     decoder: dict[str, Tensor] | None
@@ -112,8 +112,8 @@ def load_vit(
     """Load the encoder of any known checkpoint, or raise and change nothing.
 
     Positions, relative positions and the patch embedding are resized to the ViT's grid, patch size and number of
-    channels (:mod:`~mae_transfer.vit.fitting`). If the checkpoint has no relative positions, the ViT's stay at zero.
-    Heads, decoders, the final norm for a ViT without one, and the class token for a ViT without one are not used.
+    channels (:mod:`~mae_transfer.vit.weights.fitting`). If the checkpoint has no relative positions, the ViT's stay at
+    zero. Heads, decoders, the final norm for a ViT without one, and the class token for a ViT without one are not used.
 
     Args:
         vit: a :class:`~mae_transfer.vit.ViT`, or a timm model with the same names.
@@ -121,7 +121,7 @@ def load_vit(
         allow_missing: shell-style patterns of weights that may be missing from the checkpoint, e.g. ``('norm.*',)``.
         source_grid: (rows, columns) of the checkpoint's ``pos_embed``, and of its tables of relative positions by 2-D
             offset for blocks without windows; needed only where neither a sin-cos table nor the file shows it and it
-            is no square (:func:`~mae_transfer.vit.source_grid.find_source_grid`).
+            is no square (:func:`~mae_transfer.vit.weights.source_grid.find_source_grid`).
         may_inflate: whether weights for another number of channels are taken, inflated, to train from; otherwise they
             are refused, as in testing.
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from mae_transfer.vit.comparison import Comparison, compare_states
+from mae_transfer.vit.weights.comparison import Comparison, compare_states
 
 
 def test_names_and_shapes_are_compared():
