@@ -75,7 +75,9 @@ def _check_grids(model: nn.Module, checkpoint: dict, state: dict, filename: str)
     """Refuse positions for another grid of as many patches as the model's, such as 8 x 32 for 16 x 16."""
     for name, module in model.named_modules():
         table = state.get(f'{name}.pos_embed')
-        if not isinstance(module, ViT) or table is None or table.shape != module.pos_embed.shape:
+        if not isinstance(module, ViT) or module.pos_embed is None or table is None:
+            continue
+        if table.shape != module.pos_embed.shape:
             continue
         patches = table[0, module.num_prefix :]
         found = known_grid(patches, stated_grid(checkpoint.get('meta')))

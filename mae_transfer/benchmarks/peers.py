@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from ..errors import UserError
 from ..vit import ViT
-from ..vit.relative_position import DecomposedAttention, is_rel_pos_table
+from ..vit.position_tables import is_rel_pos_table
+from ..vit.relative_position import DecomposedAttention
 from ..vit.sizes import Size
 
 PATCH, WINDOW = 16, 14

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ..errors import UserError
 from ..registry import MODELS, SCOPE
-from ..vit.attention import LAYER_NORM_EPS
+from ..vit.design import LAYER_NORM_EPS
 from ..vit.sizes import resolve_size
 from ..vit.weights.checkpoint import CheckpointError, load_vit, read_weights, starting_point
 from ..vit.weights.comparison import compare_states

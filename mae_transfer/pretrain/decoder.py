@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from ..registry import MODELS
-from ..vit.attention import LAYER_NORM_EPS, Block
+from ..vit.block import Block
+from ..vit.design import LAYER_NORM_EPS
 from ..vit.initialization import init_like_mae
 from ..vit.position import resize_pos_embed, sincos_table
 from .masking import Mask

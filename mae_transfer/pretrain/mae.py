@@ -139,11 +139,11 @@ class MAE(BaseModel):
     def predict(self, images: Tensor, mask: Mask, everywhere: bool = False) -> Tensor:
         """The decoder's prediction (B, M, P) for the M masked patches; with ``everywhere`` (B, N, P) for all N patches,
         in row-major order."""
-        grid, mask_tokens = self.grid(images), None
-        if self.mask_token is not None:
-            mask_tokens = self.mask_token + self.vit.positions(grid)[0, self.vit.num_prefix :][mask.masked]
-        tokens = self.vit.tokens(images, mask.keep, mask_tokens)
-        return self.decoder(tokens, mask, grid, everywhere)
+        tokens = self.vit.tokens(images, mask.keep, self.mask_token)
+        if self.mask_token is not None:  # all patches, in image order; the decoder wants the kept ones first
+            order = torch.cat(mask, dim=1)[..., None].expand(-1, -1, tokens.shape[2])
+            tokens = torch.cat([tokens[:, :1], tokens[:, 1:].gather(1, order)], dim=1)
+        return self.decoder(tokens, mask, self.grid(images), everywhere)
 
     @torch.no_grad()
     def reconstruct(self, images: Tensor, mask: Mask) -> Tensor:

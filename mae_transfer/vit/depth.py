@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_EMBEDDINGS = ('cls_token', 'pos_embed', 'patch_embed')
+_EMBEDDINGS = ('cls_token', 'reg_token', 'mask_token', 'pos_embed', 'patch_embed', 'norm_pre')
 
 
 def parameter_depth(name: str, num_blocks: int) -> int:

@@ -3,7 +3,26 @@
 from __future__ import annotations
 
 import torch
+from timm.layers import to_2tuple
 from torch import Tensor
+
+from ..errors import UserError
+
+
+def patch_grid(img_size: int | tuple[int, int], patch_size: int, setting: str) -> tuple[int, int]:
+    """(rows, columns) of the patches of an image of the side, or (height, width), that ``setting`` gives.
+
+    Raises:
+        UserError: sides that are no multiples of ``patch_size``.
+    """
+    height, width = to_2tuple(img_size)
+    rows, columns = height // patch_size, width // patch_size
+    if height % patch_size or width % patch_size:
+        raise UserError(
+            f'{setting} {height} x {width} is not divisible by patch_size {patch_size}: choose multiples, '
+            f'e.g. {max(1, rows) * patch_size} x {max(1, columns) * patch_size}'
+        )
+    return rows, columns
 
 
 def patch_view(images: Tensor, patch_size: int) -> Tensor:
@@ -36,7 +55,7 @@ def take_patches(images: Tensor, patch_size: int, index: Tensor | None = None) -
     if index is None:
         return grid.flatten(1, 2)
     columns = grid.shape[2]
-    batch = torch.arange(len(images), device=images.device)[:, None]
+    batch = torch.arange(images.shape[0], device=images.device)[:, None]
     return grid[batch, index // columns, index % columns]
 
 

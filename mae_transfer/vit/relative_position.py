@@ -33,42 +33,22 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .attention import Attention
+from .design import PLAIN, Design
+from .position_tables import resize_axis_table, resize_offset_table, zero_offset_table
 from .tiled_attention import Tile, tiled_attention
-
-#: The values of ``ViT(rel_pos=...)``, except None.
-REL_POS_KINDS = ('decomposed', 'shared', 'table')
-
-#: Last part of a parameter's name -> the kind of relative positions that it belongs to.
-_KIND_OF_NAME = dict(
-    rel_pos_h='decomposed',
-    rel_pos_w='decomposed',
-    rel_pos_window='shared',
-    rel_pos_global='shared',
-    relative_position_bias_table='table',
-)
 
 _FLASH_WIDTH = 256  # the widest heads that flash attention supports
 
 
-def rel_pos_kind(name: str) -> str | None:
-    """The kind of relative positions that a parameter of a ViT, given by name, belongs to; None for all others."""
-    return _KIND_OF_NAME.get(name.rpartition('.')[2])
-
-
-def is_rel_pos_table(name: str) -> bool:
-    """Whether a parameter of a ViT, given by name, is a table of relative positions."""
-    return rel_pos_kind(name) is not None
-
-
 def make_attention(
-    kind: str | None, dim: int, num_heads: int, table_grid: tuple[int, int], num_prefix: int
+    kind: str | None, dim: int, num_heads: int, table_grid: tuple[int, int], num_prefix: int, design: Design = PLAIN
 ) -> Attention:
     """Attention with relative positions of ``kind``: None or one of :data:`REL_POS_KINDS`."""
     if kind is None:
-        return Attention(dim, num_heads)
+        return Attention(dim, num_heads, design)
     if kind == 'decomposed':
-        return DecomposedAttention(dim, num_heads, table_grid)
-    return TableAttention(dim, num_heads, table_grid, num_prefix, shared=kind == 'shared')
+        return DecomposedAttention(dim, num_heads, table_grid, design)
+    return TableAttention(dim, num_heads, table_grid, num_prefix, kind == 'shared', design)
 
 
 class DecomposedAttention(Attention):
@@ -77,12 +57,12 @@ class DecomposedAttention(Attention):
     ``bias(q, k) = q . rel_pos_h[row(q) - row(k)] + q . rel_pos_w[column(q) - column(k)]``, with the unscaled ``q``.
 
     Args:
-        dim, num_heads: as in :class:`~mae_transfer.vit.attention.Attention`.
+        dim, num_heads, design: as in :class:`~mae_transfer.vit.attention.Attention`.
         table_grid: (rows, columns) that the tables are for; for other grids they are resized, linearly.
     """
 
-    def __init__(self, dim: int, num_heads: int, table_grid: tuple[int, int]):
-        super().__init__(dim, num_heads)
+    def __init__(self, dim: int, num_heads: int, table_grid: tuple[int, int], design: Design = PLAIN):
+        super().__init__(dim, num_heads, design)
         rows, columns = table_grid
         self.rel_pos_h = nn.Parameter(torch.zeros(2 * rows - 1, dim // num_heads))
         self.rel_pos_w = nn.Parameter(torch.zeros(2 * columns - 1, dim // num_heads))
@@ -107,7 +87,7 @@ class TableAttention(Attention):
     query's content.
 
     Args:
-        dim, num_heads: as in :class:`~mae_transfer.vit.attention.Attention`.
+        dim, num_heads, design: as in :class:`~mae_transfer.vit.attention.Attention`.
         table_grid: (rows, columns) that the table is for; for other grids it is resized, bicubic.
         num_prefix: 1 if the sequence starts with a class token. The table then ends with three more entries: class
             token to patch, patch to class token, class token to itself (BEiT's order).
@@ -116,9 +96,15 @@ class TableAttention(Attention):
     """
 
     def __init__(
-        self, dim: int, num_heads: int, table_grid: tuple[int, int], num_prefix: int = 0, shared: bool = False
+        self,
+        dim: int,
+        num_heads: int,
+        table_grid: tuple[int, int],
+        num_prefix: int = 0,
+        shared: bool = False,
+        design: Design = PLAIN,
     ):
-        super().__init__(dim, num_heads)
+        super().__init__(dim, num_heads, design)
         self.table_grid, self.num_prefix = table_grid, num_prefix
         self.relative_position_bias_table = None if shared else zero_offset_table(table_grid, num_heads, num_prefix)
 
@@ -133,34 +119,6 @@ class TableAttention(Attention):
         table = resize_offset_table(table, self.table_grid, grid, self.num_prefix)
         class_biases = table[len(table) - 3 * self.num_prefix :].T
         return tiled_attention(q, k, v, _OffsetBias(grid, self.num_prefix), bias_strips(table, grid), class_biases)
-
-
-def zero_offset_table(grid: tuple[int, int], num_heads: int, num_prefix: int = 0) -> nn.Parameter:
-    """A table of zeros for :class:`TableAttention`: ((2 rows - 1) (2 columns - 1) + 3 per class token, heads)."""
-    rows, columns = grid
-    return nn.Parameter(torch.zeros((2 * rows - 1) * (2 * columns - 1) + 3 * num_prefix, num_heads))
-
-
-def resize_axis_table(table: Tensor, side: int) -> Tensor:
-    """Resize a table of offsets along one axis, (2 s - 1, d), to (2 side - 1, d), linearly as in ViTDet; the table
-    itself if it fits."""
-    length = 2 * side - 1
-    if len(table) == length:
-        return table
-    return F.interpolate(table.float().T[None], size=length, mode='linear', align_corners=False)[0].T.to(table.dtype)
-
-
-def resize_offset_table(
-    table: Tensor, old_grid: tuple[int, int], new_grid: tuple[int, int], num_prefix: int = 0
-) -> Tensor:
-    """Resize a table of 2-D offsets (entries, heads) to another grid, bicubic; its last entries, for the class token,
-    stay."""
-    if tuple(old_grid) == tuple(new_grid):
-        return table
-    old, new = ([2 * side - 1 for side in grid] for grid in (old_grid, new_grid))
-    offsets, class_entries = table.split([old[0] * old[1], 3 * num_prefix])
-    offsets = F.interpolate(offsets.float().T.unflatten(1, old)[None], size=new, mode='bicubic', align_corners=False)
-    return torch.cat([offsets[0].flatten(1).T.to(table.dtype), class_entries])
 
 
 def expand_to_pairs(table: Tensor) -> Tensor:

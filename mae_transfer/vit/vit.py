@@ -8,17 +8,22 @@ import torch
 import torch.nn.functional as F
 from mmengine.logging import print_log
 from mmengine.model import BaseModule
-from timm.layers import PatchEmbed, to_2tuple
+from timm.layers import PatchEmbed
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ..errors import UserError
 from ..registry import MODELS
-from .attention import LAYER_NORM_EPS, Block
+from .block import Block
+from .block_numbers import block_numbers, global_block_numbers
+from .design import Design, resolve_design
 from .initialization import init_like_mae
-from .patches import take_patches
+from .patches import patch_grid, take_patches
+from .places import Places, rotary_turns
 from .position import resize_pos_embed, sincos_table
-from .relative_position import REL_POS_KINDS, make_attention, zero_offset_table
+from .position_tables import check_rel_pos, zero_offset_table
+from .relative_position import make_attention
+from .rotary import Rotary
 from .sizes import Size, resolve_size
 from .weights.checkpoint import load_vit, starting_point
 
@@ -33,6 +38,9 @@ class ViT(BaseModule):
     Args:
         arch: 'tiny', 'small', 'base', 'large', 'huge'; width x depth x heads, such as '192x5x3'; or a dict of the
             fields of :class:`~mae_transfer.vit.sizes.Size`.
+        design: what the ViT has beside its size: a name of :data:`~mae_transfer.vit.design.DESIGNS`, such as 'dinov3',
+            or a dict of the fields of :class:`~mae_transfer.vit.design.Design`, such as ``dict(registers=4,
+            layer_scale=1e-5)`` or ``dict(like='dinov3', mlp='swiglu')``. None: the plain ViT.
         img_size: the side, or (height, width), that the stored position table is for. For images of other sizes the
             table is resized.
         patch_size: side of a patch; default: that of ``arch`` (16; 14 for huge).
@@ -45,9 +53,11 @@ class ViT(BaseModule):
         global_blocks: indices of the blocks that attend over all tokens in a windowed model. Default: the last block of
             each quarter (Li 2021, ViTDet).
         rel_pos: relative positions, initialized to zero. None; 'decomposed': a table for rows and one for columns in
-            each block (ViTDet); 'shared': one table of 2-D offsets for all windowed blocks and one for all global
-            blocks (Li 2021); 'table': one of 2-D offsets in each block, with entries for the class token (BEiT, and
-            MAE's UperNet). The first two do not support a class token.
+            each block (ViTDet), without a class token; 'shared': one table of 2-D offsets for all windowed blocks and
+            one for all global blocks (Li 2021, and BEiT's pre-training); 'table': one of 2-D offsets in each block
+            (BEiT, and MAE's UperNet). The last two have entries for the class token, if there is one.
+        rotary_img_size: the side, or (height, width), in whose patches the rotary positions of 'eva02' count: that of
+            its pre-training; default ``img_size``.
         rel_pos_img_size: the side, or (height, width), that the tables of the global blocks are for; default
             ``img_size``. For images of other sizes they are resized. The tables of windowed blocks are for the window.
         learn_positions: whether the position table is trained. It is initialized to sin-cos, which MAE keeps fixed and
@@ -65,6 +75,7 @@ class ViT(BaseModule):
     def __init__(
         self,
         arch: str | dict | Size = 'base',
+        design: str | dict | Design | None = None,
         img_size: int | tuple[int, int] = 224,
         patch_size: int | None = None,
         in_channels: int = 3,
@@ -75,6 +86,7 @@ class ViT(BaseModule):
         global_blocks: tuple[int, ...] | None = None,
         rel_pos: str | None = None,
         rel_pos_img_size: int | tuple[int, int] | None = None,
+        rotary_img_size: int | tuple[int, int] | None = None,
         learn_positions: bool = False,
         drop_path_rate: float = 0.0,
         frozen_blocks: int = 0,
@@ -82,15 +94,17 @@ class ViT(BaseModule):
         init_cfg: dict | None = None,
     ):
         super().__init__(init_cfg)
-        size = resolve_size(arch)
-        self.size, self.embed_dim, self.depth = size, size.embed_dim, size.depth
-        self.patch_size = patch_size or size.patch_size
+        self.size, self.design = resolve_size(arch), resolve_design(design)
+        self.embed_dim, self.depth = self.size.embed_dim, self.size.depth
+        self.patch_size = patch_size or self.size.patch_size
         self.in_channels = in_channels
-        self.grid = self._grid_of(img_size, 'img_size')
-        if window_size and class_token:
-            raise UserError(f'window_size={window_size} needs class_token=False: a class token belongs to no window')
-        self.out_indices = self._block_numbers(out_indices, 'out_indices')
-        self.global_blocks = self._choose_global_blocks(window_size, global_blocks)
+        self.grid = patch_grid(img_size, self.patch_size, 'img_size')
+        if window_size and (class_token or self.design.registers):
+            raise UserError(
+                f'window_size={window_size} needs class_token=False and no registers: they belong to no window'
+            )
+        self.out_indices = block_numbers(out_indices, self.depth, 'out_indices')
+        self.global_blocks = global_block_numbers(self.depth, window_size, global_blocks)
         self.frozen_blocks = frozen_blocks
         if not 0 <= frozen_blocks <= self.depth:
             raise UserError(f'frozen_blocks must be in 0..{self.depth}; found {frozen_blocks}')
@@ -98,57 +112,50 @@ class ViT(BaseModule):
         self.window_size = window_size
         self.window_sizes = [0 if i in self.global_blocks else window_size for i in range(self.depth)]
         self.num_prefix = int(class_token)
-        self._check_rel_pos(rel_pos, rel_pos_img_size)
+        check_rel_pos(rel_pos, class_token, self.design.registers, rel_pos_img_size)
         self.rel_pos = rel_pos
-        self.rel_pos_grid = self.grid
-        if rel_pos_img_size is not None:
-            self.rel_pos_grid = self._grid_of(rel_pos_img_size, 'rel_pos_img_size')
+        self.rel_pos_grid = self._grid_for(rel_pos_img_size, 'rel_pos_img_size')
+        if self.design.rotary != 'eva02' and rotary_img_size is not None:
+            raise UserError(f"rotary_img_size={rotary_img_size} has no effect without the rotary positions of 'eva02'")
+        self.rotary: Rotary | None = None
+        if self.design.rotary:
+            head_dim = self.embed_dim // self.size.num_heads
+            self.rotary = Rotary(self.design.rotary, head_dim, self._grid_for(rotary_img_size, 'rotary_img_size'))
 
-        self.patch_embed = PatchEmbed(None, self.patch_size, in_channels, self.embed_dim)
+        self.patch_embed = PatchEmbed(None, self.patch_size, in_channels, self.embed_dim, bias=self.design.patch_bias)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, self.embed_dim)) if class_token else None
-        self.pos_embed = nn.Parameter(
-            sincos_table(self.embed_dim, self.grid, self.num_prefix), requires_grad=learn_positions
-        )
-        self.blocks = nn.ModuleList()
-        for i, window in enumerate(self.window_sizes):
-            table_grid = (window, window) if window else self.rel_pos_grid
-            attention = make_attention(rel_pos, self.embed_dim, size.num_heads, table_grid, self.num_prefix)
-            drop_path = drop_path_rate * i / max(1, self.depth - 1)
-            self.blocks.append(
-                Block(self.embed_dim, size.num_heads, size.mlp_ratio, drop_path, window, attention=attention)
-            )
+        self.reg_token: nn.Parameter | None = None
+        if self.design.registers:
+            self.reg_token = nn.Parameter(torch.zeros(1, self.design.registers, self.embed_dim))
+        self.pos_embed: nn.Parameter | None = None
+        if self.design.absolute_positions:
+            table = sincos_table(self.embed_dim, self.grid, self.num_prefix)
+            self.pos_embed = nn.Parameter(table, requires_grad=learn_positions)
+        self.norm_pre = self.design.norm(self.embed_dim) if self.design.pre_norm else nn.Identity()
+        self.blocks = nn.ModuleList(self._make_block(i, drop_path_rate) for i in range(self.depth))
         # Only the tables that some block reads: a parameter that is never used breaks distributed training.
         self.rel_pos_window: nn.Parameter | None = None
         self.rel_pos_global: nn.Parameter | None = None
         if rel_pos == 'shared' and 0 in self.window_sizes:
-            self.rel_pos_global = zero_offset_table(self.rel_pos_grid, size.num_heads)
+            self.rel_pos_global = zero_offset_table(self.rel_pos_grid, self.size.num_heads, self.num_prefix)
         if rel_pos == 'shared' and any(self.window_sizes):
-            self.rel_pos_window = zero_offset_table((window_size, window_size), size.num_heads)
-        self.norm = nn.LayerNorm(self.embed_dim, eps=LAYER_NORM_EPS) if final_norm else nn.Identity()
+            self.rel_pos_window = zero_offset_table((window_size, window_size), self.size.num_heads)
+        self.norm = self.design.norm(self.embed_dim) if final_norm else nn.Identity()
         init_like_mae(self)
         self._freeze()
 
-    def _grid_of(self, img_size: int | tuple[int, int], setting: str) -> tuple[int, int]:
-        height, width = to_2tuple(img_size)
-        rows, columns = height // self.patch_size, width // self.patch_size
-        if height % self.patch_size or width % self.patch_size:
-            raise UserError(
-                f'{setting} {height} x {width} is not divisible by patch_size {self.patch_size}: choose multiples, '
-                f'e.g. {max(1, rows) * self.patch_size} x {max(1, columns) * self.patch_size}'
-            )
-        return rows, columns
+    def _grid_for(self, img_size: int | tuple[int, int] | None, setting: str) -> tuple[int, int]:
+        """The grid of patches of an image size; that of the ViT's positions where it is None."""
+        return self.grid if img_size is None else patch_grid(img_size, self.patch_size, setting)
 
-    def _check_rel_pos(self, rel_pos: str | None, rel_pos_img_size: int | tuple[int, int] | None) -> None:
-        kinds = ', '.join(REL_POS_KINDS)
-        if rel_pos is None:
-            if rel_pos_img_size is not None:
-                raise UserError(f'rel_pos_img_size={rel_pos_img_size} has no effect without rel_pos: choose {kinds}')
-        elif rel_pos not in REL_POS_KINDS:
-            raise UserError(f"unknown rel_pos '{rel_pos}': choose one of {kinds}, or None")
-        elif self.num_prefix and rel_pos != 'table':
-            raise UserError(
-                f"rel_pos='{rel_pos}' needs class_token=False: only rel_pos='table' has entries for a class token"
-            )
+    def _make_block(self, number: int, drop_path_rate: float) -> Block:
+        size, window = self.size, self.window_sizes[number]
+        table_grid = (window, window) if window else self.rel_pos_grid
+        attention = make_attention(
+            self.rel_pos, size.embed_dim, size.num_heads, table_grid, self.num_prefix, self.design
+        )
+        drop_path = drop_path_rate * number / max(1, self.depth - 1)
+        return Block(size.embed_dim, size.num_heads, size.mlp_ratio, drop_path, window, attention, self.design)
 
     def table_grid(self, name: str) -> tuple[int, int]:
         """(rows, columns) that a table of relative positions, named as in the state dict, is for."""
@@ -158,31 +165,6 @@ class ViT(BaseModule):
         else:
             is_windowed = name == 'rel_pos_window'
         return (self.window_size, self.window_size) if is_windowed else self.rel_pos_grid
-
-    def _block_numbers(self, indices: tuple[int | float, ...], setting: str) -> tuple[int, ...]:
-        """Numbers from 0 of the blocks that ``indices`` name by number, from the end, or by a fraction of the depth."""
-        numbers = []
-        for index in indices:
-            number = index
-            if isinstance(index, float) and 0 < index <= 1:
-                number = max(1, round(index * self.depth)) - 1
-            if not isinstance(number, int) or not -self.depth <= number < self.depth:
-                raise UserError(
-                    f'{setting} {tuple(indices)}: block {index} does not exist in a ViT of depth {self.depth}'
-                )
-            numbers.append(number % self.depth)
-        return tuple(numbers)
-
-    def _choose_global_blocks(self, window_size: int, chosen: tuple[int, ...] | None) -> tuple[int, ...]:
-        if not window_size:
-            return tuple(range(self.depth))
-        if chosen is not None:
-            return self._block_numbers(chosen, 'global_blocks')
-        if self.depth % 4:
-            raise UserError(
-                f'depth {self.depth} has no four equal quarters, each to end in a global block: set global_blocks'
-            )
-        return tuple(range(self.depth // 4 - 1, self.depth, self.depth // 4))
 
     def init_weights(self) -> None:
         """Load the weights that ``init_cfg`` names, once; raises like
@@ -202,7 +184,8 @@ class ViT(BaseModule):
         for module in (self.patch_embed, *self.blocks[: self.frozen_blocks]):
             module.requires_grad_(False)
         # Shared tables act in the frozen blocks too.
-        for parameter in (self.cls_token, self.pos_embed, self.rel_pos_window, self.rel_pos_global):
+        shared = (self.cls_token, self.reg_token, self.pos_embed, self.rel_pos_window, self.rel_pos_global)
+        for parameter in (*shared, *self.norm_pre.parameters()):
             if parameter is not None:
                 parameter.requires_grad_(False)
 
@@ -213,34 +196,46 @@ class ViT(BaseModule):
             block.eval()
         return self
 
-    def tokens(self, images: Tensor, keep: Tensor | None = None, extra_tokens: Tensor | None = None) -> Tensor:
+    def tokens(self, images: Tensor, keep: Tensor | None = None, mask_token: Tensor | None = None) -> Tensor:
         """Encode all patches, or only the kept ones: nothing is computed for the others.
 
         Args:
             images: (B, C, H, W), H and W multiples of p.
             keep: (B, K) patch numbers, row-major; None for all patches in order.
-            extra_tokens: (B, M, D) tokens that are encoded together with the kept patches, with :meth:`positions`
-                already in them.
+            mask_token: (1, 1, D), takes the place of the patches that are not kept; all are then encoded, in order.
 
         Returns:
-            (B, 1 + K, D), or (B, 1 + K + M, D), after the final norm, class token first (if there is one).
+            (B, class + K, D), or (B, class + N, D) with a mask token, after the final norm, class token first (if there
+            is one). Registers are left out.
         """
-        if keep is not None and self.window_size:
-            raise UserError(
-                f'a ViT with windows of {self.window_size} takes whole images only: pre-train with window_size=0'
-            )
-        if keep is not None and self.rel_pos:
-            raise UserError(f"a ViT with rel_pos='{self.rel_pos}' takes whole images only: pre-train with rel_pos=None")
-        x, grid = self._embed(images, keep)
-        if extra_tokens is not None:
-            x = torch.cat([x, extra_tokens.to(x.dtype)], dim=1)
+        if keep is not None and mask_token is None:
+            if self.window_size:
+                raise UserError(
+                    f'a ViT with windows of {self.window_size} takes whole images only: pre-train with window_size=0'
+                )
+            if self.rel_pos:
+                raise UserError(
+                    f"a ViT with rel_pos='{self.rel_pos}' takes whole images only: pre-train with rel_pos=None"
+                )
+        x, grid = self._embed(images, keep, mask_token)
+        places = self._places(grid, keep if mask_token is None else None)
         for i in range(self.depth):
-            x = self._run_block(i, x, grid)
-        return self.norm(x)
+            x = self._run_block(i, x, places)
+        x = self.norm(x)
+        if self.reg_token is None:
+            return x
+        return torch.cat([x[:, : self.num_prefix], x[:, self.num_special :]], dim=1)
 
-    def positions(self, grid: tuple[int, int]) -> Tensor:
-        """The position embedding (1, 1 + N, D) for a grid of (rows, columns), the class token's first (if there is
-        one)."""
+    @property
+    def num_special(self) -> int:
+        """Number of tokens before the patches within the ViT: class token and registers."""
+        return self.num_prefix + self.design.registers
+
+    def positions(self, grid: tuple[int, int]) -> Tensor | None:
+        """The position embedding (1, class + N, D) for a grid of (rows, columns), the class token's first (if there is
+        one); None without absolute positions."""
+        if self.pos_embed is None:
+            return None
         return resize_pos_embed(self.pos_embed, self.grid, grid, self.num_prefix)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
@@ -256,37 +251,52 @@ class ViT(BaseModule):
         height, width = images.shape[-2:]
         images = F.pad(images, (0, -width % self.patch_size, 0, -height % self.patch_size))
         x, grid = self._embed(images)
+        places = self._places(grid)
         maps = {}
         for i in range(max(self.out_indices) + 1):
-            x = self._run_block(i, x, grid)
+            x = self._run_block(i, x, places)
             if i in self.out_indices:
                 tokens = self.norm(x) if i == self.depth - 1 else x
-                maps[i] = tokens[:, self.num_prefix :].transpose(1, 2).unflatten(2, grid)
+                maps[i] = tokens[:, self.num_special :].transpose(1, 2).unflatten(2, grid)
         return tuple(maps[i] for i in self.out_indices)
 
-    def _embed(self, images: Tensor, keep: Tensor | None = None) -> tuple[Tensor, tuple[int, int]]:
-        """Tokens with positions, class token first (if there is one), and the (rows, columns) of all patches."""
+    def _embed(
+        self, images: Tensor, keep: Tensor | None = None, mask_token: Tensor | None = None
+    ) -> tuple[Tensor, tuple[int, int]]:
+        """The tokens of the first block, class token and registers first, and the (rows, columns) of all patches."""
         if images.shape[1] != self.in_channels:
             raise ValueError(f'this ViT takes {self.in_channels} channels; found images of shape {tuple(images.shape)}')
         height, width = images.shape[-2:]
         if height % self.patch_size or width % self.patch_size:
             raise ValueError(f'an image of {height} x {width} does not divide into patches of {self.patch_size}')
         grid = (height // self.patch_size, width // self.patch_size)
+        x = self.patch_embed(images) if keep is None else self._embed_kept(images, keep)
+        if keep is not None and mask_token is not None:
+            everywhere = mask_token.to(x.dtype).expand(x.shape[0], grid[0] * grid[1], -1)
+            x, keep = everywhere.scatter(1, keep[..., None].expand_as(x), x), None
+        prefix: Tensor | None = self.cls_token
         positions = self.positions(grid)
-        prefix, positions = positions[:, : self.num_prefix], positions[0, self.num_prefix :]
-        if keep is None:
-            x = self.patch_embed(images) + positions
-        else:
-            proj = self.patch_embed.proj
-            patches = take_patches(images, self.patch_size, keep).flatten(2)
-            x = F.linear(patches, proj.weight.flatten(1), proj.bias) + positions[keep]
-        if self.cls_token is not None:
-            x = torch.cat([(self.cls_token + prefix).expand(len(x), -1, -1).to(x.dtype), x], dim=1)
-        return x, grid
+        if positions is not None:
+            patches = positions[0, self.num_prefix :]
+            x = x + (patches if keep is None else patches[keep])
+            prefix = None if prefix is None else prefix + positions[:, : self.num_prefix]
+        special = [t.expand(x.shape[0], -1, -1).to(x.dtype) for t in (prefix, self.reg_token) if t is not None]
+        return self.norm_pre(torch.cat([*special, x], dim=1)), grid
 
-    def _run_block(self, i: int, x: Tensor, grid: tuple[int, int]) -> Tensor:
+    def _embed_kept(self, images: Tensor, keep: Tensor) -> Tensor:
+        """The kept patches, embedded: (B, K, D)."""
+        proj = self.patch_embed.proj
+        return F.linear(take_patches(images, self.patch_size, keep).flatten(2), proj.weight.flatten(1), proj.bias)
+
+    def _places(self, grid: tuple[int, int], keep: Tensor | None = None) -> tuple[Places, Places]:
+        """Where the tokens are: in the blocks that attend over all of them, and in those that attend within windows."""
+        weight = self.patch_embed.proj.weight
+        turns = rotary_turns(self.rotary, grid, self.num_special, self.window_size, weight, keep)
+        return Places(grid, self.rel_pos_global, turns[0]), Places(grid, self.rel_pos_window, turns[1])
+
+    def _run_block(self, i: int, x: Tensor, places: tuple[Places, Places]) -> Tensor:
         block = self.blocks[i]
-        table = self.rel_pos_window if self.window_sizes[i] else self.rel_pos_global
+        place = places[1] if self.window_sizes[i] else places[0]
         if self.grad_checkpoint and self.training and torch.is_grad_enabled():
-            return checkpoint(block, x, grid, table, use_reentrant=False)
-        return block(x, grid, table)
+            return checkpoint(block, x, place, use_reentrant=False)
+        return block(x, place)

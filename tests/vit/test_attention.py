@@ -6,7 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from mae_transfer.vit.attention import Attention, Block, join_windows, split_windows
+from mae_transfer.vit.attention import Attention, join_windows, split_windows
+from mae_transfer.vit.block import Block
+from mae_transfer.vit.places import Places
 from tests.helpers import enlarge
 
 grids = st.tuples(st.integers(1, 9), st.integers(1, 9))
@@ -64,14 +66,14 @@ def test_a_grid_that_does_not_divide_is_padded_with_the_given_token():
 def test_a_window_over_the_whole_grid_is_plain_attention(side):
     plain, windowed = enlarge(Block(8, 2)), enlarge(Block(8, 2, window_size=side))
     x = torch.randn(2, side * side, 8)
-    torch.testing.assert_close(windowed(x, (side, side)), plain(x))
+    torch.testing.assert_close(windowed(x, Places((side, side))), plain(x))
 
 
 def test_a_change_in_one_window_does_not_affect_the_others():
     block, x = enlarge(Block(8, 2, window_size=2)), torch.randn(1, 24, 8)
     changed = x.clone()
     changed[:, 9] = torch.randn(8)  # row 1, column 3 of a 4 x 6 grid: rows 0-1, columns 2-3
-    difference = (block(x, (4, 6)) - block(changed, (4, 6))).abs().amax(dim=(0, 2)).reshape(4, 6)
+    difference = (block(x, Places((4, 6))) - block(changed, Places((4, 6)))).abs().amax(dim=(0, 2)).reshape(4, 6)
     assert (difference[:2, 2:4] > 0).all()
     difference[:2, 2:4] = 0
     assert difference.max() == 0
@@ -82,7 +84,7 @@ def test_padding_is_zero_after_the_norm_and_takes_part_in_attention():
     normed = torch.cat([block.norm1(x).reshape(1, 3, 8), torch.zeros(1, 1, 8)], dim=1)
     window = torch.cat([normed[:, 2:4], torch.zeros(1, 2, 8)], dim=1)  # the second window: one patch, three of padding
     middle = x[:, 2:] + block.attn(window)[:, :1]
-    torch.testing.assert_close(block(x, (1, 3))[:, 2:], middle + block.mlp(block.norm2(middle)))
+    torch.testing.assert_close(block(x, Places((1, 3)))[:, 2:], middle + block.mlp(block.norm2(middle)))
 
 
 @pytest.mark.parametrize('window', [0, 2])
@@ -92,8 +94,8 @@ def test_drop_path_drops_whole_branches_of_an_image_and_rescales(window):
     block.drop_path2 = nn.Identity()
     nn.init.zeros_(block.mlp.fc2.weight), nn.init.zeros_(block.mlp.fc2.bias)  # the attention branch alone
     x = torch.randn(1, 4, 8).expand(400, -1, -1)
-    change = block(x, (2, 2)) - x
-    branch = block.eval()(x[:1], (2, 2)) - x[:1]
+    change = block(x, Places((2, 2))) - x
+    branch = block.eval()(x[:1], Places((2, 2))) - x[:1]
     dropped = change.abs().amax(dim=(1, 2)) == 0
     assert 0.4 < dropped.float().mean().item() < 0.6
     torch.testing.assert_close(change[~dropped], (2 * branch).expand_as(change[~dropped]), rtol=1e-4, atol=1e-5)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 import mae_transfer  # noqa: F401  (provides the compiled ops that mmcv lacks)
 from mae_transfer.vit import ViT
-from mae_transfer.vit.relative_position import is_rel_pos_table
+from mae_transfer.vit.position_tables import is_rel_pos_table
 from mae_transfer.vit.weights.checkpoint import CheckpointError, load_vit
 from tests.vit.weights.test_checkpoint import randomize
 

@@ -11,16 +11,14 @@ from torch import Tensor
 
 from mae_transfer.vit import tiled_attention
 from mae_transfer.vit.attention import Attention
+from mae_transfer.vit.places import Places
+from mae_transfer.vit.position_tables import is_rel_pos_table, resize_axis_table, resize_offset_table, zero_offset_table
 from mae_transfer.vit.relative_position import (
     DecomposedAttention,
     TableAttention,
     expand_to_pairs,
-    is_rel_pos_table,
     longer_product_attention,
     make_attention,
-    resize_axis_table,
-    resize_offset_table,
-    zero_offset_table,
 )
 
 grids = st.tuples(st.integers(1, 6), st.integers(1, 6))
@@ -138,7 +136,7 @@ def test_no_tensor_of_all_pairs_is_stored(kind):
     heads, grid, kept = 2, (12, 12), []
     attention = make_attention(kind, 16, heads, grid, 0)
     with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.numel()) or t, lambda t: t):
-        attention(torch.randn(1, 144, 16), grid).sum().backward()
+        attention(torch.randn(1, 144, 16), Places(grid)).sum().backward()
     assert max(kept) < 144 * 144 / 2
     with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.numel()) or t, lambda t: t):
         q, k, v, *tables = inputs(1, heads, 144, 8, (23, 8), (23, 8))
@@ -150,7 +148,7 @@ def test_no_tensor_of_all_pairs_is_stored(kind):
 def test_tables_of_zeros_give_plain_attention(kind, num_prefix):
     attention, x = make_attention(kind, 16, 2, (3, 4), num_prefix), torch.randn(2, 12 + num_prefix, 16)
     table = zero_offset_table((3, 4), 2) if kind == 'shared' else None
-    torch.testing.assert_close(attention(x, (3, 4), table), Attention.forward(without_positions(attention), x))
+    torch.testing.assert_close(attention(x, Places((3, 4), table)), Attention.forward(without_positions(attention), x))
 
 
 def without_positions(attention: Attention) -> Attention:
@@ -197,7 +195,7 @@ def test_another_grid_gives_the_same_as_resized_tables(kind):
                 else resize_axis_table(table, 6 if name.endswith('h') else 5)
             )
             other.get_parameter(name).data.copy_(fitted)
-    torch.testing.assert_close(attention(x, (6, 5)), other(x, (6, 5)))
+    torch.testing.assert_close(attention(x, Places((6, 5))), other(x, Places((6, 5))))
 
 
 # --- on a GPU ---------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from mae_transfer.errors import UserError
-from mae_transfer.vit.relative_position import is_rel_pos_table
+from mae_transfer.vit.position_tables import is_rel_pos_table
 from mae_transfer.vit.weights.checkpoint import CheckpointError, load_vit
 from tests.helpers import enlarge, small_vit
 
@@ -83,7 +83,7 @@ def test_tables_have_an_effect_and_every_parameter_gets_a_gradient(settings):
     [
         (dict(rel_pos='beit'), "unknown rel_pos 'beit': choose one of decomposed, shared, table"),
         (dict(rel_pos='decomposed'), "rel_pos='decomposed' needs class_token=False"),
-        (dict(rel_pos='shared'), "rel_pos='shared' needs class_token=False"),
+        (dict(rel_pos='table', design=dict(registers=2)), "rel_pos='table' has no entries for registers=2"),
         (
             dict(rel_pos_img_size=16),
             'rel_pos_img_size=16 has no effect without rel_pos: choose decomposed, shared, table',

@@ -18,7 +18,7 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from ...errors import CheckpointError, shorten
-from ..relative_position import is_rel_pos_table, rel_pos_kind
+from ..position_tables import is_rel_pos_table, rel_pos_kind
 from ..sizes import SIZES
 from .checkpoint_files import find_checkpoint, read_checkpoint
 from .comparison import compare_states

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ...errors import CheckpointError
 from ..position import resize_pos_embed
-from ..relative_position import is_rel_pos_table, rel_pos_kind, resize_axis_table, resize_offset_table
+from ..position_tables import is_rel_pos_table, rel_pos_kind, resize_axis_table, resize_offset_table
 from .source_grid import SourceGrid, format_shape
 
 
@@ -59,7 +59,7 @@ def fit_weight(
     if name == 'pos_embed' and source:
         return _fit_positions(value, grid_of(vit), 'cls_token' in encoder, 'cls_token' in target, source.grid)
     if is_rel_pos_table(name) and isinstance(vit, KnowsItsGrids) and value.ndim == 2 and value.shape[1] == wanted[1]:
-        had_class = 'cls_token' in encoder and rel_pos_kind(name) == 'table'
+        had_class = 'cls_token' in encoder and rel_pos_kind(name) != 'decomposed'
         return _fit_rel_pos_table(name, value, vit, had_class, source.grid if source and source.is_known else None)
     if name == 'patch_embed.proj.weight' and value.ndim == 4:
         value = inflate_channels(value, wanted[1])
