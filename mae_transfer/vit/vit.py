@@ -38,13 +38,13 @@ class ViT(BaseModule):
     Args:
         arch: 'tiny', 'small', 'base', 'large', 'huge'; width x depth x heads, such as '192x5x3'; or a dict of the
             fields of :class:`~mae_transfer.vit.sizes.Size`.
-        design: what the ViT has beside its size: a name of :data:`~mae_transfer.vit.design.DESIGNS`, such as 'dinov3',
-            or a dict of the fields of :class:`~mae_transfer.vit.design.Design`, such as ``dict(registers=4,
-            layer_scale=1e-5)`` or ``dict(like='dinov3', mlp='swiglu')``. None: the plain ViT.
         img_size: the side, or (height, width), that the stored position table is for. For images of other sizes the
             table is resized.
         patch_size: side of a patch; default: that of ``arch`` (16; 14 for huge).
         in_channels: channels of the images.
+        design: what the ViT has beside its size: a name of :data:`~mae_transfer.vit.design.DESIGNS`, such as 'dinov3',
+            or a dict of the fields of :class:`~mae_transfer.vit.design.Design`, such as ``dict(registers=4,
+            layer_scale=1e-5)`` or ``dict(like='dinov3', mlp='swiglu')``. None: the plain ViT.
         out_indices: blocks whose output :meth:`forward` returns as a map: numbers from 0, negative ones from the end;
             or fractions of the depth, above 0 and up to 1. (1/3 of 12 blocks: after the fourth).
         class_token: whether there is a class token. Windowed models have none (ViTDet).
@@ -75,10 +75,10 @@ class ViT(BaseModule):
     def __init__(
         self,
         arch: str | dict | Size = 'base',
-        design: str | dict | Design | None = None,
         img_size: int | tuple[int, int] = 224,
         patch_size: int | None = None,
         in_channels: int = 3,
+        design: str | dict | Design | None = None,
         out_indices: tuple[int | float, ...] = (-1,),
         class_token: bool = True,
         final_norm: bool = True,
