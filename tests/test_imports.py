@@ -43,7 +43,7 @@ def rooms() -> dict[str, set[str]]:
 
 
 def rooms_of_data() -> dict[str, set[str]]:
-    """{room of ``data/``, or a command there: the other ones that it imports}; without the package's own ``__init__``."""
+    """{room of ``data/``, or a command there: the other ones that it imports}; without ``__init__``."""
     graph: dict[str, set[str]] = {}
     for module, modules in files().items():
         if module.startswith('mae_transfer.data.'):

@@ -34,9 +34,9 @@ class LabelledScenes(BaseSegDataset):
     """MMSegmentation's ``BaseSegDataset`` that says what is learnt from its label maps, and reports mistakes as errors.
 
     A label map is a picture of its image's size with one number for each pixel (see
-    :func:`~mae_transfer.data.label_maps.reading.decode_label_map`). With ``reduce_zero_label`` the N classes are 1..N and
-    0 is ignored; without it they are 0..N-1. 255 is ignored in both cases. ``label_values`` names any other numbers.
-
+    :func:`~mae_transfer.data.label_maps.reading.decode_label_map`). With ``reduce_zero_label`` the N classes are 1..N
+    and 0 is ignored; without it they are 0..N-1. 255 is ignored in both cases. ``label_values`` names any other
+numbers. 
     On start-up up to 64 evenly spaced label maps are examined: how much of them is labelled is logged, and classes
     without a pixel are named if these are all. If there is nothing to learn from them, the others are examined until
     there is. Each label map is checked when it is loaded, too.
@@ -55,10 +55,10 @@ class LabelledScenes(BaseSegDataset):
         **kwargs: passed to ``BaseSegDataset``. The ``pipeline`` reads label maps by ``LoadLabels``.
 
     Raises:
-        UserError: what :func:`~mae_transfer.data.label_maps.pairs.find_pairs` and ``decode_label_map`` raise; a label map
-            of another size than its image, or with a number that means nothing; no labelled pixel, or in training of one
-            class alone; a single class; too many classes for a label map; ``LoadAnnotations`` in the pipeline, or
-            transforms of 8-bit colours for other bands.
+        UserError: what :func:`~mae_transfer.data.label_maps.pairs.find_pairs` and ``decode_label_map`` raise; a label
+            map of another size than its image, or with a number that means nothing; no labelled pixel, or in training
+            of one class alone; a single class; too many classes for a label map; ``LoadAnnotations`` in the pipeline,
+            or transforms of 8-bit colours for other bands.
     """
 
     def __init__(

@@ -14,7 +14,7 @@ from .survey import found_numbers
 
 @TRANSFORMS.register_module()
 class LoadLabels(LoadAnnotations):
-    """Reads an image's label map, as :class:`~mae_transfer.data.label_maps.labelled_scenes.LabelledScenes` describes it.
+    """Reads a label map, as :class:`~mae_transfer.data.label_maps.labelled_scenes.LabelledScenes` describes it.
 
     It replaces MMSegmentation's ``LoadAnnotations``, which takes the remainder by 256 of larger numbers, drops what
     follows the point in floats, and fails for three channels. An image without a label map gets none.

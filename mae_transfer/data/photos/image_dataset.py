@@ -46,9 +46,9 @@ class ImageDataset(Dataset):
     - ``name(index) -> str``: the path of an image relative to ``root``, which messages and ``skipped`` contain.
     - ``read(index) -> PIL.Image.Image | numpy.ndarray``: the decoded image, of any size, in the form that ``item``
       expects: usually a PIL image of mode 'RGB', or an array (H, W, C). An
-      :class:`~mae_transfer.data.files.image_reader.ImageReader` gives either. If the image cannot be read, it raises one
-      of :data:`UNREADABLE`. Pillow decodes an opened file only when its pixels are needed, so call ``convert`` or ``load``
-      in this method.
+      :class:`~mae_transfer.data.files.image_reader.ImageReader` gives either. If the image cannot be read, it raises
+      one of :data:`UNREADABLE`. Pillow decodes an opened file only when its pixels are needed, so call ``convert`` or
+      ``load`` in this method.
     - ``item(image, index, seed) -> dict``: the item made from what ``read(index)`` returned. Python's, NumPy's and
       torch's random generators start from ``seed``, an int from 0 to 2**63 - 1, so ``item`` draws from them as usual.
 

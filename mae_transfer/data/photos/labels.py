@@ -39,8 +39,8 @@ def read_source(
 ) -> Source:
     """Find the images and labels of a data set in any of the layouts.
 
-    For the arguments and the errors see :class:`~mae_transfer.data.photos.labelled.LabelledPhotos`; ``suffixes`` are those
-    of images, in lower case.
+    For the arguments and the errors see :class:`~mae_transfer.data.photos.labelled.LabelledPhotos`; ``suffixes`` are
+    those of images, in lower case.
     """
     given, root = resolve_classes(classes), user_path(data_root)
     if ann_file is not None:
