@@ -10,8 +10,8 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS
 
 from .data import check_same_classes
-from .data.image_dataset import ImageDataset
-from .data.loaders import dataset_settings
+from .data.photos.image_dataset import ImageDataset
+from .data.photos.loaders import dataset_settings
 from .errors import UserError
 from .kinds import class_of, data_loaders, data_sets, is_kind
 from .paths import user_path, why_missing

@@ -18,8 +18,8 @@ from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
-from .data.bands import channel_count, jitter_colours, load_image, mean_of, rand_augment, std_of
-from .data.class_names import class_count, class_names
+from .data.files.bands import channel_count, jitter_colours, load_image, mean_of, rand_augment, std_of
+from .data.label_maps.class_names import class_count, class_names
 from .errors import UserError
 from .starts import recipe, start, table_size, whole_patches
 from .vit.sizes import resolve_size

@@ -57,10 +57,16 @@ MODELS = _child(
     SegPreprocessor='dense.segmentation_preprocessor',
 )
 FUNCTIONS = _child(root.FUNCTIONS, 'data')
-DATASETS = _child(root.DATASETS, 'data', CocoImages='data.coco_images', LabelledScenes='data.labelled_scenes')
+DATASETS = _child(
+    root.DATASETS, 'data', CocoImages='data.coco.images', LabelledScenes='data.label_maps.labelled_scenes'
+)
 DATA_SAMPLERS = _child(root.DATA_SAMPLERS, 'data')
 TRANSFORMS = _child(
-    root.TRANSFORMS, 'data', LoadBands='data.load_bands', LoadLabels='data.label_loading', Unchanged='data.load_bands'
+    root.TRANSFORMS,
+    'data',
+    LoadBands='data.files.load_bands',
+    LoadLabels='data.label_maps.load_labels',
+    Unchanged='data.files.load_bands',
 )
 HOOKS = _child(
     root.HOOKS,

@@ -21,8 +21,8 @@ from torch.utils.data import DataLoader
 from .channels import check_channels
 from .classify import ViTClassifier
 from .compat import distributed, safe_loading
-from .data.loaders import loader_settings
-from .data.same_values import check_same_values
+from .data.files.same_values import check_same_values
+from .data.photos.loaders import loader_settings
 from .dense.checks import check_head_classes
 from .errors import UserError, shorten
 from .kinds import class_of
@@ -96,7 +96,7 @@ class StrictRunner(Runner):
 
     @staticmethod
     def build_dataloader(dataloader: DataLoader | dict, *args: Any, **kwargs: Any) -> DataLoader:
-        """As MMEngine's, from :func:`~mae_transfer.data.loaders.loader_settings`.
+        """As MMEngine's, from :func:`~mae_transfer.data.photos.loaders.loader_settings`.
 
         Raises:
             UserError: fewer images than one batch, where an incomplete batch is dropped.

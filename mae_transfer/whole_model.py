@@ -11,7 +11,7 @@ import torch
 from mmengine.logging import print_log
 from torch import nn
 
-from .data.bands import channel_values, resolve_bands
+from .data.files.bands import channel_values, resolve_bands
 from .errors import UserError, shorten
 from .vit.vit import ViT
 from .vit.weights.checkpoint import read_checkpoint

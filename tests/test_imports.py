@@ -42,6 +42,17 @@ def rooms() -> dict[str, set[str]]:
     return graph
 
 
+def rooms_of_data() -> dict[str, set[str]]:
+    """{room of ``data/``, or a command there: the other ones that it imports}; without ``__init__``."""
+    graph: dict[str, set[str]] = {}
+    for module, modules in files().items():
+        if module.startswith('mae_transfer.data.'):
+            room = module.split('.')[2]
+            found = {name.split('.')[2] for name in modules if name.startswith('mae_transfer.data.')}
+            graph[room] = graph.get(room, set()) | (found - {room})
+    return graph
+
+
 def files() -> dict[str, set[str]]:
     """{module: the other modules that it imports}, without the packages' own ``__init__``."""
     paths = [path for path in PACKAGE.rglob('*.py') if '.mim' not in path.parts and path.name != '__init__.py']
@@ -61,6 +72,19 @@ def test_there_are_no_circles_of_rooms():
 
 def test_the_vit_knows_no_task_and_the_data_no_model():
     assert rooms()['vit'] <= BASE and rooms()['data'] <= BASE
+
+
+def test_the_rooms_of_the_data_build_on_files():
+    assert rooms_of_data() == {
+        'files': set(),
+        'photos': {'files'},
+        'label_maps': {'files'},
+        'coco': {'files', 'label_maps'},
+        'scenes': set(),
+        # Commands: python -m mae_transfer.data.NAME.
+        'statistics': {'files'},
+        'band_scenes': {'scenes'},
+    }
 
 
 def test_no_room_imports_a_tool():

@@ -12,8 +12,8 @@ from mae_transfer import launch
 from mae_transfer.channels import check_channels
 from mae_transfer.checks import check_config
 from mae_transfer.data import collate_photos
-from mae_transfer.data.image_dataset import ImageDataset
-from mae_transfer.data.loaders import dataset_settings
+from mae_transfer.data.photos.image_dataset import ImageDataset
+from mae_transfer.data.photos.loaders import dataset_settings
 from mae_transfer.errors import UserError, shorten
 from mae_transfer.experiments.pretraining import check_pretraining
 from mae_transfer.outputs import output_file

@@ -15,7 +15,7 @@ from mmengine.runner import BaseLoop, Runner
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from ..data.source import check_present
+from ..data.photos.source import check_present
 from ..errors import UserError
 from ..hooks.skipped_photos import skipped_summary
 from ..optim.autocast import DTYPES

@@ -31,7 +31,7 @@ class LabelledPreprocessor(PhotoPreprocessor):
             self.mixup = Mixup(num_classes=num_classes, label_smoothing=0.0, **mixup)
 
     def forward(self, data: dict, training: bool = False) -> dict:
-        """Turn a batch of :func:`~mae_transfer.data.labelled.collate_labelled` into the arguments of
+        """Turn a batch of :func:`~mae_transfer.data.photos.labelled.collate_labelled` into the arguments of
         ``ViTClassifier.forward``.
 
         Returns:

@@ -1,13 +1,13 @@
 """Data sets, crops, samplers, and the synthetic demo scenes."""
 
-from .corruptions import ImageNetC
-from .crops import CentreCrop, FineTuneCrop, ProbeCrop
-from .image_dataset import ImageDataset
-from .labelled import LabelledImages, LabelledPhotos, LabelSpace, collate_labelled
-from .photos import Photos, collate_photos
-from .same_classes import check_same_classes
-from .sampler import SeededSampler
-from .wrappers import ClassBalancedDataset, ConcatDataset, RepeatDataset
+from .photos.corruptions import ImageNetC
+from .photos.crops import CentreCrop, FineTuneCrop, ProbeCrop
+from .photos.image_dataset import ImageDataset
+from .photos.labelled import LabelledImages, LabelledPhotos, LabelSpace, collate_labelled
+from .photos.same_classes import check_same_classes
+from .photos.sampler import SeededSampler
+from .photos.unlabelled import Photos, collate_photos
+from .photos.wrappers import ClassBalancedDataset, ConcatDataset, RepeatDataset
 
 __all__ = [
     'CentreCrop',

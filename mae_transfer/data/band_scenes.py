@@ -9,8 +9,8 @@ writes into the given folder
     scenes.json                                          the settings, the classes and their colours, the bands
 
 Images are TIFFs (H, W, 13) of uint16 in Sentinel-2's bands and scale: reflectance x 10 000, RGB in bands (4, 3, 2). In
-label maps 0 is no class and 1..7 are the classes of :mod:`~mae_transfer.data.band_painting`, of which two pairs look
-the same in RGB. The same settings give the same files.
+label maps 0 is no class and 1..7 are the classes of :mod:`~mae_transfer.data.scenes.band_painting`, of which two pairs
+look the same in RGB. The same settings give the same files.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from .band_painting import BAND_CLASSES, BAND_PALETTE, BANDS, MIN_SIZE, paint_band_scene
-from .scene_folder import SceneFolder, check_settings, run_generator
+from .scenes.band_painting import BAND_CLASSES, BAND_PALETTE, BANDS, MIN_SIZE, paint_band_scene
+from .scenes.folder import SceneFolder, check_settings, run_generator
 
 TOOL = 'mae_transfer.data.band_scenes'
 VERSION = 1  # increase it when the same settings would give other images

@@ -23,13 +23,13 @@ import numpy as np
 
 from ..errors import UserError, shorten
 from ..paths import shown
-from .bands import Bands, resolve_bands
-from .channel_statistics import ChannelStatistics, as_tuple
-from .examination import examined
-from .image_files import evenly, suffixes_of
-from .image_reader import UNREADABLE, ImageReader
-from .image_values import UnexpectedValues, image_values
-from .photo_sources import find_photos
+from .files.bands import Bands, resolve_bands
+from .files.channel_statistics import ChannelStatistics, as_tuple
+from .files.examination import examined
+from .files.image_files import evenly, suffixes_of
+from .files.image_reader import UNREADABLE, ImageReader
+from .files.image_values import UnexpectedValues, image_values
+from .files.photo_sources import find_photos
 
 #: Names of the folders of photos and of their label maps.
 _LAYOUTS = tuple(

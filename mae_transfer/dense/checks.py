@@ -11,8 +11,8 @@ from mmengine.device import get_device
 from mmengine.registry import MODELS
 from torch.nn import BatchNorm1d, BatchNorm2d, BatchNorm3d, Module, ModuleList, SyncBatchNorm
 
-from ..data.class_names import class_names
-from ..data.label_numbers import IGNORED, one_class_line
+from ..data.label_maps.class_names import class_names
+from ..data.label_maps.label_numbers import IGNORED, one_class_line
 from ..errors import UserError, shorten
 from ..kinds import class_of, data_loaders, data_sets, takes
 

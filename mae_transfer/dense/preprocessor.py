@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from mmengine.model import ImgDataPreprocessor
 
-from ..data.bands import channel_values
+from ..data.files.bands import channel_values
 from ..errors import UserError
 
 

@@ -9,7 +9,7 @@ import torch
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
-from ..data.source import check_present
+from ..data.photos.source import check_present
 from ..errors import UserError, is_whole
 from ..registry import METRICS
 

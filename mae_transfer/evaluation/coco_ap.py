@@ -15,8 +15,8 @@ from mmengine.logging import print_log
 from pycocotools import mask as coco_mask
 
 from ..compat.faster_ap import has_faster_coco_eval, use_faster_coco_eval
-from ..data.coco_file import read_coco
-from ..data.coco_values import IN_FILE
+from ..data.coco.file import read_coco
+from ..data.coco.values import IN_FILE
 from ..errors import UserError, shorten
 from ..registry import METRICS
 
@@ -38,7 +38,7 @@ class CocoAP(CocoMetric):
     (``outfile_prefix``) have the ids of images and categories that the file has, also where they are text.
 
     Raises:
-        UserError: a mistake in ``ann_file`` that :func:`~mae_transfer.data.coco_file.read_coco` finds; images or
+        UserError: a mistake in ``ann_file`` that :func:`~mae_transfer.data.coco.file.read_coco` finds; images or
             classes of the data set that it does not list; no object to evaluate; settings from which no AP follows.
     """
 

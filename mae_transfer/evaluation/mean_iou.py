@@ -13,7 +13,7 @@ from mmengine.logging import print_log
 from mmseg.evaluation import IoUMetric
 from PIL import Image
 
-from ..data.label_numbers import IGNORED
+from ..data.label_maps.label_numbers import IGNORED
 from ..errors import UserError, shorten
 from ..registry import METRICS
 

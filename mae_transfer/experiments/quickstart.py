@@ -86,7 +86,7 @@ def _test(config: str, run: Path, *options: str) -> list[str]:
 
 def draw(work: Path) -> None:
     """Write pictures of the predictions next to the ground truth for each start, and of the MAE's reconstructions."""
-    from ..data.scenes import SEMANTIC_CLASSES, SEMANTIC_PALETTE
+    from ..data.scenes.quickstart import SEMANTIC_CLASSES, SEMANTIC_PALETTE
     from ..visualization.predictions import detection_sheet, segmentation_sheet
 
     coco, ade = work / 'scenes' / 'coco', work / 'scenes' / 'ade'

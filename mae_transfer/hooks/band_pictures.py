@@ -10,9 +10,9 @@ import numpy as np
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from ..data.bands import Bands
-from ..data.image_reader import ImageReader
-from ..data.loading import reader_of
+from ..data.files.bands import Bands
+from ..data.files.image_reader import ImageReader
+from ..data.files.loading import reader_of
 from ..visualization.shown_bands import shown_bands
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from mmdet.engine.hooks import DetVisualizationHook
 from mmengine.runner import Runner
 
-from ..data.bands import Bands
+from ..data.files.bands import Bands
 from ..registry import HOOKS
 from .band_pictures import BandPictures
 

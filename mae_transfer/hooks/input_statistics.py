@@ -12,7 +12,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
-from ..data.channel_statistics import ChannelStatistics, as_tuple
+from ..data.files.channel_statistics import ChannelStatistics, as_tuple
 from ..errors import shorten
 from ..registry import HOOKS
 

@@ -12,8 +12,8 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from PIL import Image
 
-from ..data.bands import Bands
-from ..data.loaders import dataset_settings
+from ..data.files.bands import Bands
+from ..data.photos.loaders import dataset_settings
 from ..registry import DATASETS, HOOKS
 from ..visualization.reconstruction import reconstruction_sheet
 from ..visualization.shown_bands import ShownBands, shown_of

@@ -9,7 +9,7 @@ import numpy as np
 from mmengine.runner import Runner
 from mmseg.engine.hooks import SegVisualizationHook
 
-from ..data.bands import Bands
+from ..data.files.bands import Bands
 from ..registry import HOOKS
 from .band_pictures import BandPictures
 

@@ -8,7 +8,7 @@ import torch
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
-from ..data.bands import RGB_MEAN, RGB_STD, channel_values
+from ..data.files.bands import RGB_MEAN, RGB_STD, channel_values
 from ..errors import UserError
 from ..registry import MODELS
 
@@ -36,7 +36,7 @@ class PhotoPreprocessor(BaseDataPreprocessor):
         self.register_buffer('std', torch.tensor(channel_values('std', std)).view(-1, 1, 1), persistent=False)
 
     def forward(self, data: dict, training: bool = False) -> dict:
-        """Turn a batch of :func:`~mae_transfer.data.photos.collate_photos` into the arguments of ``MAE.forward``.
+        """Turn a batch of :func:`~mae_transfer.data.photos.unlabelled.collate_photos` into what ``MAE.forward`` takes.
 
         Raises:
             UserError: the images do not have as many channels as ``mean`` has values.

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from ..data.bands import Bands, resolve_bands
+from ..data.files.bands import Bands, resolve_bands
 from ..errors import UserError
 
 #: The percentiles of a channel that become black and white: a few extreme pixels do not darken the rest.

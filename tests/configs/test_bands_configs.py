@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mae_transfer.data.band_painting import BAND_CLASSES, BANDS
 from mae_transfer.data.band_scenes import write_band_scenes
+from mae_transfer.data.scenes.band_painting import BAND_CLASSES, BANDS
 from mae_transfer.settings import read_config
 from tests.configs.recipes import CONFIGS, LOADERS, load
 from tests.tools.commands import call, checkpoint

@@ -14,7 +14,7 @@ from mmengine.registry import PARAM_SCHEDULERS, DefaultScope
 from torch import nn
 
 from mae_transfer.checks import check_batch_norm, check_image_sizes, check_length, check_loaders, check_settings
-from mae_transfer.data.loaders import loader_settings
+from mae_transfer.data.photos.loaders import loader_settings
 from mae_transfer.dense.checks import check_windows
 from mae_transfer.errors import UserError
 from mae_transfer.kinds import class_of, data_loaders, data_sets

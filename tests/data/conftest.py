@@ -50,7 +50,7 @@ def logged(monkeypatch) -> list[str]:
 def coco_images(tmp_path) -> Callable:
     """A function that builds the data set from a content in COCO's format; all its images exist."""
 
-    from mae_transfer.data.coco_images import CocoImages  # MMDetection, which few of these tests need
+    from mae_transfer.data.coco.images import CocoImages  # MMDetection, which few of these tests need
 
     def of(content=None, metainfo=None, **settings):
         for seed, size in enumerate(SIZES):

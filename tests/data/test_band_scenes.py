@@ -7,11 +7,11 @@ import pytest
 import tifffile
 from PIL import Image
 
-from mae_transfer.data.band_painting import BAND_CLASSES, BANDS, paint_band_scene
 from mae_transfer.data.band_scenes import main, write_band_scenes
-from mae_transfer.data.image_reader import ImageReader
-from mae_transfer.data.labelled_scenes import LabelledScenes
-from mae_transfer.data.photos import Photos
+from mae_transfer.data.files.image_reader import ImageReader
+from mae_transfer.data.label_maps.labelled_scenes import LabelledScenes
+from mae_transfer.data.photos.unlabelled import Photos
+from mae_transfer.data.scenes.band_painting import BAND_CLASSES, BANDS, paint_band_scene
 
 SMALL = dict(photos=2, labelled=2, val=1, size=32, seed=7)
 COMMAND = [word for name, value in SMALL.items() for word in (f'--{name}', str(value))]

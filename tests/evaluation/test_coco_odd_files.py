@@ -8,7 +8,7 @@ import pytest
 import torch
 from pycocotools import mask as coco_mask
 
-from mae_transfer.data.coco_images import CocoImages
+from mae_transfer.data.coco.images import CocoImages
 from mae_transfer.evaluation.coco_ap import CocoAP
 from tests.coco_forms import ODD, RARE, odd_content, write
 from tests.own_data import SIZES, coco_content, photo

@@ -9,10 +9,10 @@ import torch
 from mmengine.structures import PixelData
 from PIL import Image
 
-from mae_transfer.data.labelled_scenes import LabelledScenes
+from mae_transfer.data.label_maps.labelled_scenes import LabelledScenes
 from mae_transfer.errors import UserError
 from mae_transfer.evaluation.mean_iou import MeanIoU
-from tests.data.label_forms import FORMS
+from tests.data.label_maps.label_forms import FORMS
 
 #: The truth: the class of each pixel, None where there is none. The last class has a single pixel.
 TRUTH = [np.array([[0, 0, 1], [1, 255, 0]]), np.array([[1, 0, 0, 0]]), np.array([[2], [0], [255], [1]])]

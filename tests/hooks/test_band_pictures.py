@@ -15,7 +15,7 @@ from mmseg.structures import SegDataSample
 from mmseg.visualization import SegLocalVisualizer
 from PIL import Image
 
-from mae_transfer.data.load_bands import LoadBands
+from mae_transfer.data.files.load_bands import LoadBands
 from mae_transfer.errors import UserError
 from mae_transfer.hooks.detection_pictures import DetectionPictures
 from mae_transfer.hooks.segmentation_pictures import SegmentationPictures

@@ -7,7 +7,7 @@ import shutil
 import pytest
 from PIL import Image
 
-from mae_transfer.data.image_files import images_below
+from mae_transfer.data.files.image_files import images_below
 from tests.tools.classification import FASTPROBE, FINETUNE, KNN, class_options, feature_options, write_classes
 from tests.tools.commands import CONFIG, REPOSITORY, call, error_line, small, train, write_photos
 

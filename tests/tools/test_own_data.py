@@ -9,7 +9,7 @@ from mmengine.config import Config
 from PIL import Image
 
 from mae_transfer import launch
-from tests.data.label_forms import palette
+from tests.data.label_maps.label_forms import palette
 from tests.own_data import coco_content, write_coco, write_scenes
 from tests.tools.commands import REPOSITORY, call, error_line, train
 

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 from pycocotools import mask as mask_api
 
-from mae_transfer.data.scene_painting import SEMANTIC_CLASSES, SEMANTIC_PALETTE
-from mae_transfer.data.scenes import write_scenes
+from mae_transfer.data.scenes.painting import SEMANTIC_CLASSES, SEMANTIC_PALETTE
+from mae_transfer.data.scenes.quickstart import write_scenes
 from mae_transfer.visualization.predictions import COLOURS, MARGIN, detection_sheet, segmentation_sheet
 
 SIZE, ZOOM, HEAD = 48, 2, 20

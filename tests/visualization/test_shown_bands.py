@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mae_transfer.data.image_reader import ImageReader
+from mae_transfer.data.files.image_reader import ImageReader
 from mae_transfer.errors import UserError
 from mae_transfer.visualization.shown_bands import ShownBands, shown_bands, shown_of, with_captions
 

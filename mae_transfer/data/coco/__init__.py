@@ -1,0 +1,1 @@
+"""COCO's format: boxes and masks, checked and read from an annotation file."""

@@ -1,0 +1,53 @@
+"""Why a file that is named like an image is none, where its first bytes tell."""
+
+from __future__ import annotations
+
+import os
+
+from ...paths import shown
+
+_STARTS = (
+    (b'version https://git-lfs', 'is a pointer of Git LFS: run git lfs pull'),
+    (b'<!doctype html', 'is an HTML page, saved in place of an image'),
+    (b'<html', 'is an HTML page, saved in place of an image'),
+    (b'<svg', 'is an SVG drawing: save it as PNG'),
+    (b'<?xml', 'is an XML file'),
+    (b'%pdf', 'is a PDF: save it as PNG'),
+)
+_HEIF = (b'heic', b'heix', b'hevc', b'mif1', b'msf1')
+
+
+def why_unreadable(path: str | os.PathLike, error: Exception) -> str:
+    """The reason in a few words; '' where it cannot be told.
+
+    Args:
+        error: with which reading failed.
+    """
+    if isinstance(error, FileNotFoundError):
+        return 'does not exist'
+    if isinstance(error, PermissionError):
+        return 'may not be read'
+    try:
+        with open(path, 'rb') as file:
+            start = file.read(64)
+    except (OSError, ValueError):
+        return ''
+    return told_by(start)
+
+
+def told_by(start: bytes) -> str:
+    """What a file is, by its first 64 bytes, if it is no image; '' where they do not tell."""
+    if not start:
+        return 'is empty'
+    if start[4:8] == b'ftyp' and start[8:12] in _HEIF:
+        return 'is HEIC: save it as JPEG'
+    return next((reason for sign, reason in _STARTS if start.lstrip().lower().startswith(sign)), '')
+
+
+def not_left_out(path: str | os.PathLike, reason: str) -> str:
+    """The error of an evaluation that meets an unreadable image.
+
+    Args:
+        reason: from :func:`why_unreadable`.
+    """
+    return f'{shown(path)} {reason or "cannot be read as an image"}: an evaluation leaves no image out; restore it'

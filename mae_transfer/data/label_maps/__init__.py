@@ -1,0 +1,1 @@
+"""Label maps: a class for each pixel, and the setting ``classes``."""

@@ -1,0 +1,70 @@
+"""The order of an epoch's samples, and their seeds."""
+
+import pytest
+
+from mae_transfer.data import SeededSampler
+from mae_transfer.data.photos.sampler import sample_seed
+
+
+def sampler(
+    length: int = 20, rank: int = 0, world: int = 1, seed: int = 3, epoch: int = 0, **settings
+) -> SeededSampler:
+    import mmengine.dataset.sampler as module
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, 'get_dist_info', lambda: (rank, world))
+        result = SeededSampler(range(length), seed=seed, **settings)
+    result.set_epoch(epoch)
+    return result
+
+
+def test_an_epoch_shows_every_sample_once():
+    assert sorted(index for index, _ in sampler()) == list(range(20))
+    assert len(sampler()) == 20
+
+
+def test_the_order_is_shuffled_unless_disabled():
+    assert [index for index, _ in sampler()] != list(range(20))
+    assert [index for index, _ in sampler(shuffle=False)] == list(range(20))
+
+
+@pytest.mark.parametrize('world', [2, 4])
+def test_several_processes_together_get_the_same_samples_as_one(world):
+    ranks = [list(sampler(rank=rank, world=world)) for rank in range(world)]
+    assert [sample for together in zip(*ranks, strict=True) for sample in together] == list(sampler())
+
+
+def test_samples_are_repeated_so_that_all_processes_get_the_same_number():
+    ranks = [list(sampler(21, rank, 2)) for rank in range(2)]
+    assert len(ranks[0]) == len(ranks[1]) == 11
+    assert {index for rank in ranks for index, _ in rank} == set(range(21))
+
+
+def test_the_same_epoch_has_the_same_order_and_seeds():
+    first = sampler()
+    assert list(first) == list(first) == list(sampler())
+
+
+def test_another_epoch_has_another_order_and_other_seeds():
+    one, other = dict(sampler(epoch=0)), dict(sampler(epoch=1))
+    assert list(one) != list(other)
+    assert not set(one.values()) & set(other.values())
+
+
+def test_another_run_has_other_seeds():
+    assert not set(dict(sampler(seed=3)).values()) & set(dict(sampler(seed=4)).values())
+
+
+def test_the_seed_depends_only_on_run_epoch_and_index():
+    assert dict(sampler(20, epoch=2))[7] == dict(sampler(50, epoch=2))[7] == sample_seed(3, 2, 7)
+
+
+def test_seeds_are_distinct_and_fit_int64():
+    seeds = [sample_seed(run, epoch, index) for run in range(3) for epoch in range(10) for index in range(100)]
+    assert len(set(seeds)) == 3000
+    assert 0 <= min(seeds) and max(seeds) < 2**63
+    assert max(seeds) > 2**62
+
+
+def test_the_order_of_the_integers_of_a_key_matters():
+    assert len({sample_seed(0, 1, 2), sample_seed(0, 2, 1), sample_seed(1, 0, 2), sample_seed(2, 1, 0)}) == 4
