@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from .data.bands import RGB_MEAN, RGB_STD
+from .data.files.bands import RGB_MEAN, RGB_STD
 from .errors import UserError
 from .vit.design import resolve_design
 from .vit.sizes import SIZES, Size
