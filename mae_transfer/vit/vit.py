@@ -23,7 +23,7 @@ from .places import Places, rotary_turns
 from .position import resize_pos_embed, sincos_table
 from .position_tables import check_rel_pos, zero_offset_table
 from .relative_position import make_attention
-from .rotary import Rotary
+from .rotary import make_rotary
 from .sizes import Size, resolve_size
 from .weights.checkpoint import load_vit, starting_point
 
@@ -115,12 +115,10 @@ class ViT(BaseModule):
         check_rel_pos(rel_pos, class_token, self.design.registers, rel_pos_img_size)
         self.rel_pos = rel_pos
         self.rel_pos_grid = self._grid_for(rel_pos_img_size, 'rel_pos_img_size')
-        if self.design.rotary != 'eva02' and rotary_img_size is not None:
-            raise UserError(f"rotary_img_size={rotary_img_size} has no effect without the rotary positions of 'eva02'")
-        self.rotary: Rotary | None = None
-        if self.design.rotary:
-            head_dim = self.embed_dim // self.size.num_heads
-            self.rotary = Rotary(self.design.rotary, head_dim, self._grid_for(rotary_img_size, 'rotary_img_size'))
+        rotary_grid = self._grid_for(rotary_img_size, 'rotary_img_size')
+        self.rotary = make_rotary(
+            self.design.rotary, self.embed_dim // self.size.num_heads, rotary_grid, rotary_img_size
+        )
 
         self.patch_embed = PatchEmbed(None, self.patch_size, in_channels, self.embed_dim, bias=self.design.patch_bias)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, self.embed_dim)) if class_token else None
