@@ -4,6 +4,7 @@ from .corruptions import ImageNetC
 from .crops import CentreCrop, FineTuneCrop, ProbeCrop
 from .image_dataset import ImageDataset
 from .labelled import LabelledImages, LabelledPhotos, LabelSpace, collate_labelled
+from .photo_pairs import PhotoPairs
 from .photos import Photos, collate_photos
 from .same_classes import check_same_classes
 from .sampler import SeededSampler
@@ -19,6 +20,7 @@ __all__ = [
     'LabelSpace',
     'LabelledImages',
     'LabelledPhotos',
+    'PhotoPairs',
     'Photos',
     'ProbeCrop',
     'RepeatDataset',
