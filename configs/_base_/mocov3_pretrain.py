@@ -1,7 +1,7 @@
 """Common settings of all MoCo v3 pre-trainings: the official recipe for ViTs, on any folder of photos.
 
-Recipe: official CONFIG.md (commands of ViT-S and ViT-B) and main_moco.py (defaults). Ours: bfloat16 in place of float16;
-sin-cos positions in MAE's order of channels; the evaluation on held-out photos.
+Recipe: official CONFIG.md (commands of ViT-S and ViT-B) and main_moco.py (defaults). Ours: bfloat16 in place of
+float16; sin-cos positions in MAE's order of channels; the evaluation on held-out photos.
 
 Named settings:
 - `data_root`: a folder tree of images, a list file, or ImageNet (with `train/` and `val/`); a list of these is read as
@@ -36,10 +36,7 @@ model = dict(
     type='MoCoV3',
     data_preprocessor=dict(type='PhotoPreprocessor'),
     vit=dict(
-        type='ViT',
-        arch='base',
-        img_size='${image_size}',
-        init_cfg=dict(type='Pretrained', checkpoint='${pretrained}'),
+        type='ViT', arch='base', img_size='${image_size}', init_cfg=dict(type='Pretrained', checkpoint='${pretrained}')
     ),
     hidden_dim=4096,
     out_dim=256,
@@ -99,6 +96,5 @@ train_cfg = dict(
     type='EpochBasedTrainLoop', max_epochs='${max_epochs}', val_interval='${max(1, train_cfg.max_epochs // 16)}'
 )
 default_hooks = dict(
-    checkpoint=dict(interval='${max(1, train_cfg.max_epochs // 80)}'),
-    momentum=dict(type='MomentumHook', start=0.99),
+    checkpoint=dict(interval='${max(1, train_cfg.max_epochs // 80)}'), momentum=dict(type='MomentumHook', start=0.99)
 )

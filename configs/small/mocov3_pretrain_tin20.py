@@ -2,8 +2,8 @@
 Tiny ImageNet.
 
 The recipe is configs/_base_/mocov3_pretrain.py at a size for a CPU. Differences: 64 pixels, views of at least .2 of the
-photo, less blur, a ViT of 128 x 6 with patches of 8, hidden layers of 512 and queries of 128, a batch of 128, 10 epochs,
-a higher learning rate, float32. The other configs for these images evaluate the ViT, with
+photo, less blur, a ViT of 128 x 6 with patches of 8, hidden layers of 512, queries of 128, a batch of 128, 10 epochs, a
+higher learning rate, float32. The other configs for these images evaluate the ViT, with
 pretrained=work_dirs/small/mocov3_pretrain_tin20.
 Train: tools/train.py configs/small/mocov3_pretrain_tin20.py --cfg-options data_root=../shared/data/tinyimagenet20
 Test (views told apart): tools/test.py configs/small/mocov3_pretrain_tin20.py work_dirs/small/mocov3_pretrain_tin20

@@ -43,9 +43,9 @@ class PhotoPreprocessor(BaseDataPreprocessor):
             UserError: the images do not have as many channels as ``mean`` has values.
         """
         data = self.cast_data({key: data[key] for key in ('inputs', 'seeds') if key in data})
-        if data['inputs'].shape[-3] != len(self.mean):
+        if (channels := data['inputs'].shape[-3]) != len(self.mean):
             raise UserError(
-                f'data_preprocessor.mean has {len(self.mean)} values for images of {data["inputs"].shape[-3]} channels: '
+                f'data_preprocessor.mean has {len(self.mean)} values for images of {channels} channels: '
                 'set data_preprocessor.mean and data_preprocessor.std to one value for each channel'
             )
         data['inputs'] = (data['inputs'].float() - self.mean) / self.std

@@ -22,8 +22,8 @@ def photos(tmp_path_factory) -> Path:
     return photo_folder(tmp_path_factory.mktemp('photos'), 8)
 
 
-@pytest.mark.parametrize('split, count', [('train', 4), ('val', 4)])
-def test_an_item_is_two_uint8_views_with_one_seed(photos, split, count):
+@pytest.mark.parametrize('split', ['train', 'val'])
+def test_an_item_is_two_uint8_views_with_one_seed(photos, split):
     data = PhotoPairs(str(photos), split, img_size=(16, 24), hold_out=0.5)
     item = data[1, 77]
     assert item['inputs'].shape == (2, 3, 16, 24) and item['inputs'].dtype == torch.uint8 and item['seeds'] == 77
@@ -51,7 +51,7 @@ def test_held_out_photos_are_seen_alike_in_every_evaluation(photos):
 
 
 # --- how often --------------------------------------------------------------------------------------------------------
-ITEMS = 400
+ITEMS = 300
 
 
 def within(count: int, probability: float) -> bool:
@@ -95,8 +95,7 @@ def test_the_first_view_is_always_blurred_the_second_one_in_ten(tmp_path):
     edge[:, 8:] = 100  # below the threshold of solarising; of one colour, so that greying changes nothing
     found = drawn(Image.fromarray(edge), tmp_path, img_size=16, blur=(2.0, 2.0))
     blurred = ((found > 5) & (found < 95)).flatten(2).float().mean(-1) > 0.3
-    cropped = found.shape[-1]
-    assert cropped == 16 and blurred[:, 0].all() and within(int(blurred[:, 1].sum()), 0.1)
+    assert blurred[:, 0].all() and within(int(blurred[:, 1].sum()), 0.1)
 
 
 def test_half_of_the_views_are_mirrored_each_by_itself(tmp_path):
