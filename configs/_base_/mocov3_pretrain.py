@@ -38,7 +38,10 @@ model = dict(
     type='MoCoV3',
     data_preprocessor=dict(type='PhotoPreprocessor'),
     vit=dict(
-        type='ViT', arch='${arch}', img_size='${image_size}', init_cfg=dict(type='Pretrained', checkpoint='${pretrained}')
+        type='ViT',
+        arch='${arch}',
+        img_size='${image_size}',
+        init_cfg=dict(type='Pretrained', checkpoint='${pretrained}'),
     ),
     hidden_dim=4096,
     out_dim=256,
