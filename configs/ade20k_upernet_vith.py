@@ -20,5 +20,6 @@ Six scales, mirrored: add --tta to the test.
 _base_ = ['ade20k_upernet_vitb.py']
 
 pretrained = 'work_dirs/mae_pretrain_vith'
-model = dict(backbone=dict(arch='huge', patch_size=16, drop_path_rate=0.3))
+arch = 'huge'
+model = dict(backbone=dict(patch_size=16, drop_path_rate=0.3))
 optim_wrapper = dict(paramwise_cfg=dict(layer_decay=0.85))

@@ -17,5 +17,6 @@ Six scales, mirrored: add --tta to the test.
 _base_ = ['ade20k_upernet_vitb.py']
 
 pretrained = 'work_dirs/mae_pretrain_vitl'
-model = dict(backbone=dict(arch='large', drop_path_rate=0.2))
+arch = 'large'
+model = dict(backbone=dict(drop_path_rate=0.2))
 optim_wrapper = dict(paramwise_cfg=dict(layer_decay=0.8))

@@ -11,4 +11,5 @@ Test: tools/dist_test.sh configs/coco_maskrcnn_vitl.py work_dirs/coco_maskrcnn_v
 _base_ = ['coco_maskrcnn_vitb.py']
 
 pretrained = 'work_dirs/mae_pretrain_vitl'
-model = dict(backbone=dict(arch='large', drop_path_rate=0.3))
+arch = 'large'
+model = dict(backbone=dict(drop_path_rate=0.3))

@@ -15,6 +15,7 @@ pretrained = 'work_dirs/mae_pretrain_vith'
 max_iters = 184375 * 3 // 4
 # The patch embedding of MAE's ViT-H, for patches of 14, is resampled to 16 on loading, as in the original. Its 16 x 16
 # positions are kept: with patches of 16 they are those of 256 x 256 pixels. The table of the original is 14 x 14.
-model = dict(backbone=dict(arch='huge', img_size=256, drop_path_rate=0.5))
+arch = 'huge'
+model = dict(backbone=dict(img_size=256, drop_path_rate=0.5))
 # The original's ViT-H has weight decay for all parameters, including norms and positions.
 optim_wrapper = dict(paramwise_cfg=dict(layer_decay=0.9, no_decay_kind='none', no_decay_names=()))

@@ -13,5 +13,6 @@ Test: tools/dist_test.sh configs/coco_vitdet_vitl.py work_dirs/coco_vitdet_vitl 
 _base_ = ['coco_vitdet_vitb.py']
 
 pretrained = 'work_dirs/mae_pretrain_vitl'
-model = dict(backbone=dict(arch='large', drop_path_rate=0.4))
+arch = 'large'
+model = dict(backbone=dict(drop_path_rate=0.4))
 optim_wrapper = dict(paramwise_cfg=dict(layer_decay=0.8))

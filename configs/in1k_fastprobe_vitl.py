@@ -9,4 +9,4 @@ Test: tools/test.py configs/in1k_fastprobe_vitl.py work_dirs/mae_pretrain_vitl
 _base_ = ['_base_/in1k_fastprobe.py']
 
 pretrained = 'work_dirs/mae_pretrain_vitl'
-model = dict(vit=dict(arch='large'))
+arch = 'large'

@@ -10,5 +10,6 @@ Test: tools/test.py configs/in1k_finetune_vith.py work_dirs/in1k_finetune_vith
 _base_ = ['in1k_finetune_vitl.py']
 
 pretrained = 'work_dirs/mae_pretrain_vith'
-model = dict(vit=dict(arch='huge', drop_path_rate=0.3))
+arch = 'huge'
+model = dict(vit=dict(drop_path_rate=0.3))
 train_dataloader = dict(batch_size=32)

@@ -13,6 +13,7 @@ pretrained = 'work_dirs/mae_pretrain_vitl'
 max_epochs = 50
 base_lr = 1e-3  # 4e-3 at a batch of 1024
 
-model = dict(vit=dict(arch='large', drop_path_rate=0.2))
+arch = 'large'
+model = dict(vit=dict(drop_path_rate=0.2))
 train_dataloader = dict(batch_size=64)
 optim_wrapper = dict(paramwise_cfg=dict(layer_decay=0.75))

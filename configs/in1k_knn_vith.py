@@ -8,4 +8,4 @@ Test: tools/test.py configs/in1k_knn_vith.py work_dirs/mae_pretrain_vith
 _base_ = ['_base_/in1k_knn.py']
 
 pretrained = 'work_dirs/mae_pretrain_vith'
-model = dict(vit=dict(arch='huge'))
+arch = 'huge'

@@ -8,4 +8,4 @@ Test: tools/test.py configs/in1k_knn_vitl.py work_dirs/mae_pretrain_vitl
 _base_ = ['_base_/in1k_knn.py']
 
 pretrained = 'work_dirs/mae_pretrain_vitl'
-model = dict(vit=dict(arch='large'))
+arch = 'large'

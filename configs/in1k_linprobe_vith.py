@@ -11,5 +11,5 @@ In minutes, on features that are computed once: configs/in1k_fastprobe_vith.py
 _base_ = ['_base_/in1k_linprobe.py']
 
 pretrained = 'work_dirs/mae_pretrain_vith'
-model = dict(vit=dict(arch='huge'))
+arch = 'huge'
 train_dataloader = dict(batch_size=128)

@@ -9,5 +9,6 @@ Test: tools/test.py configs/in1k_scratch_vith.py work_dirs/in1k_scratch_vith
 _base_ = ['_base_/in1k_scratch.py']
 
 max_epochs = 200
-model = dict(vit=dict(arch='huge', drop_path_rate=0.2))
+arch = 'huge'
+model = dict(vit=dict(drop_path_rate=0.2))
 train_dataloader = dict(batch_size=64)

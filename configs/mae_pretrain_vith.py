@@ -8,5 +8,5 @@ Test (reconstruction loss): tools/test.py configs/mae_pretrain_vith.py work_dirs
 
 _base_ = ['_base_/mae_pretrain.py']
 
-model = dict(vit=dict(arch='huge'))
+arch = 'huge'
 train_dataloader = dict(batch_size=32)

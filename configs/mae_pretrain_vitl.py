@@ -10,4 +10,4 @@ Test (reconstruction loss): tools/test.py configs/mae_pretrain_vitl.py work_dirs
 
 _base_ = ['_base_/mae_pretrain.py']
 
-model = dict(vit=dict(arch='large'))
+arch = 'large'

@@ -29,6 +29,7 @@ from .errors import UserError, is_whole
 from .image_size_checks import check_image_sizes, owner_of
 from .kinds import class_of, data_loaders, is_kind, takes
 from .optim.batch_plan import counts_epochs
+from .pretrain import MoCoV3
 from .settings import READ
 
 
@@ -215,7 +216,8 @@ def check_batch_norm(cfg: Config, processes: int) -> None:
     """Refuse to train batch norm on a single value per channel, which PyTorch does in the middle of the first step.
 
     Raises:
-        UserError: a batch of one image before the classifier's norm, or a head's that sees a map pooled to 1 x 1.
+        UserError: a batch of one image before the classifier's norm, or before MoCo v3's, or a head's that sees a map
+            pooled to 1 x 1.
     """
     batch = cfg.train_dataloader.get('batch_size', 1)
     if (
@@ -226,5 +228,10 @@ def check_batch_norm(cfg: Config, processes: int) -> None:
         raise UserError(
             'model.batch_norm needs two images in each process: choose train_dataloader.batch_size=2 or more '
             f'(total_batch_size stays); found {batch}'
+        )
+    if is_kind(cfg.model, MODELS, cfg.get('default_scope'), MoCoV3) and batch < 2:
+        raise UserError(
+            'MoCoV3 compares the photos of a batch, and normalises over it: choose train_dataloader.batch_size=2 or '
+            f'more; found {batch}'
         )
     check_pooled_batch(cfg, processes)

@@ -21,6 +21,7 @@ from typing import Any
 from .data.files.bands import channel_count, jitter_colours, load_image, mean_of, rand_augment, std_of
 from .data.label_maps.class_names import class_count, class_names
 from .errors import UserError
+from .starts import recipe, start, table_size, whole_patches
 from .vit.sizes import resolve_size
 
 
@@ -52,12 +53,17 @@ def pair(size: int | Sequence[int]) -> tuple[int, int]:
 
 
 #: What an expression may call: some of Python's own functions; ``join(folder, name)``; ``pair(image_size)``;
-#: ``size(arch)``, a ViT's ``Size``; the names and the number of the user's ``classes``; what follows from ``bands``.
+#: ``size(arch)``, a ViT's ``Size``; what follows from ``init`` (:mod:`~mae_transfer.starts`); the names and number of
+#: the user's ``classes``; what follows from ``bands``.
 FUNCTIONS = {
     **{function.__name__: function for function in (abs, float, int, len, list, max, min, round, str, sum, tuple)},
     'join': join,
     'pair': pair,
     'size': resolve_size,
+    'start': start,
+    'recipe': recipe,
+    'table_size': table_size,
+    'whole_patches': whole_patches,
     'class_names': class_names,
     'class_count': class_count,
     'channel_count': channel_count,

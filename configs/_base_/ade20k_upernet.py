@@ -17,6 +17,9 @@ Named settings:
 - `img_suffix`, `seg_map_suffix`: how the names of images and label maps end after the part that they share, e.g.
   '_mask.png'; None for any suffix of an image.
 - `pretrained`: work_dir of a pre-training, or a file of weights; 'none' for random weights.
+- `init`: what `pretrained` is, where it is no MAE: 'mocov3', 'beit', 'dinov3' and others
+  (`mae_transfer/starts.py`), or with a size, such as 'dinov3_vitb16'. The design of the ViT, its patches and positions,
+  the normalisation of the images and what was published for it follow. `arch`: size of the ViT.
 - `crop_size`: size of the crops, one number or (height, width); all other sizes follow.
 - `bands`: which bands of the image files the model sees: 'RGB', 'L' (grey), or their numbers, counted from 1, e.g.
   (3, 2, 1, 7), for files of any depth. `mean`, `std`: a value per channel, on the scale of the files: docs/own_data.md.
@@ -48,15 +51,17 @@ label_values = None
 img_suffix = None
 seg_map_suffix = None
 pretrained = 'work_dirs/mae_pretrain_vitb'
+init = None
+arch = 'base'
 crop_size = (512, 512)
 bands = 'RGB'
-mean = '${mean_of(bands)}'
-std = '${std_of(bands)}'
+mean = '${mean_of(bands, start(init).mean)}'
+std = '${std_of(bands, start(init).std)}'
 exif_orientation = True
 max_iters = 160000
 warmup = 1500  # steps
 total_batch_size = 16
-base_lr = 1.6e-3  # 1e-4 at a batch of 16
+base_lr = "${recipe(init, arch, 'ade20k_upernet.base_lr', 1.6e-3)}"  # 1e-4 at a batch of 16
 
 width = '${size(model.backbone.arch).embed_dim}'  # channels of the ViT's tokens and of the heads
 norm_cfg = dict(type='SyncBN', requires_grad=True)
@@ -75,15 +80,17 @@ model = dict(
     ),
     backbone=dict(
         type='mae_transfer.ViT',
-        arch='base',
-        img_size='${pair(crop_size)}',
+        arch='${start(init, arch).arch}',
+        design='${start(init, arch).design}',
+        img_size='${whole_patches(crop_size, model.backbone.patch_size)}',
         in_channels='${channel_count(bands)}',
-        patch_size=16,
+        patch_size='${start(init, arch).patch_size or 16}',
         out_indices=(1 / 3, 1 / 2, 2 / 3, 1.0),
-        class_token=True,
+        class_token='${start(init).class_token}',
         final_norm=False,
         learn_positions=True,
-        rel_pos='table',
+        rel_pos="${start(init).rel_pos_or('table')}",
+        rotary_img_size='${start(init).rotary_img_size}',
         drop_path_rate=0.1,
         init_cfg=dict(type='Pretrained', checkpoint='${pretrained}'),
     ),
@@ -184,7 +191,7 @@ optim_wrapper = dict(
     type='mae_transfer.AutocastOptimWrapper',
     dtype='bfloat16',
     constructor='mae_transfer.LayerDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(layer_decay=0.65),
+    paramwise_cfg=dict(layer_decay="${recipe(init, arch, 'ade20k_upernet.layer_decay', 0.65)}"),
     optimizer=dict(type='AdamW', betas=(0.9, 0.999), weight_decay=0.05),
 )
 param_scheduler = [

@@ -7,6 +7,9 @@ Named settings:
   each data set's folders or list. Needed where a data set has no images of some classes.
 - `pretrained`: work_dir of a pre-training, or a file of official MAE, timm, mmpretrain or Hugging Face weights; 'none'
   for random weights.
+- `init`: what `pretrained` is, where it is no MAE: 'mocov3', 'beit', 'dinov3' and others
+  (`mae_transfer/starts.py`), or with a size, such as 'dinov3_vitb16'. The design of the ViT, its patches and positions,
+  the normalisation of the images and what was published for it follow. `arch`: size of the ViT.
 - `image_size`: size of all images, one number or (height, width); the position embedding is resized for it.
 - `bands`: which bands of the image files the model sees: 'RGB', 'L' (grey), or their numbers, counted from 1, e.g.
   (3, 2, 1, 7), for files of any depth. `mean`, `std`: a value per channel, on the scale of the files: docs/own_data.md.
@@ -23,10 +26,12 @@ _base_ = './runtime.py'
 data_root = 'data/imagenet'
 classes = None
 pretrained = 'work_dirs/mae_pretrain_vitb'
+init = None
+arch = 'base'
 image_size = 224
 bands = 'RGB'
-mean = '${mean_of(bands)}'
-std = '${std_of(bands)}'
+mean = '${mean_of(bands, start(init).mean)}'
+std = '${std_of(bands, start(init).std)}'
 exif_orientation = False
 
 model = dict(
@@ -35,8 +40,13 @@ model = dict(
     data_preprocessor=dict(type='LabelledPreprocessor', mean='${mean}', std='${std}'),
     vit=dict(
         type='ViT',
-        arch='base',
+        arch='${start(init, arch).arch}',
+        design='${start(init, arch).design}',
         img_size='${image_size}',
+        patch_size='${start(init, arch).patch_size}',
+        class_token='${start(init).class_token}',
+        rel_pos='${start(init).rel_pos}',
+        rotary_img_size='${start(init).rotary_img_size}',
         in_channels='${channel_count(bands)}',
         learn_positions=True,
         init_cfg=dict(type='Pretrained', checkpoint='${pretrained}'),

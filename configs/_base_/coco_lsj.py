@@ -6,6 +6,9 @@ Source: Li 2021 (arXiv 2111.11429, App. A.2) and ViTDet (detectron2,
 Named settings:
 - `data_root`: a folder in COCO 2017's layout: `annotations/instances_{train,val}2017.json`, `train2017/`, `val2017/`.
 - `classes`: names of the classes, if they are not COCO's 80: a tuple, or a file with one name per line.
+- `init`: what `pretrained` is, where it is no MAE: 'mocov3', 'beit', 'dinov3' and others
+  (`mae_transfer/starts.py`), or with a size, such as 'dinov3_vitb16'. The design of the ViT, its patches and positions,
+  the normalisation of the images and what was published for it follow.
 - `image_size`: size of the crops, one number or (height, width). Images are padded to a square of the longer side, for
   which the tables of relative positions are made.
 - `bands`: which bands of the image files the model sees: 'RGB', 'L' (grey), or their numbers, counted from 1, e.g.
@@ -19,10 +22,11 @@ default_scope = 'mmdet'
 
 data_root = 'data/coco'
 classes = None
+init = None
 image_size = (1024, 1024)
 bands = 'RGB'
-mean = '${mean_of(bands)}'
-std = '${std_of(bands)}'
+mean = '${mean_of(bands, start(init).mean)}'
+std = '${std_of(bands, start(init).std)}'
 exif_orientation = True
 
 # Large-scale jitter: resize to 102 to 2048 pixels, then crop to 1024. The flip comes first, as in the original: that

@@ -4,6 +4,7 @@ Data: coco_lsj.py; RPN and RoI heads: coco_heads.py.
 
 Named settings, in addition to those of coco_lsj.py:
 - `pretrained`: work_dir of a pre-training, or a file of weights; 'none' for random weights.
+- `arch`: size of the ViT; that of `init`, where this names one.
 - `max_epochs`: length of the run, which the schedule and the validations follow. `warmup`: epochs before the full
   learning rate. `repeat`: passes over the images in one epoch, for small sets, whose epochs would be few steps.
 - `total_batch_size`: images per optimiser step on any number of GPUs; the runner accumulates gradients accordingly.
@@ -15,11 +16,12 @@ Named settings, in addition to those of coco_lsj.py:
 _base_ = ['./coco_lsj.py', './coco_heads.py']
 
 pretrained = 'work_dirs/mae_pretrain_vitb'
+arch = 'base'
 max_epochs = 100
 warmup = 0.25  # epochs
 repeat = 1
 total_batch_size = 64
-base_lr = 3.2e-4  # 8e-5 at a batch of 64
+base_lr = "${recipe(init, arch, 'coco_maskrcnn.base_lr', 3.2e-4)}"  # 8e-5 at a batch of 64
 
 # Li 2021 has BatchNorm after every hidden convolution of FPN and heads; MMDetection's RPN head has no setting for it.
 norm_cfg = dict(type='SyncBN', requires_grad=True)
@@ -29,16 +31,18 @@ model = dict(
     # share one table of relative positions, all global blocks another; both start as zero.
     backbone=dict(
         type='mae_transfer.ViT',
-        arch='base',
+        arch='${start(init, arch).arch}',
+        design='${start(init, arch).windowed_design}',
         img_size=224,
         in_channels='${channel_count(bands)}',
-        patch_size=16,
+        patch_size='${start(init, arch).patch_size or 16}',
         out_indices=(1 / 4, 2 / 4, 3 / 4, 1.0),
         class_token=False,
         final_norm=False,
         window_size=14,
-        rel_pos='shared',
-        rel_pos_img_size='${(model.data_preprocessor.pad_size_divisor,) * 2}',
+        rel_pos="${start(init).rel_pos_or('shared')}",
+        rel_pos_img_size='${table_size(model.backbone, model.data_preprocessor.pad_size_divisor)}',
+        rotary_img_size='${start(init).rotary_img_size}',
         learn_positions=True,
         drop_path_rate=0.1,
         init_cfg=dict(type='Pretrained', checkpoint='${pretrained}'),
@@ -62,7 +66,9 @@ optim_wrapper = dict(
     dtype='bfloat16',
     constructor='mae_transfer.LayerDecayOptimWrapperConstructor',
     paramwise_cfg=dict(layer_decay=1.0),
-    optimizer=dict(type='AdamW', betas=(0.9, 0.999), weight_decay=0.1),
+    optimizer=dict(
+        type='AdamW', betas=(0.9, 0.999), weight_decay="${recipe(init, arch, 'coco_maskrcnn.weight_decay', 0.1)}"
+    ),
 )
 param_scheduler = [
     dict(type='mae_transfer.WarmupCosineLR', warmup='${warmup}', by_epoch=True, convert_to_iter_based=True)

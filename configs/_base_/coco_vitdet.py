@@ -5,6 +5,7 @@ Data: coco_lsj.py; RPN and RoI heads: coco_heads.py.
 
 Named settings, in addition to those of coco_lsj.py:
 - `pretrained`: work_dir of a pre-training, or a file of weights; 'none' for random weights.
+- `arch`: size of the ViT; that of `init`, where this names one.
 - `max_iters`: length of the run in optimiser steps: 184375 at a batch of 64 are 100 epochs. The schedule and all
   intervals follow, and, unless it is set, `warmup`: steps before the full learning rate.
 - `total_batch_size`: images per optimiser step on any number of GPUs; the runner accumulates gradients accordingly.
@@ -19,6 +20,7 @@ this, too, but does not recognise its own LayerNorm class).
 _base_ = ['./coco_lsj.py', './coco_heads.py']
 
 pretrained = 'work_dirs/mae_pretrain_vitb'
+arch = 'base'
 max_iters = 184375
 warmup = '${-(-train_cfg.max_iters * 250 // 184375)}'  # steps: 250 of 184375, as in the original
 total_batch_size = 64
@@ -32,16 +34,18 @@ model = dict(
     # decomposed into rows and columns.
     backbone=dict(
         type='mae_transfer.ViT',
-        arch='base',
+        arch='${start(init, arch).arch}',
+        design='${start(init, arch).windowed_design}',
         img_size=224,
         in_channels='${channel_count(bands)}',
-        patch_size=16,
+        patch_size='${start(init, arch).patch_size or 16}',
         out_indices=(-1,),
         class_token=False,
         final_norm=False,
         window_size=14,
-        rel_pos='decomposed',
-        rel_pos_img_size='${(model.data_preprocessor.pad_size_divisor,) * 2}',
+        rel_pos="${start(init).rel_pos_or('decomposed')}",
+        rel_pos_img_size='${table_size(model.backbone, model.data_preprocessor.pad_size_divisor)}',
+        rotary_img_size='${start(init).rotary_img_size}',
         learn_positions=True,
         drop_path_rate=0.1,
         init_cfg=dict(type='Pretrained', checkpoint='${pretrained}'),

@@ -8,10 +8,10 @@ erasing.
 _base_ = './classification.py'
 
 max_epochs = 100
-warmup = 5  # epochs
+warmup = "${recipe(init, arch, 'in1k_finetune.warmup', 5)}"  # epochs
 repeat = 1
 total_batch_size = 1024
-base_lr = 5e-4  # 2e-3 at a batch of 1024
+base_lr = "${recipe(init, arch, 'in1k_finetune.base_lr', 5e-4)}"  # 2e-3 at a batch of 1024
 
 model = dict(
     pooling='patch_mean',
@@ -30,7 +30,7 @@ optim_wrapper = dict(
     type='AutocastOptimWrapper',
     dtype='bfloat16',
     constructor='LayerDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(layer_decay=0.65),
+    paramwise_cfg=dict(layer_decay="${recipe(init, arch, 'in1k_finetune.layer_decay', 0.65)}"),
     optimizer=dict(type='AdamW', betas=(0.9, 0.999), weight_decay=0.05),
 )
 param_scheduler = [

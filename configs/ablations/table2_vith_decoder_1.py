@@ -14,5 +14,6 @@ published = dict(
     table='Table 2', axis='encoder and decoder', row='ViT-H, decoder of 1', place=6, finetune=85.9, hours=29.3
 )
 
-model = dict(vit=dict(arch='huge'), decoder=dict(depth=1))
+arch = 'huge'
+model = dict(decoder=dict(depth=1))
 train_dataloader = dict(batch_size=32)

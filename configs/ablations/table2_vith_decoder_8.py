@@ -10,9 +10,9 @@ Train: tools/dist_train.sh configs/ablations/table2_vith_decoder_8.py 8
 
 _base_ = ['_baseline.py']
 
+arch = 'huge'
 published = dict(
     table='Table 2', axis='encoder and decoder', row='ViT-H, decoder of 8', place=5, finetune=85.8, hours=34.5
 )
 
-model = dict(vit=dict(arch='huge'))
 train_dataloader = dict(batch_size=32)

@@ -15,5 +15,6 @@ published = dict(
     table='Table 2', axis='encoder and decoder', row='ViT-H, [M] in the encoder, decoder of 8', place=4, hours=119.6
 )
 
-model = dict(vit=dict(arch='huge'), encoder_mask_tokens=True)
+arch = 'huge'
+model = dict(encoder_mask_tokens=True)
 train_dataloader = dict(batch_size=32)

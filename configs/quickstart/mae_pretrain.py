@@ -18,7 +18,8 @@ warmup = 0.5
 total_batch_size = 64
 base_lr = 3e-3  # 7.5e-4 at 64; small models and short schedules allow more than Table 8's 1.5e-4 per 256
 
-model = dict(vit=dict(arch='192x5x3', patch_size=8), decoder=dict(embed_dim=128, depth=1, num_heads=4))
+arch = '192x5x3'
+model = dict(vit=dict(patch_size=8), decoder=dict(embed_dim=128, depth=1, num_heads=4))
 
 train_dataloader = dict(batch_size=64, num_workers=1, dataset=dict(scale=(0.3, 0.6)))
 val_dataloader = dict(batch_size=64, num_workers=0)

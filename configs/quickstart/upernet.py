@@ -22,8 +22,9 @@ total_batch_size = 4
 base_lr = 6.4e-2  # 1e-3 at a batch of 4
 
 norm_cfg = dict(_delete_=True, type='BN')
+arch = '192x5x3'
 model = dict(
-    backbone=dict(arch='192x5x3', img_size=64, patch_size=8, out_indices=(1, 2, 3, 4), rel_pos=None),
+    backbone=dict(img_size=64, patch_size=8, out_indices=(1, 2, 3, 4), rel_pos=None),
     decode_head=dict(channels=48),
     auxiliary_head=dict(channels=48),
     test_cfg=dict(_delete_=True, mode='whole'),

@@ -23,8 +23,9 @@ total_batch_size = 2
 base_lr = 2.56e-1  # 2e-3 at a batch of 2
 
 norm_cfg = dict(_delete_=True, type='GN', num_groups=8)
+arch = '192x6x3'
 model = dict(
-    backbone=dict(arch='192x6x3', img_size=160, out_indices=(1, 2, 3, 5), rel_pos=None),
+    backbone=dict(img_size=160, out_indices=(1, 2, 3, 5), rel_pos=None),
     decode_head=dict(channels=64),
     auxiliary_head=dict(channels=64),
 )

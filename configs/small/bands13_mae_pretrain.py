@@ -22,7 +22,8 @@ warmup = 1
 total_batch_size = 64
 base_lr = 6e-3  # 1.5e-3 at 64; small models and short schedules allow more than Table 8's 1.5e-4 per 256
 
-model = dict(vit=dict(arch='128x4x4', patch_size=8), decoder=dict(embed_dim=96, depth=1, num_heads=4))
+arch = '128x4x4'
+model = dict(vit=dict(patch_size=8), decoder=dict(embed_dim=96, depth=1, num_heads=4))
 
 train_dataloader = dict(batch_size=64, num_workers=0, dataset=dict(scale=(0.3, 1.0)))
 val_dataloader = dict(batch_size=64, num_workers=0)

@@ -19,11 +19,12 @@ warmup = 0.3
 total_batch_size = 64
 base_lr = 4e-3  # 1e-3 at 64
 
+arch = '128x6x4'
 model = dict(
     num_classes=20,
     tuned_blocks=None,
     data_preprocessor=dict(erasing=None, mixup=None),
-    vit=dict(arch='128x6x4', patch_size=8, drop_path_rate=0.0),
+    vit=dict(patch_size=8, drop_path_rate=0.0),
 )
 
 train_dataloader = dict(

@@ -11,6 +11,7 @@ data_root = 'data/tinyimagenet20'
 pretrained = 'work_dirs/small/mae_pretrain_tin20'
 image_size = 64
 
-model = dict(vit=dict(arch='128x6x4', patch_size=8))
+arch = '128x6x4'
+model = dict(vit=dict(patch_size=8))
 test_dataloader = dict(num_workers=0)
 test_cfg = dict(dtype='float32', train_dataloader=dict(num_workers=0))

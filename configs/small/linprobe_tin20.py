@@ -17,7 +17,8 @@ warmup = 1
 total_batch_size = 512
 base_lr = 20.0  # 40 at 512: the linear layer has only 190 steps to grow; the recipe has 7000
 
-model = dict(num_classes=20, vit=dict(arch='128x6x4', patch_size=8))
+arch = '128x6x4'
+model = dict(num_classes=20, vit=dict(patch_size=8))
 
 train_dataloader = dict(batch_size=512, num_workers=1)
 val_dataloader = dict(batch_size=50, num_workers=0)

@@ -18,7 +18,8 @@ warmup = 1
 total_batch_size = 32
 base_lr = 6e-3  # 7.5e-4 at 32; small models and short schedules allow more than Table 8's 1.5e-4 per 256
 
-model = dict(vit=dict(arch='192x6x3'), decoder=dict(embed_dim=128, depth=2, num_heads=4))
+arch = '192x6x3'
+model = dict(decoder=dict(embed_dim=128, depth=2, num_heads=4))
 
 train_dataloader = dict(batch_size=32, num_workers=1)
 val_dataloader = dict(batch_size=20, num_workers=0)

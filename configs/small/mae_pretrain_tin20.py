@@ -18,7 +18,8 @@ warmup = 2
 total_batch_size = 64
 base_lr = 3e-3  # 7.5e-4 at 64; small models and short schedules allow more than Table 8's 1.5e-4 per 256
 
-model = dict(vit=dict(arch='128x6x4', patch_size=8), decoder=dict(embed_dim=96, depth=2, num_heads=3))
+arch = '128x6x4'
+model = dict(vit=dict(patch_size=8), decoder=dict(embed_dim=96, depth=2, num_heads=3))
 
 train_dataloader = dict(batch_size=64, num_workers=1)
 val_dataloader = dict(batch_size=50, num_workers=0)

@@ -4,6 +4,7 @@ from .photos.corruptions import ImageNetC
 from .photos.crops import CentreCrop, FineTuneCrop, ProbeCrop
 from .photos.image_dataset import ImageDataset
 from .photos.labelled import LabelledImages, LabelledPhotos, LabelSpace, collate_labelled
+from .photos.pairs import PhotoPairs
 from .photos.same_classes import check_same_classes
 from .photos.sampler import SeededSampler
 from .photos.unlabelled import Photos, collate_photos
@@ -19,6 +20,7 @@ __all__ = [
     'LabelSpace',
     'LabelledImages',
     'LabelledPhotos',
+    'PhotoPairs',
     'Photos',
     'ProbeCrop',
     'RepeatDataset',

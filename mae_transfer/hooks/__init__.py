@@ -6,6 +6,7 @@ from .fit_target import FitTargetHook
 from .global_loss import GlobalLossHook
 from .input_statistics import InputStatisticsHook
 from .main_process_logger import MainProcessLoggerHook
+from .momentum import MomentumHook
 from .non_finite_loss import NonFiniteLossHook
 from .reconstructions import ReconstructionHook
 from .skipped_photos import SkippedPhotosHook
@@ -17,6 +18,7 @@ __all__ = [
     'GlobalLossHook',
     'InputStatisticsHook',
     'MainProcessLoggerHook',
+    'MomentumHook',
     'NonFiniteLossHook',
     'ReconstructionHook',
     'SkippedPhotosHook',

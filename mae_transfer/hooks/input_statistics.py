@@ -122,8 +122,10 @@ class InputStatisticsHook(Hook):
 
 
 def _images(batch: Any) -> list[np.ndarray]:
-    """The images of a batch, a tensor (B, C, H, W) or a list of (C, H, W), as arrays (H, W, C)."""
+    """The images of a batch, a tensor (B, C, H, W), or (B, V, C, H, W) with V views of each, or a list of (C, H, W),
+    as arrays (H, W, C)."""
     if not isinstance(batch, (torch.Tensor, list, tuple)):
         return []
-    images = [image for image in batch if isinstance(image, torch.Tensor) and image.ndim == 3]
+    parts = [part for part in batch if isinstance(part, torch.Tensor) and part.ndim >= 3]
+    images = [image for part in parts for image in part.reshape(-1, *part.shape[-3:])]
     return [image.detach().float().movedim(0, -1).cpu().numpy() for image in images]

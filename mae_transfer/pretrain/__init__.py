@@ -1,4 +1,4 @@
-"""MAE = masking + decoder + target around a ViT; each of them is a small registered class.
+"""MAE = masking + decoder + target around a ViT; each of them is a small registered class. MoCo v3 beside it.
 
 To add your own, derive from :class:`Masking`, :class:`Target` or :class:`Tokenizer`; their docstrings say what to
 implement.
@@ -9,6 +9,7 @@ from .decoder import MAEDecoder
 from .dvae import DVAE
 from .mae import MAE
 from .masking import BlockMasking, GridMasking, Mask, Masking, RandomMasking, seeded_noise
+from .mocov3 import MoCoV3
 from .pca_target import PCATarget
 from .preprocessor import PhotoPreprocessor
 from .target import NormalizedPixelTarget, PixelTarget, Target
@@ -24,6 +25,7 @@ __all__ = [
     'MAEDecoder',
     'Mask',
     'Masking',
+    'MoCoV3',
     'NormalizedPixelTarget',
     'PCATarget',
     'PhotoPreprocessor',

@@ -36,15 +36,16 @@ class PhotoPreprocessor(BaseDataPreprocessor):
         self.register_buffer('std', torch.tensor(channel_values('std', std)).view(-1, 1, 1), persistent=False)
 
     def forward(self, data: dict, training: bool = False) -> dict:
-        """Turn a batch of :func:`~mae_transfer.data.photos.unlabelled.collate_photos` into what ``MAE.forward`` takes.
+        """Turn a batch of :func:`~mae_transfer.data.photos.unlabelled.collate_photos`, of images (B, C, H, W) or of
+        views (B, V, C, H, W), into the arguments of the model's ``forward``.
 
         Raises:
             UserError: the images do not have as many channels as ``mean`` has values.
         """
         data = self.cast_data({key: data[key] for key in ('inputs', 'seeds') if key in data})
-        if data['inputs'].shape[1] != len(self.mean):
+        if (channels := data['inputs'].shape[-3]) != len(self.mean):
             raise UserError(
-                f'data_preprocessor.mean has {len(self.mean)} values for images of {data["inputs"].shape[1]} channels: '
+                f'data_preprocessor.mean has {len(self.mean)} values for images of {channels} channels: '
                 'set data_preprocessor.mean and data_preprocessor.std to one value for each channel'
             )
         data['inputs'] = (data['inputs'].float() - self.mean) / self.std

@@ -14,6 +14,7 @@ Here d is the width of a head and i in 0 .. d / 4 - 1; the first d / 4 angles ar
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -59,6 +60,17 @@ class Rotary:
         pairs_are_neighbours = self.kind == 'eva02'
         both = angles.repeat_interleave(2, -1) if pairs_are_neighbours else torch.cat([angles, angles], -1)
         return Turn(both.cos(), both.sin(), pairs_are_neighbours)
+
+
+def make_rotary(kind: str | None, head_dim: int, grid: tuple[int, int], img_size: Any) -> Rotary | None:
+    """Rotary positions of ``kind``; None for None.
+
+    Raises:
+        UserError: ``img_size``, the setting behind ``grid``, is given but has no effect.
+    """
+    if kind != 'eva02' and img_size is not None:
+        raise UserError(f"rotary_img_size={img_size} has no effect without the rotary positions of 'eva02'")
+    return None if kind is None else Rotary(kind, head_dim, grid)
 
 
 class Turn:

@@ -23,7 +23,7 @@ from .places import Places, rotary_turns
 from .position import resize_pos_embed, sincos_table
 from .position_tables import check_rel_pos, zero_offset_table
 from .relative_position import make_attention
-from .rotary import Rotary
+from .rotary import make_rotary
 from .sizes import Size, resolve_size
 from .weights.checkpoint import load_vit, starting_point
 
@@ -38,13 +38,13 @@ class ViT(BaseModule):
     Args:
         arch: 'tiny', 'small', 'base', 'large', 'huge'; width x depth x heads, such as '192x5x3'; or a dict of the
             fields of :class:`~mae_transfer.vit.sizes.Size`.
-        design: what the ViT has beside its size: a name of :data:`~mae_transfer.vit.design.DESIGNS`, such as 'dinov3',
-            or a dict of the fields of :class:`~mae_transfer.vit.design.Design`, such as ``dict(registers=4,
-            layer_scale=1e-5)`` or ``dict(like='dinov3', mlp='swiglu')``. None: the plain ViT.
         img_size: the side, or (height, width), that the stored position table is for. For images of other sizes the
             table is resized.
         patch_size: side of a patch; default: that of ``arch`` (16; 14 for huge).
         in_channels: channels of the images.
+        design: what the ViT has beside its size: a name of :data:`~mae_transfer.vit.design.DESIGNS`, such as 'dinov3',
+            or a dict of the fields of :class:`~mae_transfer.vit.design.Design`, such as ``dict(registers=4,
+            layer_scale=1e-5)`` or ``dict(like='dinov3', mlp='swiglu')``. None: the plain ViT.
         out_indices: blocks whose output :meth:`forward` returns as a map: numbers from 0, negative ones from the end;
             or fractions of the depth, above 0 and up to 1. (1/3 of 12 blocks: after the fourth).
         class_token: whether there is a class token. Windowed models have none (ViTDet).
@@ -75,10 +75,10 @@ class ViT(BaseModule):
     def __init__(
         self,
         arch: str | dict | Size = 'base',
-        design: str | dict | Design | None = None,
         img_size: int | tuple[int, int] = 224,
         patch_size: int | None = None,
         in_channels: int = 3,
+        design: str | dict | Design | None = None,
         out_indices: tuple[int | float, ...] = (-1,),
         class_token: bool = True,
         final_norm: bool = True,
@@ -115,12 +115,10 @@ class ViT(BaseModule):
         check_rel_pos(rel_pos, class_token, self.design.registers, rel_pos_img_size)
         self.rel_pos = rel_pos
         self.rel_pos_grid = self._grid_for(rel_pos_img_size, 'rel_pos_img_size')
-        if self.design.rotary != 'eva02' and rotary_img_size is not None:
-            raise UserError(f"rotary_img_size={rotary_img_size} has no effect without the rotary positions of 'eva02'")
-        self.rotary: Rotary | None = None
-        if self.design.rotary:
-            head_dim = self.embed_dim // self.size.num_heads
-            self.rotary = Rotary(self.design.rotary, head_dim, self._grid_for(rotary_img_size, 'rotary_img_size'))
+        rotary_grid = self._grid_for(rotary_img_size, 'rotary_img_size')
+        self.rotary = make_rotary(
+            self.design.rotary, self.embed_dim // self.size.num_heads, rotary_grid, rotary_img_size
+        )
 
         self.patch_embed = PatchEmbed(None, self.patch_size, in_channels, self.embed_dim, bias=self.design.patch_bias)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, self.embed_dim)) if class_token else None

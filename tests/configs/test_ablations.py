@@ -56,10 +56,10 @@ CHANGES = {
     **{f'fig7_epochs_{epochs}': {'max_epochs': epochs} for epochs in (100, 200, 400, 1600)},
     'table2_vitl_mask_tokens_decoder_8': {'model.encoder_mask_tokens': True},
     'table2_vitl_decoder_1': {'model.decoder.depth': 1},
-    'table2_vith_decoder_8': {'model.vit.arch': 'huge', 'train_dataloader.batch_size': 32},
-    'table2_vith_decoder_1': {'model.vit.arch': 'huge', 'train_dataloader.batch_size': 32, 'model.decoder.depth': 1},
+    'table2_vith_decoder_8': {'arch': 'huge', 'train_dataloader.batch_size': 32},
+    'table2_vith_decoder_1': {'arch': 'huge', 'train_dataloader.batch_size': 32, 'model.decoder.depth': 1},
     'table2_vith_mask_tokens_decoder_8': {
-        'model.vit.arch': 'huge',
+        'arch': 'huge',
         'train_dataloader.batch_size': 32,
         'model.encoder_mask_tokens': True,
     },

@@ -45,6 +45,10 @@ IMAGENET = 1281167 // 8  # training images: an eighth, which leaves enough itera
         ('mae_pretrain_vitb', 64, 1600, 40, 2.4e-3, 0.0),
         ('mae_pretrain_vitl', 64, 1600, 40, 2.4e-3, 0.0),
         ('mae_pretrain_vith', 128, 1600, 40, 2.4e-3, 0.0),
+        # Official MoCo v3, CONFIG.md: 1.5e-4 per 256 images at a batch of 4096, a warm-up of 40 epochs.
+        ('mocov3_pretrain_vits', 32, 300, 40, 2.4e-3, 0.0),
+        ('mocov3_pretrain_vitb', 64, 300, 40, 2.4e-3, 0.0),
+        ('mocov3_pretrain_vitl', 64, 300, 40, 2.4e-3, 0.0),
         # MAE Fig. 7.
         ('ablations/_baseline', 64, 800, 40, 2.4e-3, 0.0),
         ('ablations/fig7_epochs_100', 64, 100, 40, 2.4e-3, 0.0),

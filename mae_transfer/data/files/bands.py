@@ -47,18 +47,18 @@ def channel_count(bands: Bands) -> int:
     return len(bands) if isinstance(bands, tuple) else len(Image.new(bands, (1, 1)).getbands())
 
 
-def mean_of(bands: Bands) -> tuple[float, ...]:
-    """The mean of each channel where it is known: ImageNet's for 'RGB'.
+def mean_of(bands: Bands, rgb: tuple[float, ...] = RGB_MEAN) -> tuple[float, ...]:
+    """The mean of each channel where it is known: ``rgb``, by default ImageNet's, for 'RGB'.
 
     Raises:
         UserError: other bands.
     """
-    return _known(bands, 'mean', RGB_MEAN)
+    return _known(bands, 'mean', rgb)
 
 
-def std_of(bands: Bands) -> tuple[float, ...]:
+def std_of(bands: Bands, rgb: tuple[float, ...] = RGB_STD) -> tuple[float, ...]:
     """The standard deviation of each channel where it is known, as :func:`mean_of`."""
-    return _known(bands, 'std', RGB_STD)
+    return _known(bands, 'std', rgb)
 
 
 def channel_values(name: str, values: Any) -> tuple[float, ...]:

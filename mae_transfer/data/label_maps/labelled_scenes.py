@@ -35,8 +35,8 @@ class LabelledScenes(BaseSegDataset):
 
     A label map is a picture of its image's size with one number for each pixel (see
     :func:`~mae_transfer.data.label_maps.reading.decode_label_map`). With ``reduce_zero_label`` the N classes are 1..N
-    and 0 is ignored; without it they are 0..N-1. 255 is ignored in both cases. ``label_values`` names any other
-    numbers.
+    and 0 is ignored; without it they are 0..N-1. 255 is ignored in both cases. ``label_values`` names any
+    other numbers.
 
     On start-up up to 64 evenly spaced label maps are examined: how much of them is labelled is logged, and classes
     without a pixel are named if these are all. If there is nothing to learn from them, the others are examined until
