@@ -23,9 +23,9 @@ PEERS: dict[str, Peer] = {
     'openai_clip': clip.OPENAI,
     'sam': sam.OFFICIAL,
     'dinov3': dinov3.OFFICIAL,
-    'timm_sam': timm.TIMM_SAM,
-    'timm_eva': timm.TIMM_EVA,
-    'timm_beit': timm.TIMM_BEIT,
+    'timm_sam': timm.SAM,
+    'timm_beit': timm.BEIT,
+    'timm_eva': timm.EVA,
     'dinov2': dinov2.OFFICIAL,
 }
 

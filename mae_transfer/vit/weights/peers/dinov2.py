@@ -7,6 +7,7 @@ Sources: official code ``dinov2/models/vision_transformer.py`` and ``layers/swig
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from torch import Tensor
 
@@ -16,13 +17,13 @@ from .peer import BLOCK, EMBEDDINGS, LAYER_SCALES, Peer
 from .transformers_names import DENSE_ATTENTION, EMBEDDINGS_OF_HUB, IN_MEMORY
 
 
-def _as_w12(encoder: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Gated MLPs with the official code's names of their two layers."""
-    gated = {name.partition('.fc1_g.')[0] for name in encoder if '.mlp.fc1_g.' in name}
+def _packed(encoder: Mapping[str, Tensor], first: str, last: str) -> dict[str, Tensor]:
+    """The two halves of gated MLPs as one layer, and other names for their layers."""
+    gated = {name.partition('fc1_g.')[0] for name in encoder if '.mlp.fc1_g.' in name}
 
     def renamed(name: str) -> str:
-        mlp, _, rest = name.partition('.fc')
-        return f'{mlp}.w{12 if rest[0] == "1" else 3}{rest[1:]}' if mlp in gated else name
+        mlp, _, rest = name.partition('fc')
+        return f'{mlp}{first if rest[0] == "1" else last}{rest[1:]}' if mlp in gated else name
 
     return {renamed(name): value for name, value in pack_swiglu(encoder).items()}
 
@@ -38,7 +39,7 @@ OFFICIAL = Peer(
     ),
     spellings=((r'^blocks\.\d+\.(\d+\.)', r'blocks.\1'), (r'\.mlp\.w12\.', '.mlp.fc1.'), (r'\.mlp\.w3\.', '.mlp.fc2.')),
     outside=r'mask_token$',
-    write=(with_full_qkv_bias, with_layer_scale, _as_w12),
+    write=(with_full_qkv_bias, with_layer_scale, partial(_packed, first='w12', last='w3')),
     rotary=(None,),
     design='dinov2',
 )
@@ -46,11 +47,11 @@ OFFICIAL = Peer(
 HF = Peer(
     landmarks=(r'embeddings\.patch_embeddings\.projection\.', r'encoder\.layer\.\d+\.layer_scale1\.lambda1$'),
     encoder=Names(
-        'dinov2.',
+        '',  # which both classes load
         {**EMBEDDINGS_OF_HUB, 'reg_token': 'embeddings.register_tokens'},
         'encoder.layer',
         {
-            **{name: name for name in ('norm1', 'norm2', 'mlp.fc1', 'mlp.fc2')},
+            **{name: name for name in ('norm1', 'norm2', 'mlp.fc1', 'mlp.fc2', 'mlp.weights_in', 'mlp.weights_out')},
             **DENSE_ATTENTION,
             'ls1.gamma': 'layer_scale1.lambda1',
             'ls2.gamma': 'layer_scale2.lambda1',
@@ -67,7 +68,7 @@ HF = Peer(
     ),
     # Its head takes the class token together with the mean of the patches.
     outside=r'embeddings\.mask_token$|classifier\.',
-    write=(with_full_qkv_bias, with_layer_scale, pack_swiglu, split_qkv),
+    write=(with_full_qkv_bias, with_layer_scale, partial(_packed, first='weights_in', last='weights_out'), split_qkv),
     rotary=(None,),
     design='dinov2',
 )

@@ -12,22 +12,22 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from ....errors import CheckpointError
-from ..merged_weights import class_row_in_token, pack_swiglu, without_key_bias
+from ..merged_weights import QKV, class_row_in_token, pack_swiglu, split_qkv, without_key_bias
 from ..names import Names
 from .peer import BLOCK, EMBEDDINGS, Peer
 
 _HEAD = Names('', {name: name for name in ('head', 'fc_norm')})
-_BIASES = {f'attn.{name}': f'attn.{name}' for name in ('q_bias', 'v_bias')}
 _SCALES = {'ls1.gamma': 'gamma_1', 'ls2.gamma': 'gamma_2'}
-_EMBEDDINGS = {**EMBEDDINGS, 'rel_pos_global': 'rel_pos_bias.relative_position_bias_table'}
 #: The mask token and head of masked pre-training, and EVA's rotary positions, which are computed.
 _OUTSIDE = r'mask_token$|lm_head\.|(blocks\.\d+\.attn\.)?rope\b'
 
 
-def _pack_without_norm(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """As timm's EVA: both halves of a gated MLP are one layer, unless its hidden layer passes through a norm."""
-    has_norm = any(re.fullmatch(r'blocks\.\d+\.mlp\.norm\.weight', name) for name in weights)
-    return dict(weights) if has_norm else pack_swiglu(weights)
+def _as_timm(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The parts that timm's EVA keeps apart: queries, keys and values where the MLP has a norm (EVA-02 B and L); both
+    halves of a gated MLP there and in DINOv3."""
+    if any(re.fullmatch(r'blocks\.\d+\.mlp\.norm\.weight', name) for name in weights):
+        return split_qkv(weights)
+    return dict(weights) if 'reg_token' in weights else pack_swiglu(weights)
 
 
 def rows_as_grid(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -49,7 +49,7 @@ def rows_as_grid(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 SAM_BLOCK = {**BLOCK, 'attn.rel_pos_h': 'attn.rel_pos_h', 'attn.rel_pos_w': 'attn.rel_pos_w'}
 SAM_EMBEDDINGS = {name: name for name in ('pos_embed', 'patch_embed.proj')}
 
-TIMM_SAM = Peer(
+SAM = Peer(
     landmarks=(r'neck\.0\.weight$', r'blocks\.\d+\.attn\.rel_pos_h$'),
     encoder=Names('', SAM_EMBEDDINGS, 'blocks', SAM_BLOCK),
     outside=r'neck\.|head\.',
@@ -57,27 +57,25 @@ TIMM_SAM = Peer(
     rotary=(None,),
 )
 
-_EVA_BLOCK = {
-    **BLOCK,
-    **_BIASES,
-    **_SCALES,
-    **{f'attn.{name}': f'attn.{name}' for name in ('q_norm', 'k_norm', 'norm')},
-    **{f'mlp.{name}': f'mlp.{name}' for name in ('norm', 'fc1_g', 'fc1_x')},
-}
+#: What tells these names from those of timm's VisionTransformer.
+_OWN = r'blocks\.\d+\.(gamma_1$|attn\.(q_bias$|q_proj\.))'
 
-#: Queries, keys and values are fused in the files we write (timm's ``qkv_fused``), and may be apart in those we read.
-TIMM_EVA = Peer(
-    landmarks=(
-        r'blocks\.\d+\.(attn\.q_proj\.|attn\.inner_attn_ln\.|mlp\.w\d+\.)|'
-        r'(blocks\.\d+\.attn\.)?rope\.freqs|blocks\.\d+\.mlp\.fc1_g\.',
-        r'blocks\.\d+\.attn\.(q_bias|q_proj\.weight)$',
+EVA = Peer(
+    landmarks=(_OWN,),
+    encoder=Names(
+        '',
+        {**EMBEDDINGS, 'reg_token': 'reg_token', 'norm_pre': 'norm_pre'},
+        'blocks',
+        {
+            **BLOCK,
+            **{f'attn.{name}': f'attn.{name}' for name in ('q_bias', 'v_bias', 'q_norm', 'k_norm', 'norm')},
+            **{f'attn.{name}': f'attn.{name[0]}_proj' for name in QKV},
+            **{f'mlp.{name}': f'mlp.{name}' for name in ('norm', 'fc1_g', 'fc1_x')},
+            **_SCALES,
+        },
     ),
-    encoder=Names('', {**_EMBEDDINGS, 'reg_token': 'reg_token', 'norm_pre': 'norm_pre'}, 'blocks', _EVA_BLOCK),
     head=_HEAD,
     spellings=(
-        (r'\.attn\.q_proj\.', '.attn.query.'),
-        (r'\.attn\.k_proj\.', '.attn.key.'),
-        (r'\.attn\.v_proj\.', '.attn.value.'),
         (r'\.attn\.inner_attn_ln\.', '.attn.norm.'),
         (r'\.mlp\.ffn_ln\.', '.mlp.norm.'),
         (r'\.mlp\.w12\.', '.mlp.fc1.'),
@@ -86,21 +84,22 @@ TIMM_EVA = Peer(
         (r'\.mlp\.w3\.', '.mlp.fc2.'),
     ),
     outside=_OUTSIDE,
-    write=(without_key_bias, _pack_without_norm),
+    write=(without_key_bias, _as_timm),
 )
 
-TIMM_BEIT = Peer(
-    landmarks=(r'blocks\.\d+\.(gamma_1|attn\.q_bias)$|rel_pos_bias\.relative_position_bias_table$',),
+BEIT = Peer(
+    landmarks=(r'(rel_pos_bias|blocks\.\d+\.attn)\.relative_position_bias_table$', _OWN),
     encoder=Names(
         '',
-        {**_EMBEDDINGS, 'reg_token': 'reg_token', 'norm_pre': 'norm_pre'},
+        {**EMBEDDINGS, 'rel_pos_global': 'rel_pos_bias.relative_position_bias_table'},
         'blocks',
-        {**_EVA_BLOCK, 'attn.relative_position_bias_table': 'attn.relative_position_bias_table'},
+        {**EVA.encoder.inside, 'attn.relative_position_bias_table': 'attn.relative_position_bias_table'},
     ),
     head=_HEAD,
-    spellings=TIMM_EVA.spellings,
     outside=_OUTSIDE,
-    write=(without_key_bias, _pack_without_norm),
+    write=(without_key_bias, _as_timm),
+    rotary=(None,),
+    design='beit',
 )
 
 
