@@ -20,12 +20,23 @@ from torch import Tensor, nn
 from ...errors import CheckpointError, shorten
 from ..position_tables import is_rel_pos_table, rel_pos_kind
 from ..sizes import SIZES
+from .bridges import bridge
 from .checkpoint_files import find_checkpoint, read_checkpoint
 from .comparison import compare_states
 from .fitting import describe_inflation, fit_weight, grid_of
 from .layouts import detect_layout, strip_wrappers, to_canonical
 from .load_report import LoadReport
-from .source_grid import SourceGrid, find_source_grid, patch_positions, stated_beside, stated_grid
+from .shown_design import check_design
+from .source_grid import (
+    SourceGrid,
+    checked_grid,
+    find_source_grid,
+    patch_positions,
+    shown_grid,
+    stated_beside,
+    stated_grid,
+    with_class_row,
+)
 from .stated_config import stated_setting
 
 __all__ = [
@@ -72,12 +83,13 @@ def read_weights(source: str | Path | Mapping) -> Weights:
     else:
         path = find_checkpoint(source)
         label, stored, beside = str(path), read_checkpoint(path), stated_beside(path)
-    grid, bands = stated_grid(stored.get('meta')) or beside, stated_setting(stored.get('meta'), 'bands')
+    stated, bands = stated_grid(stored.get('meta')) or beside, stated_setting(stored.get('meta'), 'bands')
     while key := next((key for key in _WEIGHT_KEYS if isinstance(stored.get(key), Mapping)), None):
         label, stored = f"{label}['{key}']", stored[key]
     tensors = {name: value for name, value in stored.items() if isinstance(value, Tensor)}
     try:
         tensors = strip_wrappers(tensors)
+        grid = shown_grid(tensors) or stated
         layout = detect_layout(tensors)
         encoder, decoder, head, other = to_canonical(tensors, layout)
     except CheckpointError as error:
@@ -138,23 +150,28 @@ def load_vit(
         _check_size(weights.encoder, target)
         if not may_inflate:
             _check_channels(weights.encoder, target)
-        grid = None if source_grid is None else SourceGrid(source_grid, 'source_grid')
-        patches = patch_positions(weights.encoder)
+        grid = None if source_grid is None else SourceGrid(checked_grid(source_grid), 'source_grid')
+        check_design(weights.encoder, weights.layout, target, getattr(vit, 'design', None))
+        stated = weights.grid and weights.grid.grid
+        encoder, changed_rows = with_class_row(weights.encoder, source_grid, stated, grid_of(vit))
+        encoder, bridged = bridge(encoder, target)
+        patches = patch_positions(encoder)
         if patches is not None and 'pos_embed' in target:
             grid = find_source_grid(patches, weights.grid, source_grid, grid_of(vit))
-        fitted = dict(weights.encoder)
-        for name, value in weights.encoder.items():
+        fitted = dict(encoder)
+        for name, value in encoder.items():
             if name in target:
-                fitted[name] = fit_weight(name, value, vit, weights.encoder, target, grid)
+                fitted[name] = fit_weight(name, value, vit, encoder, target, grid)
         missing, unexpected, reshaped = compare_states(fitted, target)
         _check_unexpected(unexpected)
         if reshaped:
             name = reshaped[0]
-            found, wanted = tuple(weights.encoder[name].shape), tuple(target[name].shape)
+            found, wanted = tuple(encoder[name].shape), tuple(target[name].shape)
             raise CheckpointError(f"'{name}' is {found} in the checkpoint, {wanted} in the model")
     except CheckpointError as error:
         raise CheckpointError(f'{weights.source}: {error}') from error
-    report = _report(weights, fitted, target, missing, unexpected)
+    report = _report(weights, encoder, fitted, target, missing, unexpected)
+    report.bridged = [changed_rows, *bridged] if changed_rows else bridged
     report.grid, report.model_grid = grid, grid_of(vit) if grid else None
     forbidden = [name for name in report.missing if not any(fnmatch(name, pattern) for pattern in allow_missing)]
     if forbidden:
@@ -170,12 +187,13 @@ def load_vit(
 
 def _report(
     weights: Weights,
+    encoder: Mapping[str, Tensor],
     fitted: Mapping[str, Tensor],
     target: Mapping[str, Tensor],
     missing: list[str],
     unexpected: list[str],
 ) -> LoadReport:
-    """The report on loading ``fitted``, the encoder's weights in the model's shapes, into a model of ``target``."""
+    """The report on loading ``fitted``, weights of ``encoder`` in the model's shapes, into a model of ``target``."""
     report = LoadReport(layout=weights.layout, source=weights.source, bands=weights.bands)
     report.loaded = [name for name in fitted if name in target]
     report.missing = missing
@@ -189,7 +207,7 @@ def _report(
         *(f'decoder.{name}' for name in weights.decoder or ()),
     ]
     for name in report.loaded:
-        old, new = weights.encoder[name], fitted[name]
+        old, new = encoder[name], fitted[name]
         if name == 'patch_embed.proj.weight' and old.shape[1] != new.shape[1]:
             report.inflated[name] = describe_inflation(old.shape[1], new.shape[1])
             if old.shape[2:] == new.shape[2:]:

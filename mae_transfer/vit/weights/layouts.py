@@ -18,64 +18,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from torch import Tensor
 
 from ...errors import CheckpointError
 from .head import fold_head_norm, why_no_head
-from .merged_weights import QKV, fold_layer_scale, fuse_qkv, split_qkv
+from .merged_weights import QKV, canonical_form, fold_layer_scale, fuse_qkv, split_qkv, with_full_qkv_bias
+from .names import Names
+from .peers import PEERS, find_peer
+from .peers.timm import to_vision_transformer
 
 State = Mapping[str, Tensor]
-
-
-@dataclass(frozen=True)
-class Names:
-    """The names of one layout for one part (encoder, decoder or head) of a model.
-
-    Args:
-        prefix: precedes every name of the part.
-        modules: canonical name of a module or parameter -> this layout's, without the prefix; all others are the same.
-        blocks: precedes the number of a block, after the prefix; None if the part has no blocks.
-        inside: canonical name of a module within a block -> this layout's.
-    """
-
-    prefix: str
-    modules: Mapping[str, str]
-    blocks: str | None = None
-    inside: Mapping[str, str] = field(default_factory=dict)
-
-    def contains(self, name: str) -> bool:
-        """Whether a name, without prefix, is one of this part's: of a block or listed in ``modules``."""
-        if self.blocks is not None and name.startswith(f'{self.blocks}.'):
-            return True
-        return name in self.modules.values() or name.rpartition('.')[0] in self.modules.values()
-
-    def to_canonical(self, name: str) -> str:
-        """The canonical name of a name without prefix."""
-        if self.blocks and (match := re.fullmatch(re.escape(self.blocks) + r'\.(\d+)\.(.+)', name)):
-            return f'blocks.{match[1]}.{_rename(match[2], _invert(self.inside))}'
-        return _rename(name, _invert(self.modules))
-
-    def from_canonical(self, name: str) -> str:
-        """The inverse of :meth:`to_canonical`, including the prefix."""
-        if match := re.fullmatch(r'blocks\.(\d+)\.(.+)', name):
-            return f'{self.prefix}{self.blocks}.{match[1]}.{_rename(match[2], self.inside)}'
-        return self.prefix + _rename(name, self.modules)
-
-
-def _invert(table: Mapping[str, str]) -> dict[str, str]:
-    return {value: key for key, value in table.items()}
-
-
-def _rename(name: str, table: Mapping[str, str]) -> str:
-    """Replace a name, or the part before its last dot, by its entry in the table; keep names without an entry."""
-    module, dot, leaf = name.rpartition('.')
-    if name in table:
-        return table[name]
-    if module in table:
-        return table[module] + dot + leaf
-    return name
 
 
 _DECODER = {name: f'decoder_{name}' for name in ('pos_embed', 'embed', 'norm', 'pred')} | {'mask_token': 'mask_token'}
@@ -128,6 +81,10 @@ LAYOUTS: dict[str, dict[str, Names]] = {
     ),
 }
 
+#: Names within an encoder that are not a ViT's: a layer after the class token, what only masked pre-training uses, and
+#: a head that is attention (SigLIP).
+_OUTSIDE = {'hf': r'vit\.pooler\.|vit\.embeddings\.mask_token$', 'timm': r'mask_token$|attn_pool\.'}
+
 #: Canonical names of an MAE's parameters, the only ones in models of official code, mmpretrain and transformers.
 _PARAMETER_NAME = re.compile(
     r'(cls_token|mask_token|pos_embed'
@@ -151,7 +108,7 @@ def strip_wrappers(state: State) -> dict[str, Tensor]:
 
 
 def detect_layout(state: State) -> str:
-    """The layout, one of :data:`LAYOUTS`, that the names follow.
+    """The layout, one of :data:`LAYOUTS` or :data:`~mae_transfer.vit.weights.peers.PEERS`, that the names follow.
 
     The official code, timm and our own ViT use the same names for an encoder without decoder: the layout is then
     'timm'.
@@ -163,6 +120,8 @@ def detect_layout(state: State) -> str:
     def has(pattern: str) -> bool:
         return any(re.match(pattern, name) for name in state)
 
+    if peer := find_peer(state):
+        return peer
     if has(r'(vit\.)?embeddings\.patch_embeddings\.projection\.'):
         return 'hf'
     if has(r'(backbone\.)?layers\.\d+\.ln1\.') and has(r'(backbone\.)?patch_embed\.projection\.'):
@@ -176,8 +135,8 @@ def detect_layout(state: State) -> str:
 
 
 def to_canonical(state: State, layout: str | None = None) -> tuple[dict, dict | None, dict, list[str]]:
-    """Convert weights of any known layout to canonical names. The tensors are the same, except for fused qkv and layer
-    scale.
+    """Convert weights of any known layout to canonical names. The tensors are the same, except for those that one
+    layout fuses and another does not (:func:`~mae_transfer.vit.weights.merged_weights.canonical_form`).
 
     Args:
         state: flat dictionary of weights.
@@ -191,6 +150,9 @@ def to_canonical(state: State, layout: str | None = None) -> tuple[dict, dict | 
     """
     state = strip_wrappers(state)
     layout = layout or detect_layout(state)
+    if layout in PEERS:
+        encoder, head, other = PEERS[layout].to_canonical(state)
+        return encoder, None, head, other
     parts: dict[str, dict] = dict(encoder={}, decoder={}, head={})
     other = []
     is_backbone = layout == 'mmpretrain' and not any(name.startswith('backbone.') for name in state)
@@ -209,19 +171,20 @@ def to_canonical(state: State, layout: str | None = None) -> tuple[dict, dict | 
             raise CheckpointError(f"two weights for {part} '{canonical}' of layout {layout}: '{name}' is the second")
         else:
             parts[part][canonical] = value
-    for part in ('encoder', 'decoder'):
-        parts[part] = fold_layer_scale(fuse_qkv(parts[part]))
+    parts['encoder'], parts['decoder'] = canonical_form(parts['encoder']), fuse_qkv(parts['decoder'])
     return parts['encoder'], parts['decoder'] or None, parts['head'], other
 
 
 def from_canonical(encoder: State, decoder: State | None, layout: str, head: State | None = None) -> dict[str, Tensor]:
     """The inverse of :func:`to_canonical`.
 
-    The batch norm of a linear probe is folded into its head, except in our own layout.
+    The batch norm of a linear probe is folded into its head, except in our own layout; so is layer scale into the
+    layers before it where the layout's models have none, and keys without a bias get one of zero. The outputs stay the
+    same.
 
     Args:
         encoder, decoder, head: canonical names.
-        layout: one of :data:`LAYOUTS`.
+        layout: one of :data:`LAYOUTS` or :data:`~mae_transfer.vit.weights.peers.PEERS`.
 
     Returns:
         Flat dictionary in that layout.
@@ -230,14 +193,24 @@ def from_canonical(encoder: State, decoder: State | None, layout: str, head: Sta
         CheckpointError: the layout is unknown, or cannot store a part or a parameter, or would make another classifier
             of the head.
     """
-    if layout not in LAYOUTS:
-        raise CheckpointError(f"unknown layout '{layout}': choose one of {', '.join(LAYOUTS)}")
+    if layout not in LAYOUTS and layout not in PEERS:
+        raise CheckpointError(f"unknown layout '{layout}': choose one of {', '.join([*LAYOUTS, *PEERS])}")
     if layout == 'hf' and encoder and 'cls_token' not in encoder:
         raise CheckpointError("layout hf cannot store a ViT without class token: transformers' ViTs all have one")
     if head and layout != 'mae_transfer':
         head = fold_head_norm(head)
     if head and (reason := why_no_head(head, layout)):
         raise CheckpointError(f'layout {layout} cannot store the head: {reason}')
+    if layout in PEERS:
+        if decoder:
+            raise CheckpointError(f'layout {layout} cannot store a decoder ({len(decoder)} weights): leave it out')
+        return PEERS[layout].from_canonical(encoder, head or {}, layout)
+    if layout == 'timm':
+        encoder = to_vision_transformer(encoder)
+    if layout != 'mae_transfer':
+        encoder = with_full_qkv_bias(encoder)
+    if layout not in ('mae_transfer', 'timm'):
+        encoder = fold_layer_scale(encoder)
     state = {}
     for part, weights in dict(encoder=encoder, decoder=decoder, head=head).items():
         if not weights:
@@ -254,8 +227,8 @@ def from_canonical(encoder: State, decoder: State | None, layout: str, head: Sta
 
 def _assign(name: str, layout: str) -> tuple[str | None, str]:
     """The part that a name belongs to and its canonical name; None and the name itself if it belongs to no part."""
-    if layout == 'hf' and name.startswith('vit.pooler.'):
-        return None, name  # a layer of ViTModel after the class token; MAE has none
+    if re.match(_OUTSIDE.get(layout, r'(?!)'), name):
+        return None, name
     for part, names in LAYOUTS[layout].items():
         if part == 'encoder' or names.prefix:
             belongs = name.startswith(names.prefix)
