@@ -19,7 +19,8 @@ def bridge(encoder: State, target: State) -> tuple[dict[str, Tensor], list[str]]
     """The encoder of a checkpoint with the parts of a model, where these compute the same.
 
     Layer scale is multiplied into the layer before it, or set to one; biases that are not there are zero, and those
-    that are zero are left out; a table of relative positions that all blocks share is copied into each.
+    that are zero are left out; a table of relative positions that all blocks share is copied into each. Only registers
+    change the outputs: a ViT without class token has no place for them either, as one with windows (ViTDet).
 
     Args:
         encoder: canonical names.
@@ -33,9 +34,16 @@ def bridge(encoder: State, target: State) -> tuple[dict[str, Tensor], list[str]]
     """
     notes: list[str] = []
     weights = dict(encoder)
-    for step in (_layer_scale, _qkv_bias, _patch_bias, _shared_table):
+    for step in (_registers, _layer_scale, _qkv_bias, _patch_bias, _shared_table):
         weights = step(weights, target, notes)
     return weights, notes
+
+
+def _registers(weights: dict[str, Tensor], target: State, notes: list[str]) -> dict[str, Tensor]:
+    if 'reg_token' not in weights or 'reg_token' in target or 'cls_token' in target:
+        return weights
+    notes.append(f'registers: {weights["reg_token"].shape[1]} left out, as the class token is')
+    return {name: value for name, value in weights.items() if name != 'reg_token'}
 
 
 def _has(state: State, ending: str) -> bool:

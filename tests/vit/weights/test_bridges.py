@@ -173,3 +173,14 @@ def test_what_names_show_of_a_design():
         layer_scale=True,
     )
     assert design_of(small_vit(design='clip').state_dict())['pre_norm']
+
+
+def test_registers_are_left_out_where_the_class_token_is():
+    source = ViT('16x4x2', img_size=16, patch_size=8, design='dinov3')
+    windowed = ViT(
+        '16x4x2', img_size=16, patch_size=8, design=dict(like='dinov3', registers=0), class_token=False, window_size=2
+    )
+    report = load_vit(windowed, source.state_dict())
+    assert 'registers: 4 left out, as the class token is' in report.bridged and not report.missing
+    with pytest.raises(CheckpointError, match='the checkpoint has 4 registers; the model no registers'):
+        load_vit(ViT('16x4x2', img_size=16, patch_size=8, design=dict(like='dinov3', registers=0)), source.state_dict())
