@@ -3,7 +3,8 @@
 
     tools/convert_checkpoint.py mae_pretrain_vit_base.pth vit_base.safetensors --to timm
 
-The layout of SRC is recognised by the names of its weights: official MAE, timm, mmpretrain, Hugging Face ViTMAE, ours.
+The layout of SRC is recognised by the names of its weights: official MAE, timm, mmpretrain, Hugging Face ViTMAE, ours,
+and those of other ViTs (mae_transfer/vit/weights/peers/).
 The suffix of DST chooses the format: .pth is written by torch.save, under the key that readers of that layout expect;
 .safetensors is flat. The names of weights that the layout has no place for are printed. Values are not changed, except
 for their precision with --half, and the head of a linear probe, into which its batch norm is folded.
@@ -25,10 +26,11 @@ from mae_transfer.paths import user_path
 from mae_transfer.vit.weights.checkpoint import Weights, read_weights
 from mae_transfer.vit.weights.head import has_head_norm, why_no_head
 from mae_transfer.vit.weights.layouts import LAYOUTS, from_canonical
-from mae_transfer.vit.weights.source_grid import STATED, SourceGrid, find_source_grid, patch_positions
+from mae_transfer.vit.weights.peers import PEERS
+from mae_transfer.vit.weights.source_grid import STATED, SourceGrid, find_source_grid, patch_positions, with_class_row
 
-#: The key under which each layout's .pth files keep the weights; None for a bare dictionary.
-WRAPPERS = dict(official='model', timm=None, mmpretrain='state_dict', hf=None, mae_transfer='state_dict')
+#: The key under which each layout's .pth files keep the weights; all others are a bare dictionary.
+WRAPPERS = dict(official='model', mmpretrain='state_dict', mae_transfer='state_dict', timm_beit='model')
 SUFFIXES = ('.pth', '.safetensors')
 
 
@@ -75,7 +77,8 @@ def convert(
     layout would make another classifier of it, it is left out.
 
     Args:
-        layout: a key of :data:`~mae_transfer.vit.weights.layouts.LAYOUTS`.
+        layout: a key of :data:`~mae_transfer.vit.weights.layouts.LAYOUTS` or
+            :data:`~mae_transfer.vit.weights.peers.PEERS`.
         force: whether ``dst`` may exist already.
         half: write float16, which halves the file.
         source_grid: (rows, columns) of the positions, where ``src`` does not show it.
@@ -88,18 +91,20 @@ def convert(
     weights = read_weights(src)
     if not any(name.startswith('blocks.') for name in weights.encoder):
         raise CheckpointError(f'{weights.source} has no block of a ViT; found {", ".join(list(weights.encoder)[:4])}')
-    decoder = weights.decoder if 'decoder' in LAYOUTS[layout] else None
+    decoder = weights.decoder if 'decoder' in LAYOUTS.get(layout, {}) else None
     head, dropped, notes = weights.head, list(weights.other), []
+    weights.encoder, changed_rows = with_class_row(weights.encoder, source_grid, weights.grid and weights.grid.grid)
+    notes += [changed_rows] if changed_rows else []
     if reason := why_no_head(head, layout):
         notes.append(f'head left out, it would be another classifier: {reason}')
         dropped += head
         head = {}
     elif has_head_norm(head) and layout != 'mae_transfer':
         notes.append("head: the linear probe's batch norm is folded into it, which leaves the classifier the same")
-    if layout == 'hf':
+    if layout in ('hf', 'hf_beit'):
         notes.append("set layer_norm_eps=1e-6 in transformers' config, which has 1e-12 by default")
-        if not any(name.startswith('norm.') for name in weights.encoder):
-            notes.append('the ViT has no final norm: transformers adds one (vit.layernorm), without weights from here')
+    if layout == 'hf' and not any(name.startswith('norm.') for name in weights.encoder):
+        notes.append('the ViT has no final norm: transformers adds one (vit.layernorm), without weights from here')
     if weights.decoder and decoder is None:
         dropped += [f'decoder.{name}' for name in weights.decoder]
     grid = _grid_to_state(weights, source_grid)
@@ -114,11 +119,11 @@ def convert(
     if target.suffix == '.safetensors':
         save_file(state, partial, metadata=dict(format='pt'))  # transformers requires this entry
     else:
-        wrapper = WRAPPERS[layout]
+        wrapper = WRAPPERS.get(layout)
         stated = dict(meta={STATED: grid.grid}) if grid else {}
         torch.save({wrapper: state, **stated} if wrapper else state, partial)
     partial.replace(target)
-    if grid and (target.suffix == '.safetensors' or not WRAPPERS[layout]):
+    if grid and (target.suffix == '.safetensors' or not WRAPPERS.get(layout)):
         rows, columns = grid.grid
         notes.append(f'positions: of {grid}; DST cannot say so: load it with source_grid=({rows}, {columns})')
     elif grid:
@@ -146,7 +151,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('src', help='checkpoint file, or a work_dir of MMEngine')
     parser.add_argument('dst', help='file to write, .pth or .safetensors')
-    parser.add_argument('--to', required=True, choices=list(LAYOUTS), help='layout to write')
+    parser.add_argument('--to', required=True, choices=[*LAYOUTS, *PEERS], help='layout to write')
     parser.add_argument(
         '--source-grid',
         nargs=2,
@@ -165,7 +170,7 @@ def main() -> None:
     grid = args.source_grid and tuple(args.source_grid)
     weights, state, dropped, notes = convert(args.src, args.dst, args.to, args.force, args.half, grid)
     parts = [f'encoder ({len(weights.encoder)})']
-    if weights.decoder and 'decoder' in LAYOUTS[args.to]:
+    if weights.decoder and 'decoder' in LAYOUTS.get(args.to, {}):
         parts.append(f'decoder ({len(weights.decoder)})')
     print(f'{weights.source}: layout {weights.layout}')
     print(

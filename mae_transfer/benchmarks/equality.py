@@ -1,6 +1,6 @@
 """Are the features and gradients of other projects' ViTs and of ours the same, after loading their files?
 
-    python -m mae_transfer.benchmarks.equality
+    python -m mae_transfer.benchmarks.equality_table
 
 Each start is a model of another project, built small with random weights in all parameters. What its way of saving
 writes is loaded by :func:`~mae_transfer.vit.weights.checkpoint.load_vit` into a ViT of the design that stands beside
@@ -10,8 +10,6 @@ relative to the largest value.
 
 from __future__ import annotations
 
-import argparse
-import logging
 import tempfile
 import warnings
 from collections.abc import Callable, Mapping
@@ -134,41 +132,3 @@ def _difference(found: Tensor, expected: Tensor) -> float:
     if found.ndim == 3 and found.shape[1] > expected.shape[1]:  # the class token's row, which they have none of
         found = found[:, -expected.shape[1] :]
     return ((found - expected).abs().max() / expected.abs().max()).item()
-
-
-def all_starts() -> list[Start]:
-    """The starts of all projects."""
-    from .equality_official import OFFICIAL_STARTS
-    from .equality_timm import TIMM_STARTS
-    from .equality_transformers import transformers_starts
-
-    return [*TIMM_STARTS, *transformers_starts(), *OFFICIAL_STARTS]
-
-
-def table(starts: list[Start]) -> str:
-    """A table in Markdown, a line for each start."""
-    lines = [
-        '| start | computed by | layout of the file | images | features | gradients |',
-        '|---|---|---|---|---|---|',
-    ]
-    for start in starts:
-        found = [measure(start, size) for size in start.sizes]
-        sizes = ', '.join(f'{height} x {width}' for height, width in start.sizes)
-        if start.built_for:
-            sizes += f' (positions of {start.built_for[0]} x {start.built_for[1]})'
-        features, gradients = max(e.features for e in found), max(e.gradients for e in found)
-        lines.append(
-            f'| {start.name} | {start.source} | `{start.layout}` | {sizes} | {features:.0e} | {gradients:.0e} |'
-        )
-    return '\n'.join(lines)
-
-
-def main() -> None:
-    """Print the table."""
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
-    logging.disable(logging.INFO)
-    print(table(all_starts()))
-
-
-if __name__ == '__main__':
-    main()

@@ -137,3 +137,24 @@ def test_as_a_command(official, tmp_path):
     assert good.code == 0 and 'converted to hf' in good.out
     bad = call('convert_checkpoint', tmp_path / 'none.pth', tmp_path / 'more.pth', '--to', 'hf')
     assert bad.code == 2 and bad.err == f"error: no checkpoint file or work_dir '{tmp_path}/none.pth'\n"
+
+
+@pytest.mark.parametrize('layout', ['hf_dinov2', 'timm', 'dinov2', 'mae_transfer', 'official'])
+def test_other_projects_vits_are_converted(layout, tmp_path):
+    """A DINOv2 of transformers', in the layouts that have a place for layer scale and in one that has none."""
+    vit = randomize(small_vit(design='dinov2')).eval()
+    images = torch.randn(2, 3, 32, 32)
+    state = from_canonical(vit.state_dict(), None, 'hf_dinov2')
+    torch.save({f'dinov2.{name}': value for name, value in state.items()}, tmp_path / 'dinov2.pth')
+    printed = convert(tmp_path / 'dinov2.pth', tmp_path / 'there.safetensors', '--to', layout)
+    assert 'layout hf_dinov2' in printed
+    back = small_vit(design='dinov2' if layout != 'official' else None).eval()
+    load_vit(back, tmp_path / 'there.safetensors')
+    torch.testing.assert_close(back.tokens(images), vit.tokens(images), rtol=1e-5, atol=1e-5)
+
+
+def test_a_head_that_a_project_has_none_of_is_left_out(tmp_path):
+    state = small_vit(design='dinov2').state_dict() | {'head.weight': torch.ones(5, 32), 'head.bias': torch.ones(5)}
+    torch.save(state, tmp_path / 'timm.pth')
+    printed = convert(tmp_path / 'timm.pth', tmp_path / 'there.pth', '--to', 'hf_dinov2')
+    assert 'head left out, it would be another classifier: its models have none like this one' in printed

@@ -8,8 +8,9 @@ import torch
 from safetensors.torch import save_file
 from transformers import PreTrainedModel
 
-from mae_transfer.benchmarks.equality import Start, all_starts, measure
+from mae_transfer.benchmarks.equality import Start, measure
 from mae_transfer.benchmarks.equality_official import OFFICIAL_STARTS
+from mae_transfer.benchmarks.equality_table import all_starts
 from mae_transfer.vit.weights.checkpoint import read_weights
 from mae_transfer.vit.weights.layouts import from_canonical
 from mae_transfer.vit.weights.merged_weights import class_row_in_token
