@@ -17,7 +17,7 @@ class LoadReport:
     ``resized`` maps a name to its shapes (in the checkpoint, in the model), ``inflated`` to what was done to its
     channels. ``grid`` is that of the checkpoint's positions, ``model_grid`` that of the model's. ``at_zero`` are the
     model's relative positions, if the checkpoint has none: they keep their initial zeros. ``bands`` are those that the
-    run of the checkpoint saw, if it states them.
+    run of the checkpoint saw, if it states them; ``notes`` say how the file was read, where that is not plain.
     """
 
     loaded: list[str] = field(default_factory=list)
@@ -31,6 +31,7 @@ class LoadReport:
     layout: str = ''
     source: str = ''
     bands: Any = None
+    notes: list[str] = field(default_factory=list)
 
     @property
     def level(self) -> int:
@@ -40,6 +41,7 @@ class LoadReport:
     def __str__(self) -> str:
         total = len(self.loaded) + len(self.missing) + len(self.at_zero)
         lines = [f'ViT: loaded {len(self.loaded)} of {total} weights from {self.source} (layout {self.layout})']
+        lines += [f'  {note}' for note in self.notes]
         if self.resized:
             changes = [
                 f'{name} {format_shape(old)} -> {format_shape(new)}' for name, (old, new) in self.resized.items()

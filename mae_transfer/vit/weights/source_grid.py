@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch.nn.functional as F
 from torch import Tensor
 
 from ...errors import CheckpointError, UserError
@@ -98,7 +99,7 @@ def find_source_grid(
     """
     count, known = len(patches), known_grid(patches, stated)
     if given is not None:
-        given = _checked(given)
+        given = checked_grid(given)
         if _count(given) != count:
             raise CheckpointError(
                 f'pos_embed is for {count} patches; source_grid {format_shape(given)} has {_count(given)}'
@@ -126,13 +127,38 @@ def find_source_grid(
     raise CheckpointError(f'pos_embed of {count} patches is for no square grid: {advice}')
 
 
+def add_class_row(encoder: Mapping[str, Tensor], known: SourceGrid | None) -> tuple[dict[str, Tensor], list[str]]:
+    """Give positions that have no row for the class token a row of zeros in front, which leaves the features equal.
+
+    timm's ``no_embed_class`` (DeiT III) has such positions. The number of rows tells them where it is a square, or that
+    of the known grid.
+
+    Returns:
+        The weights; what was done, for a report.
+    """
+    encoder, table = dict(encoder), encoder.get('pos_embed')
+    if 'cls_token' not in encoder or 'dist_token' in encoder or table is None or table.ndim != 3:
+        return encoder, []
+    rows = table.shape[1]
+    counts = {_count(known.grid)} if known else set()
+    if rows - 1 in counts or (rows not in counts and (_is_square(rows - 1) or not _is_square(rows))):
+        return encoder, []
+    encoder['pos_embed'] = F.pad(table, (0, 0, 1, 0))
+    return encoder, ['pos_embed: of patches alone, a row of zeros for the class token put in front']
+
+
+def _is_square(number: int) -> bool:
+    return round(number**0.5) ** 2 == number
+
+
 def patch_positions(encoder: Mapping[str, Tensor]) -> Tensor | None:
     """The positions (N, D) of the patches of an encoder of canonical names; None if it has none."""
     table = encoder.get('pos_embed')
     return None if table is None or table.ndim != 3 else table[0, int('cls_token' in encoder) :]
 
 
-def _checked(grid: Any) -> tuple[int, int]:
+def checked_grid(grid: Any) -> tuple[int, int]:
+    """A grid that a user gave, as (rows, columns); raises ``CheckpointError`` if it is none."""
     if not isinstance(grid, (list, tuple)) or len(grid) != 2 or not all(isinstance(n, int) and n > 0 for n in grid):
         raise CheckpointError(f'source_grid is (rows, columns) of patches, e.g. (8, 32); found {grid!r}')
     return grid[0], grid[1]
