@@ -128,12 +128,12 @@ def find_source_grid(
     raise CheckpointError(f'pos_embed of {count} patches is for no square grid: {advice}')
 
 
-def shown_grid(state: Mapping[str, Tensor]) -> SourceGrid | None:
-    """The grid that positions of shape (1, H, W, D) show (SAM); None for all others."""
-    for name, value in state.items():
-        if name.rpartition('.')[2] == 'pos_embed' and value.ndim == 4:
-            return SourceGrid((value.shape[1], value.shape[2]), 'the shape of its table')
-    return None
+def shown_grid(state: Mapping[str, Any], prefix: str = '') -> SourceGrid | None:
+    """The grid that positions ``pos_embed`` (1, H, W, D) show (SAM), below a prefix; None for all others."""
+    table = state.get(f'{prefix}pos_embed')
+    if not isinstance(table, Tensor) or table.ndim != 4:
+        return None
+    return SourceGrid((table.shape[1], table.shape[2]), 'the shape of its table')
 
 
 def with_class_row(
