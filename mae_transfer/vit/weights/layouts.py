@@ -88,8 +88,8 @@ def to_canonical(state: Mapping[str, Any], root: Root | None = None) -> tuple[di
     for part, weights in parts.items():
         if unread := next((name for name, value in weights.items() if isinstance(value, StandIn)), None):
             raise CheckpointError(
-                f"'{spelled_by[part][unread]}' is no tensor but an object of {weights[unread].name}, which is not read: "
-                'save plain tensors where it was made'
+                f"'{spelled_by[part][unread]}' is no tensor but an object of {weights[unread].name}: save plain "
+                'tensors where it was made'
             )
     for part in ('encoder', 'decoder'):
         parts[part] = fold_layer_scale(fuse_qkv(parts[part]))
