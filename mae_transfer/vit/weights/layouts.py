@@ -153,8 +153,7 @@ def _check_read(weights: Mapping[str, Any]) -> None:
     for name, value in weights.items():
         if isinstance(value, StandIn):
             raise CheckpointError(
-                f"'{name}' is no tensor but an object of {value.name}, which is not read: save plain tensors where it "
-                'was made'
+                f"'{name}' is no tensor but an object of {value.name}: save plain tensors where it was made"
             )
 
 
