@@ -1,6 +1,6 @@
 """The table of :mod:`~mae_transfer.benchmarks.equality`, for all starts.
 
-    python -m mae_transfer.benchmarks.equality_table
+python -m mae_transfer.benchmarks.equality_table
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -24,18 +24,19 @@ from .bridges import bridge
 from .checkpoint_files import find_checkpoint, read_checkpoint
 from .comparison import compare_states
 from .fitting import describe_inflation, fit_weight, grid_of
-from .layouts import detect_layout, strip_wrappers, to_canonical
+from .layouts import to_canonical
 from .load_report import LoadReport
+from .search import find_vit
 from .shown_design import check_design
 from .source_grid import (
     SourceGrid,
+    add_class_row,
     checked_grid,
     find_source_grid,
     patch_positions,
     shown_grid,
     stated_beside,
     stated_grid,
-    with_class_row,
 )
 from .stated_config import stated_setting
 
@@ -50,9 +51,6 @@ __all__ = [
     'starting_point',
 ]
 
-#: Where files keep their weights, in order of preference: MMEngine and timm; official code; timm's average; DeepSpeed.
-_WEIGHT_KEYS = ('state_dict', 'model', 'state_dict_ema', 'module')
-
 
 @dataclass
 class Weights:
@@ -66,51 +64,69 @@ class Weights:
     source: str
     grid: SourceGrid | None = None  # of pos_embed, where the file states it
     bands: Any = None  # the setting of the run that wrote the file, where it states it
+    prefix: str = ''  # of the ViT's names in the file
+    notes: list[str] = field(default_factory=list)  # what a user should know of the reading
+
+    @property
+    def is_of_classifier(self) -> bool:
+        """Whether the names are those of our own classifier or MAE; of a detector or segmentor, ``backbone.``."""
+        return self.layout == 'mae_transfer' and self.prefix.endswith('vit.')
 
 
-def read_weights(source: str | Path | Mapping) -> Weights:
+def read_weights(source: str | Path | Mapping, weights_key: str | None = None) -> Weights:
     """Read weights of any known layout.
 
     Args:
-        source: a file, a folder (:func:`find_checkpoint`) or a dictionary, with the weights at its top or below one of
-            the usual keys.
+        source: a file, a folder (:func:`find_checkpoint`) or a dictionary, with the weights at its top, or below any
+            keys and any prefix.
+        weights_key: which ViT of several, by keys and prefix or a part of them, such as 'state_dict_ema' or
+            'student.backbone'; None: the only one, or the one that its project evaluates.
 
     Raises:
-        CheckpointError: the source is unreadable or contains no ViT.
+        CheckpointError: the source is unreadable, contains no ViT, or several of which none is to be preferred.
     """
     if isinstance(source, Mapping):
         label, stored, beside = 'a dictionary', source, None
     else:
         path = find_checkpoint(source)
         label, stored, beside = str(path), read_checkpoint(path), stated_beside(path)
-    stated, bands = stated_grid(stored.get('meta')) or beside, stated_setting(stored.get('meta'), 'bands')
-    while key := next((key for key in _WEIGHT_KEYS if isinstance(stored.get(key), Mapping)), None):
-        label, stored = f"{label}['{key}']", stored[key]
-    tensors = {name: value for name, value in stored.items() if isinstance(value, Tensor)}
+    meta = stored.get('meta')
+    stated, bands = stated_grid(meta) or beside, stated_setting(meta, 'bands')
     try:
-        tensors = strip_wrappers(tensors)
-        grid = shown_grid(tensors) or stated
-        layout = detect_layout(tensors)
-        encoder, decoder, head, other = to_canonical(tensors, layout)
+        found, others = find_vit(stored, weights_key)
+        label += ''.join(f"['{key}']" for key in found.keys)
+        encoder, decoder, head, other = to_canonical(found.state, found.root)
+        grid = shown_grid(found.state) or stated
     except CheckpointError as error:
         raise CheckpointError(f'{label}: {error}') from error
-    return Weights(encoder, decoder, head, other, layout, label, grid, bands)
+    notes = [f"names: below '{found.root.prefix}'"] if found.root.model else []
+    if others:
+        notes.insert(
+            0, f"taken: '{found}'; also in the file: {shorten(map(str, others))} (weights_key='{others[0]}' takes that)"
+        )
+    return Weights(encoder, decoder, head, other, found.root.layout, label, grid, bands, found.root.prefix, notes)
+
+
+#: What ``init_cfg`` of a ViT may say beside ``type`` and ``checkpoint``: how the file is read.
+READING = ('source_grid', 'weights_key')
 
 
 def starting_point(init_cfg: Mapping | None) -> dict | None:
-    """What a ViT's ``init_cfg`` says of the weights to start from: the arguments ``source`` and ``source_grid`` of
-    :func:`load_vit`; None for random weights.
+    """What a ViT's ``init_cfg`` says of the weights to start from: the arguments ``source``, ``source_grid`` and
+    ``weights_key`` of :func:`load_vit`; None for random weights.
 
     Raises:
         CheckpointError: a setting that would have no effect.
     """
     settings = {name: value for name, value in (init_cfg or {}).items() if name != 'type'}
-    source, grid = settings.pop('checkpoint', None), settings.pop('source_grid', None)
+    source = settings.pop('checkpoint', None)
+    reading = {name: settings.pop(name, None) for name in READING}
     if settings:
         raise CheckpointError(
-            f"init_cfg of a ViT has 'checkpoint' and 'source_grid', not '{next(iter(settings))}': leave it out"
+            f"init_cfg of a ViT has 'checkpoint', {' and '.join(map(repr, READING))}, not "
+            f"'{next(iter(settings))}': leave it out"
         )
-    return None if source in (None, 'none') else dict(source=source, source_grid=grid)
+    return None if source in (None, 'none') else dict(source=source, **reading)
 
 
 def load_vit(
@@ -119,6 +135,7 @@ def load_vit(
     *,
     allow_missing: Sequence[str] = (),
     source_grid: tuple[int, int] | None = None,
+    weights_key: str | None = None,
     may_inflate: bool = True,
 ) -> LoadReport:
     """Load the encoder of any known checkpoint, or raise and change nothing.
@@ -134,6 +151,7 @@ def load_vit(
         source_grid: (rows, columns) of the checkpoint's ``pos_embed``, and of its tables of relative positions by 2-D
             offset for blocks without windows; needed only where neither a sin-cos table nor the file shows it and it
             is no square (:func:`~mae_transfer.vit.weights.source_grid.find_source_grid`).
+        weights_key: which ViT of a file with several (:func:`read_weights`).
         may_inflate: whether weights for another number of channels are taken, inflated, to train from; otherwise they
             are refused, as in testing.
 
@@ -144,17 +162,18 @@ def load_vit(
         CheckpointError: another depth or width; a weight that is missing, unknown, of another shape or not finite;
             positions of an unknown grid; another number of channels, unless ``may_inflate``.
     """
-    weights = source if isinstance(source, Weights) else read_weights(source)
+    weights = source if isinstance(source, Weights) else read_weights(source, weights_key)
     target = vit.state_dict()
     try:
         _check_size(weights.encoder, target)
+        _check_distillation(weights.encoder, target)
+        check_design(weights.encoder, weights.layout, target, getattr(vit, 'design', None))
+        given = None if source_grid is None else checked_grid(source_grid)
+        encoder, rows = add_class_row(weights.encoder, given, weights.grid and weights.grid.grid, grid_of(vit))
+        encoder, bridged = bridge(encoder, target)
         if not may_inflate:
             _check_channels(weights.encoder, target)
-        grid = None if source_grid is None else SourceGrid(checked_grid(source_grid), 'source_grid')
-        check_design(weights.encoder, weights.layout, target, getattr(vit, 'design', None))
-        stated = weights.grid and weights.grid.grid
-        encoder, changed_rows = with_class_row(weights.encoder, source_grid, stated, grid_of(vit))
-        encoder, bridged = bridge(encoder, target)
+        grid = None if given is None else SourceGrid(given, 'source_grid')
         patches = patch_positions(encoder)
         if patches is not None and 'pos_embed' in target:
             grid = find_source_grid(patches, weights.grid, source_grid, grid_of(vit))
@@ -171,7 +190,7 @@ def load_vit(
     except CheckpointError as error:
         raise CheckpointError(f'{weights.source}: {error}') from error
     report = _report(weights, encoder, fitted, target, missing, unexpected)
-    report.bridged = [changed_rows, *bridged] if changed_rows else bridged
+    report.bridged = [rows, *bridged] if rows else bridged
     report.grid, report.model_grid = grid, grid_of(vit) if grid else None
     forbidden = [name for name in report.missing if not any(fnmatch(name, pattern) for pattern in allow_missing)]
     if forbidden:
@@ -194,7 +213,7 @@ def _report(
     unexpected: list[str],
 ) -> LoadReport:
     """The report on loading ``fitted``, weights of ``encoder`` in the model's shapes, into a model of ``target``."""
-    report = LoadReport(layout=weights.layout, source=weights.source, bands=weights.bands)
+    report = LoadReport(layout=weights.layout, source=weights.source, bands=weights.bands, notes=weights.notes)
     report.loaded = [name for name in fitted if name in target]
     report.missing = missing
     if not any(map(is_rel_pos_table, report.loaded)):
@@ -250,6 +269,15 @@ def _check_size(encoder: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> 
         raise CheckpointError(
             f'checkpoint is of embed_dim {found[0]}, depth {found[1]}; the model of {wanted[0]}, depth '
             f'{wanted[1]}: {advice}'
+        )
+
+
+def _check_distillation(encoder: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> None:
+    """Raise if the checkpoint has a token for distillation that the model lacks."""
+    if 'dist_token' in encoder and 'dist_token' not in target:
+        raise CheckpointError(
+            "the checkpoint has a distillation token ('dist_token', of a distilled DeiT), which this ViT has no place "
+            'for: take the weights of the same DeiT without distillation'
         )
 
 

@@ -18,7 +18,8 @@ class LoadReport:
     channels. ``bridged`` says what was done where checkpoint and model have other parts that compute the same
     (:mod:`~mae_transfer.vit.weights.bridges`). ``grid`` is that of the checkpoint's positions, ``model_grid`` that of
     the model's. ``at_zero`` are the model's relative positions, if the checkpoint has none: they keep their initial
-    zeros. ``bands`` are those that the run of the checkpoint saw, if it states them.
+    zeros. ``bands`` are those that the run of the checkpoint saw, if it states them; ``notes`` say how the file was
+    read, where that is not plain.
     """
 
     loaded: list[str] = field(default_factory=list)
@@ -33,6 +34,7 @@ class LoadReport:
     layout: str = ''
     source: str = ''
     bands: Any = None
+    notes: list[str] = field(default_factory=list)
 
     @property
     def level(self) -> int:
@@ -42,6 +44,7 @@ class LoadReport:
     def __str__(self) -> str:
         total = len(self.loaded) + len(self.missing) + len(self.at_zero)
         lines = [f'ViT: loaded {len(self.loaded)} of {total} weights from {self.source} (layout {self.layout})']
+        lines += [f'  {note}' for note in self.notes]
         if self.resized:
             changes = [
                 f'{name} {format_shape(old)} -> {format_shape(new)}' for name, (old, new) in self.resized.items()

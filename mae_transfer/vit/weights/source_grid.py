@@ -136,7 +136,7 @@ def shown_grid(state: Mapping[str, Tensor]) -> SourceGrid | None:
     return None
 
 
-def with_class_row(
+def add_class_row(
     encoder: Mapping[str, Tensor], *grids: tuple[int, int] | None
 ) -> tuple[dict[str, Tensor], str | None]:
     """An encoder whose ``pos_embed`` begins with a row for the class token, if there is one, and has none for
@@ -183,7 +183,7 @@ def patch_positions(encoder: Mapping[str, Tensor]) -> Tensor | None:
 
 
 def checked_grid(grid: Any) -> tuple[int, int]:
-    """``source_grid`` as (rows, columns); raises ``CheckpointError`` for anything else."""
+    """A grid that a user gave, as (rows, columns); raises ``CheckpointError`` if it is none."""
     if not isinstance(grid, (list, tuple)) or len(grid) != 2 or not all(isinstance(n, int) and n > 0 for n in grid):
         raise CheckpointError(f'source_grid is (rows, columns) of patches, e.g. (8, 32); found {grid!r}')
     return grid[0], grid[1]

@@ -209,7 +209,7 @@ def test_a_query_without_key_is_an_error():
 
 
 def test_two_names_for_one_parameter_are_an_error():
-    state = from_canonical(canonical_mae()[0], None, 'mae_transfer')
-    state['backbone.norm.bias'] = state['vit.norm.bias']
-    with pytest.raises(CheckpointError, match="'norm.bias'"):
+    state = from_canonical(canonical_mae()[0], None, 'hf')
+    state['vit.layers.0.mlp.fc1.bias'] = state['vit.encoder.layer.0.intermediate.dense.bias']
+    with pytest.raises(CheckpointError, match="'blocks.0.mlp.fc1.bias'.*'vit.layers.0.mlp.fc1.bias' is the second"):
         to_canonical(state)

@@ -58,7 +58,7 @@ SAM = Peer(
 )
 
 #: What tells these names from those of timm's VisionTransformer.
-_OWN = r'blocks\.\d+\.(gamma_1$|attn\.(q_bias$|q_proj\.))'
+_OWN = r'blocks\.\d+\.(gamma_1$|attn\.q_proj\.)'
 
 EVA = Peer(
     landmarks=(_OWN,),
