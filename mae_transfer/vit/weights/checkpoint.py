@@ -27,7 +27,7 @@ from .fitting import describe_inflation, fit_weight, grid_of
 from .layouts import to_canonical
 from .load_report import LoadReport
 from .search import find_vit
-from .shown_design import check_design
+from .shown_design import check_design, check_distillation
 from .source_grid import (
     SourceGrid,
     add_class_row,
@@ -166,7 +166,7 @@ def load_vit(
     target = vit.state_dict()
     try:
         _check_size(weights.encoder, target)
-        _check_distillation(weights.encoder, target)
+        check_distillation(weights.encoder, target)
         check_design(weights.encoder, weights.layout, target, getattr(vit, 'design', None))
         given = None if source_grid is None else checked_grid(source_grid)
         encoder, rows = add_class_row(weights.encoder, given, weights.grid and weights.grid.grid, grid_of(vit))
@@ -269,15 +269,6 @@ def _check_size(encoder: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> 
         raise CheckpointError(
             f'checkpoint is of embed_dim {found[0]}, depth {found[1]}; the model of {wanted[0]}, depth '
             f'{wanted[1]}: {advice}'
-        )
-
-
-def _check_distillation(encoder: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> None:
-    """Raise if the checkpoint has a token for distillation that the model lacks."""
-    if 'dist_token' in encoder and 'dist_token' not in target:
-        raise CheckpointError(
-            "the checkpoint has a distillation token ('dist_token', of a distilled DeiT), which this ViT has no place "
-            'for: take the weights of the same DeiT without distillation'
         )
 
 
