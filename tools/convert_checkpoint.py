@@ -4,8 +4,8 @@
     tools/convert_checkpoint.py mae_pretrain_vit_base.pth vit_base.safetensors --to timm
 
 The layout of SRC is recognised by the names of its weights, below any keys and prefix: official MAE, timm, mmpretrain,
-Hugging Face ViTMAE, ours, and those of other ViTs (mae_transfer/vit/weights/peers/). Of several ViTs in SRC (teacher
-and student, an average), --weights-key takes another.
+Hugging Face ViTMAE, ours, and other ViTs (mae_transfer/vit/weights/peers/). Of several ViTs in SRC (teacher and
+student, an average), --weights-key takes another.
 The suffix of DST chooses the format: .pth is written by torch.save, under the key that readers of that layout expect;
 .safetensors is flat. The names of weights that the layout has no place for are printed. Values are not changed, except
 for their precision with --half, and the head of a linear probe, into which its batch norm is folded.
@@ -28,7 +28,7 @@ from mae_transfer.vit.weights.checkpoint import Weights, read_weights
 from mae_transfer.vit.weights.head import has_head_norm, why_no_head
 from mae_transfer.vit.weights.layouts import LAYOUTS, from_canonical
 from mae_transfer.vit.weights.peers import PEERS
-from mae_transfer.vit.weights.source_grid import STATED, SourceGrid, find_source_grid, patch_positions, with_class_row
+from mae_transfer.vit.weights.source_grid import STATED, SourceGrid, add_class_row, find_source_grid, patch_positions
 
 #: The key under which each layout's .pth files keep the weights; all others are a bare dictionary.
 WRAPPERS = dict(official='model', mmpretrain='state_dict', mae_transfer='state_dict', timm_beit='model')
@@ -99,9 +99,9 @@ def convert(
     weights = read_weights(src, weights_key)
     if not any(name.startswith('blocks.') for name in weights.encoder):
         raise CheckpointError(f'{weights.source} has no block of a ViT; found {", ".join(list(weights.encoder)[:4])}')
-    decoder = weights.decoder if layout in LAYOUTS and LAYOUTS[layout].decoder else None
+    decoder = weights.decoder if layout in LAYOUTS and 'decoder' in LAYOUTS[layout].parts else None
     head, dropped, notes = weights.head, list(weights.other), list(weights.notes)
-    weights.encoder, changed_rows = with_class_row(weights.encoder, source_grid, weights.grid and weights.grid.grid)
+    weights.encoder, changed_rows = add_class_row(weights.encoder, source_grid, weights.grid and weights.grid.grid)
     notes += [changed_rows] if changed_rows else []
     if reason := why_no_head(head, layout):
         notes.append(f'head left out, it would be another classifier: {reason}')
@@ -183,7 +183,7 @@ def main() -> None:
     grid = args.source_grid and tuple(args.source_grid)
     weights, state, dropped, notes = convert(args.src, args.dst, args.to, args.force, args.half, grid, args.weights_key)
     parts = [f'encoder ({len(weights.encoder)})']
-    if weights.decoder and args.to in LAYOUTS and LAYOUTS[args.to].decoder:
+    if weights.decoder and args.to in LAYOUTS and 'decoder' in LAYOUTS[args.to].parts:
         parts.append(f'decoder ({len(weights.decoder)})')
     print(f'{weights.source}: layout {weights.layout}')
     print(

@@ -40,6 +40,7 @@ class Start:
         build: (height, width) to the model, in evaluation mode or not, of any weights.
         tokens: the model and images (B, 3, H, W) to tokens (B, class + N, D), without registers.
         layout: the layout that its files are of.
+        back: the layout of files for its class; None for the same.
         vit: settings of the ViT that computes the same, beside size and image size.
         mlp_ratio: that of the ViT.
         names: the state dict as an official repository, which cannot be installed here, would save it; None if the
@@ -58,6 +59,7 @@ class Start:
     names: Callable[[dict[str, Tensor]], dict[str, Tensor]] | None = None
     sizes: tuple[tuple[int, int], ...] = SIZES
     built_for: tuple[int, int] | None = None
+    back: str | None = None
 
     def model(self, size: tuple[int, int]) -> nn.Module:
         """The model for images of ``size``, all of its parameters random, in evaluation mode."""

@@ -115,7 +115,7 @@ TIMM_STARTS = [
         'beit',
         vit=dict(rel_pos='shared'),
     ),
-    _start('EVA', Eva, dict(use_fc_norm=False, norm_layer=_EPS6), 'timm_eva', dict(qkv_bias='qv')),
+    _start('EVA', Eva, dict(use_fc_norm=False, norm_layer=_EPS6), 'timm', dict(qkv_bias='qv'), back='timm_eva'),
     _start(
         'EVA-02, B',
         Eva,
@@ -125,7 +125,7 @@ TIMM_STARTS = [
         mlp_ratio=2.5,
         vit=_ROTARY,
     ),
-    _start('EVA-02, Ti', Eva, _EVA02, 'timm_eva', 'eva02', mlp_ratio=2.5, vit=_ROTARY),
+    _start('EVA-02, Ti', Eva, _EVA02, 'timm', 'eva02', mlp_ratio=2.5, vit=_ROTARY, back='timm_eva'),
     _start(
         'EVA-02 with all norms',
         Eva,

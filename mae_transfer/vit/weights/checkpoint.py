@@ -28,16 +28,16 @@ from .layouts import to_canonical
 from .load_report import LoadReport
 from .names import looks_like
 from .search import describe_choice, find_vit
-from .shown_design import check_design
+from .shown_design import check_design, check_distillation
 from .source_grid import (
     SourceGrid,
+    add_class_row,
     checked_grid,
     find_source_grid,
     patch_positions,
     shown_grid,
     stated_beside,
     stated_grid,
-    with_class_row,
 )
 from .stated_config import stated_setting
 
@@ -97,7 +97,7 @@ def read_weights(source: str | Path | Mapping, weights_key: str | None = None) -
         found, others = find_vit(stored, weights_key)
         label += ''.join(f"['{key}']" for key in found.keys)
         encoder, decoder, head, other = to_canonical(found.state, found.root)
-        grid = shown_grid(found.state, found.root.prefix) or stated
+        grid = shown_grid(found.state) or stated
     except CheckpointError as error:
         raise CheckpointError(f'{label}: {error}') from error
     notes = describe_choice(found, others)
@@ -163,14 +163,14 @@ def load_vit(
     target = vit.state_dict()
     try:
         _check_size(weights, target)
-        _check_distillation(weights.encoder, target)
+        check_distillation(weights.encoder, target)
+        check_design(weights.encoder, weights.layout, target, getattr(vit, 'design', None))
+        given = None if source_grid is None else checked_grid(source_grid)
+        encoder, rows = add_class_row(weights.encoder, given, weights.grid and weights.grid.grid, grid_of(vit))
+        encoder, bridged = bridge(encoder, target)
         if not may_inflate:
             _check_channels(weights.encoder, target)
-        grid = None if source_grid is None else SourceGrid(checked_grid(source_grid), 'source_grid')
-        check_design(weights.encoder, weights.layout, target, getattr(vit, 'design', None))
-        stated = weights.grid and weights.grid.grid
-        encoder, changed_rows = with_class_row(weights.encoder, source_grid, stated, grid_of(vit))
-        encoder, bridged = bridge(encoder, target)
+        grid = None if given is None else SourceGrid(given, 'source_grid')
         patches = patch_positions(encoder)
         if patches is not None and 'pos_embed' in target:
             grid = find_source_grid(patches, weights.grid, source_grid, grid_of(vit))
@@ -187,7 +187,7 @@ def load_vit(
     except CheckpointError as error:
         raise CheckpointError(f'{weights.source}: {error}') from error
     report = _report(weights, encoder, fitted, target, missing, unexpected)
-    report.bridged = [changed_rows, *bridged] if changed_rows else bridged
+    report.bridged = [rows, *bridged] if rows else bridged
     report.grid, report.model_grid = grid, grid_of(vit) if grid else None
     forbidden = [name for name in report.missing if not any(fnmatch(name, pattern) for pattern in allow_missing)]
     if forbidden:
@@ -270,15 +270,6 @@ def _check_size(weights: Weights, target: Mapping[str, Tensor]) -> None:
         raise CheckpointError(
             f'checkpoint is of embed_dim {found[0]}, depth {found[1]}; the model of {wanted[0]}, depth '
             f'{wanted[1]}: {advice}'
-        )
-
-
-def _check_distillation(encoder: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> None:
-    """Raise if the checkpoint has a token for distillation that the model lacks."""
-    if 'dist_token' in encoder and 'dist_token' not in target:
-        raise CheckpointError(
-            "the checkpoint has a distillation token ('dist_token', of a distilled DeiT), which this ViT has no place "
-            'for: take the weights of the same DeiT without distillation'
         )
 
 

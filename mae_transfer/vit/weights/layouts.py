@@ -61,10 +61,7 @@ def to_canonical(state: Mapping[str, Any], root: Root | None = None) -> tuple[di
         state = strip_wrappers(state)
         root = find_root(state)
     if root.layout in PEERS:
-        model = {name.removeprefix(root.model): value for name, value in state.items() if name.startswith(root.model)}
-        _check_read(model)
-        encoder, head, other = PEERS[root.layout].to_canonical(model)
-        return encoder, None, head, [*other, *(name for name in state if not name.startswith(root.model))]
+        return _peer_to_canonical(state, root)
     layout = LAYOUTS[root.layout]
     parts: dict[str, dict] = dict(encoder={}, decoder={}, head={})
     spelled_by: dict[str, dict[str, str]] = dict(encoder={}, decoder={}, head={})
@@ -96,6 +93,22 @@ def to_canonical(state: Mapping[str, Any], root: Root | None = None) -> tuple[di
         _check_read({spelled_by[part][name]: value for name, value in weights.items()})
     parts['encoder'], parts['decoder'] = canonical_form(parts['encoder']), fuse_qkv(parts['decoder'])
     return parts['encoder'], parts['decoder'] or None, parts['head'], other
+
+
+def _peer_to_canonical(state: Mapping[str, Any], root: Root) -> tuple[dict, dict | None, dict, list[str]]:
+    """:func:`to_canonical` for one of :data:`~mae_transfer.vit.weights.peers.PEERS`."""
+    below = {name.removeprefix(root.model): value for name, value in state.items() if name.startswith(root.model)}
+    _check_read({name: value for name, value in below.items() if name.startswith(root.encoder)})
+    encoder, head, other = PEERS[root.layout].to_canonical(below, root.encoder)
+    return encoder, None, head, [name for name in state if not name.startswith(root.model)] + other
+
+
+def _check_read(weights: Mapping[str, Any]) -> None:
+    """Raise ``CheckpointError`` for an object that was not read."""
+    if unread := next((name for name, value in weights.items() if isinstance(value, StandIn)), None):
+        raise CheckpointError(
+            f"'{unread}' is no tensor but an object of {weights[unread].name}: save plain tensors where it was made"
+        )
 
 
 def from_canonical(encoder: State, decoder: State | None, layout: str, head: State | None = None) -> dict[str, Tensor]:
@@ -148,19 +161,10 @@ def from_canonical(encoder: State, decoder: State | None, layout: str, head: Sta
     return state
 
 
-def _check_read(weights: Mapping[str, Any]) -> None:
-    """Raise ``CheckpointError`` for a weight that was not read."""
-    for name, value in weights.items():
-        if isinstance(value, StandIn):
-            raise CheckpointError(
-                f"'{name}' is no tensor but an object of {value.name}: save plain tensors where it was made"
-            )
-
-
 def has_first_block(state: Mapping[str, Any], root: Root) -> bool:
-    """Whether the ViT at ``root`` has a block 0; one of a peer is told by its blocks."""
+    """Whether the ViT at ``root`` has a block 0."""
     if root.layout in PEERS:
-        return True
+        return PEERS[root.layout].has_first_block(name.removeprefix(root.prefix) for name in state)
     names = _respell([name for name in state if name.startswith(root.prefix)], root).values()
     return any(_assign(name, LAYOUTS[root.layout])[1].startswith('blocks.0.') for name in names)
 

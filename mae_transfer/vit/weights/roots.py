@@ -8,15 +8,16 @@ from typing import Any, NamedTuple
 
 from ...errors import CheckpointError
 from .layout_table import LAYOUTS
-from .names import Names, looks_like
+from .names import looks_like
 from .peers import PEERS
 
 #: What wrappers put into names, anywhere: torch.compile, FSDP and checkpointed activations.
 _WRAPPERS = re.compile(r'(?:^|(?<=\.))(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.')
 
 
-#: Canonical names, which are our own.
-_OURS = re.compile(
+#: A ViT of ours may have the names of a peer's (``attn.q_bias``); with nothing but its own below these it is ours.
+_OWN_PREFIXES = (LAYOUTS['mae_transfer'].encoder.prefix, *LAYOUTS['mae_transfer'].also)
+_OWN_NAME = re.compile(
     r'(cls_token|reg_token|pos_embed|rel_pos_(global|window)|(patch_embed\.proj|norm|norm_pre)\.(weight|bias)'
     r'|blocks\.\d+\.(ls[12]\.gamma|norm[12]\.(weight|bias)|mlp\.(fc1|fc1_g|fc1_x|fc2|norm)\.(weight|bias)'
     r'|attn\.([qv]_bias|rel_pos_[hw]|relative_position_\w+|(qkv|q_norm|k_norm|norm|proj)\.(weight|bias))))$'
@@ -27,8 +28,7 @@ class Root(NamedTuple):
     """Where a ViT is among the names of a dictionary.
 
     Attributes:
-        layout: a key of :data:`~mae_transfer.vit.weights.layout_table.LAYOUTS` or
-            :data:`~mae_transfer.vit.weights.peers.PEERS`.
+        layout: a key of :data:`LAYOUTS` or :data:`~mae_transfer.vit.weights.peers.PEERS`.
         model: prefix of all names of the model that the ViT is a part of.
         encoder: prefix of the ViT's names after that.
     """
@@ -52,44 +52,36 @@ def strip_wrappers(state: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def find_roots(names: Iterable[str]) -> list[Root]:
-    """All ViTs among the names of weights: wherever some layout's name of the patch embedding is.
-
-    A ViT whose names are all our own is ours; otherwise it is of the first peer whose landmarks it has, else of the
-    first layout whose marks are there.
-    """
+    """All ViTs among the names of weights: wherever some layout's name of the patch embedding is."""
     names, roots = list(names), {}
-    for layout in ('mae_transfer', *PEERS, *LAYOUTS):
-        patches = _encoder(layout).from_canonical('patch_embed.proj.weight').removeprefix(_encoder(layout).prefix)
+    for name in names:
+        prefix = name.removesuffix('patch_embed.proj.weight')
+        own = next((p for p in _OWN_PREFIXES if prefix == p or prefix.endswith(f'.{p}')), None)
+        inner = [n.removeprefix(prefix) for n in names if n.startswith(prefix)]
+        if own and prefix != name and all(map(_OWN_NAME.match, inner)):
+            roots[prefix] = Root('mae_transfer', prefix.removesuffix(own), own)
+    for key, peer in PEERS.items():
+        patches = peer.encoder.from_canonical('patch_embed.proj.weight').removeprefix(peer.encoder.prefix)
+        for prefix in [name.removesuffix(patches) for name in names if name.endswith(patches)]:
+            if (not prefix or prefix.endswith('.')) and prefix not in roots and peer.is_below(prefix, names):
+                model = peer.model_prefix(prefix)
+                roots[prefix] = Root(key, model, prefix.removeprefix(model))
+    for key, layout in LAYOUTS.items():
+        patches = layout.encoder.from_canonical('patch_embed.proj.weight').removeprefix(layout.encoder.prefix)
         for name in names:
             prefix = name.removesuffix(patches)
             if prefix == name or (prefix and not prefix.endswith('.')) or prefix in roots:
                 continue
-            own = next((p for p in _prefixes(layout) if not p or prefix == p or prefix.endswith(f'.{p}')), None)
-            if own is not None and _is_of(layout, prefix, prefix.removesuffix(own) if own else prefix, names):
-                roots[prefix] = Root(layout, prefix.removesuffix(own) if own else prefix, own)
+            known = (layout.encoder.prefix, *layout.also)
+            own = next((p for p in known if not p or prefix == p or prefix.endswith(f'.{p}')), None)
+            if own is None:
+                continue
+            model = prefix.removesuffix(own) if own else prefix
+            if not layout.marks or any(
+                re.match(layout.marks, n.removeprefix(model)) for n in names if n.startswith(model)
+            ):
+                roots[prefix] = Root(key, model, own)
     return list(roots.values())
-
-
-def _encoder(layout: str) -> Names:
-    return (PEERS[layout] if layout in PEERS else LAYOUTS[layout]).encoder
-
-
-def _prefixes(layout: str) -> tuple[str, ...]:
-    """What may precede the names of an encoder within its model; '' last, which any name has."""
-    if layout in PEERS:
-        return tuple(sorted(PEERS[layout].prefixes, key=len, reverse=True))
-    return (LAYOUTS[layout].encoder.prefix, *LAYOUTS[layout].also)
-
-
-def _is_of(layout: str, prefix: str, model: str, names: list[str]) -> bool:
-    """Whether the names below a prefix, or below that of the whole model, are those of a layout."""
-    inner = [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
-    if layout in PEERS:
-        return all(any(re.match(mark, name) for name in inner) for mark in PEERS[layout].landmarks)
-    if layout == 'mae_transfer' and all(map(_OURS.match, inner)):
-        return True
-    marks = LAYOUTS[layout].marks
-    return any(re.match(marks, name.removeprefix(model)) for name in names if name.startswith(model))
 
 
 def find_root(state: Mapping[str, Any]) -> Root:
@@ -108,7 +100,8 @@ def find_root(state: Mapping[str, Any]) -> Root:
 
 
 def detect_layout(state: Mapping[str, Any]) -> str:
-    """The layout that the names follow; raises as :func:`find_root`.
+    """The layout that the names follow, a key of :data:`LAYOUTS` or of :data:`~mae_transfer.vit.weights.peers.PEERS`;
+    raises as :func:`find_root`.
 
     The official code, timm and our own ViT use the same names for an encoder without decoder: the layout is then
     'timm'.

@@ -77,6 +77,15 @@ def check_design(
     )
 
 
+def check_distillation(encoder: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> None:
+    """Raise if the checkpoint has a token for distillation that the model lacks."""
+    if 'dist_token' in encoder and 'dist_token' not in target:
+        raise CheckpointError(
+            "the checkpoint has a distillation token ('dist_token', of a distilled DeiT), which this ViT has no place "
+            'for: take the weights of the same DeiT without distillation'
+        )
+
+
 def _describe(name: str, value: Any) -> str:
     """A field of a design in words."""
     words = dict(

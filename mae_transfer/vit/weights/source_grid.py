@@ -128,15 +128,15 @@ def find_source_grid(
     raise CheckpointError(f'pos_embed of {count} patches is for no square grid: {advice}')
 
 
-def shown_grid(state: Mapping[str, Any], prefix: str = '') -> SourceGrid | None:
-    """The grid that positions ``pos_embed`` (1, H, W, D) show (SAM), below a prefix; None for all others."""
-    table = state.get(f'{prefix}pos_embed')
-    if not isinstance(table, Tensor) or table.ndim != 4:
-        return None
-    return SourceGrid((table.shape[1], table.shape[2]), 'the shape of its table')
+def shown_grid(state: Mapping[str, Tensor]) -> SourceGrid | None:
+    """The grid that positions of shape (1, H, W, D) show (SAM); None for all others."""
+    for name, value in state.items():
+        if name.rpartition('.')[2] == 'pos_embed' and value.ndim == 4:
+            return SourceGrid((value.shape[1], value.shape[2]), 'the shape of its table')
+    return None
 
 
-def with_class_row(
+def add_class_row(
     encoder: Mapping[str, Tensor], *grids: tuple[int, int] | None
 ) -> tuple[dict[str, Tensor], str | None]:
     """An encoder whose ``pos_embed`` begins with a row for the class token, if there is one, and has none for
@@ -183,7 +183,7 @@ def patch_positions(encoder: Mapping[str, Tensor]) -> Tensor | None:
 
 
 def checked_grid(grid: Any) -> tuple[int, int]:
-    """``source_grid`` as (rows, columns); raises ``CheckpointError`` for anything else."""
+    """A grid that a user gave, as (rows, columns); raises ``CheckpointError`` if it is none."""
     if not isinstance(grid, (list, tuple)) or len(grid) != 2 or not all(isinstance(n, int) and n > 0 for n in grid):
         raise CheckpointError(f'source_grid is (rows, columns) of patches, e.g. (8, 32); found {grid!r}')
     return grid[0], grid[1]

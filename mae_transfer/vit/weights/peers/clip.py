@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from ..merged_weights import split_qkv, with_full_qkv_bias
+from ..merged_weights import fold_layer_scale, split_qkv, with_full_qkv_bias
 from ..names import Names
 from .peer import Peer
 
@@ -85,7 +85,13 @@ HF_CLIP = Peer(
     prefixes=('vision_model.', ''),
     outside=r'embeddings\.position_ids$|visual_projection\.|classifier\.',
     read=lambda encoder: _rename(encoder, 'pos_embed.weight', 'pos_embed'),
-    write=(with_full_qkv_bias, split_qkv, _flat, lambda encoder: _rename(encoder, 'pos_embed', 'pos_embed.weight')),
+    write=(
+        fold_layer_scale,
+        with_full_qkv_bias,
+        split_qkv,
+        _flat,
+        lambda encoder: _rename(encoder, 'pos_embed', 'pos_embed.weight'),
+    ),
     rotary=(None,),
     design='clip',
 )

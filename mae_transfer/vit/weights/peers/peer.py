@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -28,11 +28,13 @@ class Peer:
 
     Args:
         landmarks: regular expressions, each of which matches the beginning of some name of a file of this layout, after
-            the prefix. The layouts are tried in the order of their table: the first whose landmarks are all there.
+            the prefix of its patch embedding. The layouts are tried in the order of their table: the first whose
+            landmarks are all there.
         encoder: the names of the encoder; ``encoder.prefix`` is that of the files we write. Complete: what is not in it
             cannot be written.
         head: the names of the classification head, with their prefix; None where the models have none like ours.
-        prefixes: what may precede the names of the encoder.
+        prefixes: what precedes the names of the encoder in some of the project's models, beside the prefix that all
+            names of a model may have.
         spellings: (regular expression, replacement): other spellings of the encoder's names, after the prefix.
         outside: regular expression; names after the prefix that it matches are not the encoder's.
         before_prefix: names of the encoder that have no prefix even where the others have one.
@@ -54,21 +56,36 @@ class Peer:
     rotary: tuple[str | None, ...] = ()
     design: str | None = None
 
-    def prefix_in(self, state: State) -> str | None:
-        """The prefix with which the names have all landmarks; None if they are of another layout."""
-        for prefix in self.prefixes:
-            names = [name.removeprefix(prefix) for name in state if name.startswith(prefix)]
-            if all(any(re.match(landmark, name) for name in names) for landmark in self.landmarks):
-                return prefix
-        return None
+    def is_below(self, prefix: str, names: Sequence[str]) -> bool:
+        """Whether names have all landmarks below a prefix."""
+        inner = [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
+        return all(any(re.match(landmark, name) for name in inner) for landmark in self.landmarks)
 
-    def to_canonical(self, state: State) -> tuple[dict[str, Tensor], dict[str, Tensor], list[str]]:
+    def model_prefix(self, prefix: str) -> str:
+        """What of a ViT's prefix all names of its model have: the part before one of ``prefixes``."""
+        own = next((p for p in self.prefixes if prefix == p or prefix.endswith(f'.{p}')), '')
+        return prefix.removesuffix(own) if own else prefix
+
+    def has_first_block(self, names: Iterable[str]) -> bool:
+        """Whether there is a block 0 among names without prefix."""
+        return any(self._canonical_name(name).startswith('blocks.0.') for name in names)
+
+    def _canonical_name(self, inner: str) -> str:
+        """The canonical name of a name without prefix, in any spelling."""
+        for pattern, replacement in self.spellings:
+            inner = re.sub(pattern, replacement, inner)
+        return self.encoder.to_canonical(inner)
+
+    def to_canonical(self, state: State, prefix: str) -> tuple[dict[str, Tensor], dict[str, Tensor], list[str]]:
         """The encoder and the classification head with canonical names, and the names of all other weights.
+
+        Args:
+            state: the weights of a model.
+            prefix: one of ``prefixes``.
 
         Raises:
             CheckpointError: query, key or value is missing; two names for one parameter.
         """
-        prefix = self.prefix_in(state) or ''
         encoder: dict[str, Tensor] = {}
         head: dict[str, Tensor] = {}
         other = []
@@ -82,9 +99,7 @@ class Peer:
             elif not is_encoder:
                 other.append(name)
             else:
-                for pattern, replacement in self.spellings:
-                    inner = re.sub(pattern, replacement, inner)
-                canonical = self.encoder.to_canonical(inner)
+                canonical = self._canonical_name(inner)
                 if canonical in encoder:
                     raise CheckpointError(f"two weights for '{canonical}' of the encoder: '{name}' is the second")
                 encoder[canonical] = value

@@ -6,6 +6,7 @@ timm's has the names of its ViT (:mod:`~mae_transfer.vit.weights.peers.timm`). S
 
 from __future__ import annotations
 
+from ..merged_weights import fold_layer_scale, with_full_qkv_bias
 from ..names import Names
 from .peer import Peer
 from .timm import SAM_BLOCK, SAM_EMBEDDINGS, rows_as_grid
@@ -17,7 +18,7 @@ OFFICIAL = Peer(
     ),
     prefixes=('image_encoder.', ''),
     outside=r'neck\.',
-    write=(rows_as_grid,),
+    write=(fold_layer_scale, with_full_qkv_bias, rows_as_grid),
     rotary=(None,),
 )
 
@@ -31,6 +32,6 @@ HF = Peer(
     ),
     prefixes=('vision_encoder.', ''),
     outside=r'neck\.',
-    write=(rows_as_grid,),
+    write=(fold_layer_scale, with_full_qkv_bias, rows_as_grid),
     rotary=(None,),
 )

@@ -12,7 +12,15 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from ....errors import CheckpointError
-from ..merged_weights import QKV, class_row_in_token, pack_swiglu, split_qkv, without_key_bias
+from ..merged_weights import (
+    QKV,
+    class_row_in_token,
+    fold_layer_scale,
+    pack_swiglu,
+    split_qkv,
+    with_full_qkv_bias,
+    without_key_bias,
+)
 from ..names import Names
 from .peer import BLOCK, EMBEDDINGS, Peer
 
@@ -53,12 +61,12 @@ SAM = Peer(
     landmarks=(r'neck\.0\.weight$', r'blocks\.\d+\.attn\.rel_pos_h$'),
     encoder=Names('', SAM_EMBEDDINGS, 'blocks', SAM_BLOCK),
     outside=r'neck\.|head\.',
-    write=(rows_as_grid,),
+    write=(fold_layer_scale, with_full_qkv_bias, rows_as_grid),
     rotary=(None,),
 )
 
 #: What tells these names from those of timm's VisionTransformer.
-_OWN = r'blocks\.\d+\.(gamma_1$|attn\.(q_bias$|q_proj\.))'
+_OWN = r'blocks\.\d+\.(gamma_1$|attn\.q_proj\.)'
 
 EVA = Peer(
     landmarks=(_OWN,),
