@@ -7,6 +7,7 @@ from .photos.labelled import LabelledImages, LabelledPhotos, LabelSpace, collate
 from .photos.pairs import PhotoPairs
 from .photos.same_classes import check_same_classes
 from .photos.sampler import SeededSampler
+from .photos.two_sizes import PhotosInTwoSizes
 from .photos.unlabelled import Photos, collate_photos
 from .photos.wrappers import ClassBalancedDataset, ConcatDataset, RepeatDataset
 
@@ -22,6 +23,7 @@ __all__ = [
     'LabelledPhotos',
     'PhotoPairs',
     'Photos',
+    'PhotosInTwoSizes',
     'ProbeCrop',
     'RepeatDataset',
     'SeededSampler',

@@ -1,9 +1,11 @@
-"""MAE = masking + decoder + target around a ViT; each of them is a small registered class. MoCo v3 beside it.
+"""MAE = masking + decoder + target around a ViT; each of them is a small registered class. BEiT has the same parts but
+the decoder; MoCo v3 stands beside them.
 
 To add your own, derive from :class:`Masking`, :class:`Target` or :class:`Tokenizer`; their docstrings say what to
 implement.
 """
 
+from .beit import BEiT
 from .dalle_encoder import DALLEEncoder
 from .decoder import MAEDecoder
 from .dvae import DVAE
@@ -17,6 +19,7 @@ from .token_target import TokenTarget
 from .tokenizer import Tokenizer
 
 __all__ = [
+    'BEiT',
     'BlockMasking',
     'DALLEEncoder',
     'DVAE',

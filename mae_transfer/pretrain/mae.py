@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import torch
-from mmengine.model import BaseModel
 from torch import Tensor, nn
 
 from ..errors import UserError
 from ..registry import MODELS, SCOPE
-from ..vit.patches import join_patches
 from ..vit.weights.checkpoint import starting_point
-from .masking import Mask, seeded_noise
+from .masked_model import MaskedModel
+from .masking import Mask
 from .starting_weights import load_mae
 
 
 @MODELS.register_module()
-class MAE(BaseModel):
+class MAE(MaskedModel):
     """Masked autoencoder (He et al. 2022): ``masking``, ``decoder`` and ``target`` around a ViT.
 
     Args:
@@ -49,14 +48,8 @@ class MAE(BaseModel):
     ):
         if loss_on not in ('masked', 'all'):
             raise UserError(f"loss_on is 'masked' or 'all'; found '{loss_on}'")
-        # In our own scope, so that short names work under any default scope of the runner.
+        super().__init__(vit, masking, target, data_preprocessor, init_cfg)
         with MODELS.switch_scope_and_registry(SCOPE):
-            super().__init__(data_preprocessor, init_cfg)
-            self.vit = MODELS.build(vit)
-            self.masking = MODELS.build(masking)
-            self.masking.num_kept(self.vit.grid)  # refuses a ratio that masks none or all, now rather than at step one
-            self.target = MODELS.build(target)
-            self.target.use_preprocessor(self.data_preprocessor)
             self.decoder = MODELS.build(
                 dict(
                     decoder,
@@ -114,27 +107,7 @@ class MAE(BaseModel):
         if mode == 'tensor':
             return prediction, mask
         wanted = self.target(inputs, self.vit.patch_size, None if everywhere else mask.masked)
-        losses = self.target.loss(prediction, wanted)
-        if mode == 'loss':
-            return dict(loss=losses.mean())
-        if mode == 'predict':
-            return [dict(loss=loss.item()) for loss in losses]
-        raise ValueError(f"mode is 'loss', 'predict' or 'tensor'; found '{mode}'")
-
-    def mask(self, images: Tensor, seeds: Tensor | None = None, noise: Tensor | None = None) -> Mask:
-        """Draw the mask of each image of (B, C, H, W), from its seed or from the given noise (B, L)."""
-        grid = self.grid(images)
-        if noise is None:
-            length = self.masking.noise_length(grid)
-            if seeds is None:
-                noise = torch.rand(len(images), length, device=images.device)
-            else:
-                noise = seeded_noise(seeds, length)
-        return self.masking(grid, noise)
-
-    def grid(self, images: Tensor) -> tuple[int, int]:
-        """(rows, columns) of the images' patches."""
-        return images.shape[2] // self.vit.patch_size, images.shape[3] // self.vit.patch_size
+        return self.losses(prediction, wanted, mode)
 
     def predict(self, images: Tensor, mask: Mask, everywhere: bool = False) -> Tensor:
         """The decoder's prediction (B, M, P) for the M masked patches; with ``everywhere`` (B, N, P) for all N patches,
@@ -144,15 +117,3 @@ class MAE(BaseModel):
             order = torch.cat(mask, dim=1)[..., None].expand(-1, -1, tokens.shape[2])
             tokens = torch.cat([tokens[:, :1], tokens[:, 1:].gather(1, order)], dim=1)
         return self.decoder(tokens, mask, self.grid(images), everywhere)
-
-    @torch.no_grad()
-    def reconstruct(self, images: Tensor, mask: Mask) -> Tensor:
-        """Replace the masked patches of (B, C, H, W) normalised images by the model's predictions.
-
-        Raises:
-            UserError: the target cannot turn its predictions into pixels.
-        """
-        predicted = self.target.to_pixels(self.predict(images, mask, everywhere=True), images, self.vit.patch_size)
-        predicted = join_patches(predicted, self.grid(images))
-        masked = mask.as_picture(self.grid(images), self.vit.patch_size)
-        return images * (1 - masked) + predicted * masked

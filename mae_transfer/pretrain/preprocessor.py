@@ -37,18 +37,21 @@ class PhotoPreprocessor(BaseDataPreprocessor):
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """Turn a batch of :func:`~mae_transfer.data.photos.unlabelled.collate_photos`, of images (B, C, H, W) or of
-        views (B, V, C, H, W), into the arguments of the model's ``forward``.
+        views (B, V, C, H, W), into the arguments of the model's ``forward``. Pictures for a tokenizer,
+        ``token_images``, become colours in [0, 1].
 
         Raises:
             UserError: the images do not have as many channels as ``mean`` has values.
         """
-        data = self.cast_data({key: data[key] for key in ('inputs', 'seeds') if key in data})
+        data = self.cast_data({key: data[key] for key in ('inputs', 'seeds', 'token_images') if key in data})
         if (channels := data['inputs'].shape[-3]) != len(self.mean):
             raise UserError(
                 f'data_preprocessor.mean has {len(self.mean)} values for images of {channels} channels: '
                 'set data_preprocessor.mean and data_preprocessor.std to one value for each channel'
             )
         data['inputs'] = (data['inputs'].float() - self.mean) / self.std
+        if 'token_images' in data:
+            data['token_images'] = data['token_images'].float() / 255
         return data
 
     def to_values(self, images: Tensor) -> Tensor:

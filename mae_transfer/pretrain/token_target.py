@@ -23,10 +23,10 @@ class TokenTarget(Target):
     """One token for each patch, from a frozen tokenizer; loss: cross-entropy over the vocabulary (BEiT; MAE Table 1d).
 
     The tokenizer gets the whole image in [0, 1], resized so that one token corresponds to one patch: with patches of
-    16, 224 pixels become 112 for a stride of 8, as in BEiT (which resizes the crop of the photo by Lanczos; here the
-    ViT's input is resized, bicubic with antialiasing). The tokenizer runs in float32 and in evaluation mode and gets no
-    gradient. It is part of the model's state: a checkpoint of the MAE contains it, and its own file is needed only when
-    training starts.
+    16, 224 pixels become 112 for a stride of 8, as in BEiT. Here the ViT's input is resized, bicubic with antialiasing;
+    BEiT's tokenizer has a picture of its own (:meth:`tokens`), which the data set makes. The tokenizer runs in float32
+    and in evaluation mode and gets no gradient. It is part of the model's state: a checkpoint of the MAE contains it,
+    and its own file is needed only when training starts.
 
     The MAE needs a preprocessor that can undo its normalisation, such as
     :class:`~mae_transfer.pretrain.PhotoPreprocessor`.
@@ -114,10 +114,24 @@ class TokenTarget(Target):
         """
         self._check_ready()
         with torch.autocast(images.device.type, enabled=False):
-            scale = self.tokenizer.stride / patch_size
-            size = [round(side * scale) for side in images.shape[2:]]
-            tokens = self.tokenizer.tokens(_resize(self.to_unit(images.float()), size)).flatten(1)
+            size = self.token_image_size((images.shape[2], images.shape[3]), patch_size)
+            tokens = self.tokens(_resize(self.to_unit(images.float()), size))
         return tokens if index is None else tokens.gather(1, index)
+
+    def token_image_size(self, size: tuple[int, int], patch_size: int) -> list[int]:
+        """(height, width) at which an image of ``size`` has one token for each patch."""
+        return [round(side * self.tokenizer.stride / patch_size) for side in size]
+
+    @torch.no_grad()
+    def tokens(self, token_images: Tensor) -> Tensor:
+        """The tokens (B, N) int64 of images in [0, 1], of the size in which there is one for each of N patches.
+
+        Raises:
+            UserError: the tokenizer's weights were never loaded.
+        """
+        self._check_ready()
+        with torch.autocast(token_images.device.type, enabled=False):
+            return self.tokenizer.tokens(token_images.float()).flatten(1)
 
     def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Logits (B, M, V) and tokens (B, M) to the losses (B,) of the images in nats, float32."""

@@ -144,10 +144,12 @@ def collate_photos(items: list[dict]) -> dict:
     """Collate items of :class:`Photos` to a batch.
 
     Returns:
-        ``inputs`` (B, C, h, w), ``seeds`` (B,) int64, ``skipped`` list of paths.
+        ``inputs`` (B, C, h, w), ``seeds`` (B,) int64, ``skipped`` list of paths; pictures for a tokenizer as
+        ``token_images`` (B, C, h', w'), where the items have them.
     """
+    names = ('inputs', 'token_images') if 'token_images' in items[0] else ('inputs',)
     return dict(
-        inputs=torch.stack([item['inputs'] for item in items]),
+        {name: torch.stack([item[name] for item in items]) for name in names},
         seeds=torch.tensor([item['seeds'] for item in items], dtype=torch.int64),
         skipped=[name for item in items for name in item['skipped']],
     )
