@@ -26,7 +26,8 @@ from .comparison import compare_states
 from .fitting import describe_inflation, fit_weight, grid_of
 from .layouts import to_canonical
 from .load_report import LoadReport
-from .search import find_vit
+from .names import looks_like
+from .search import describe_choice, find_vit
 from .shown_design import check_design, check_distillation
 from .source_grid import (
     SourceGrid,
@@ -99,11 +100,7 @@ def read_weights(source: str | Path | Mapping, weights_key: str | None = None) -
         grid = shown_grid(found.state) or stated
     except CheckpointError as error:
         raise CheckpointError(f'{label}: {error}') from error
-    notes = [f"names: below '{found.root.prefix}'"] if found.root.model else []
-    if others:
-        notes.insert(
-            0, f"taken: '{found}'; also in the file: {shorten(map(str, others))} (weights_key='{others[0]}' takes that)"
-        )
+    notes = describe_choice(found, others)
     return Weights(encoder, decoder, head, other, found.root.layout, label, grid, bands, found.root.prefix, notes)
 
 
@@ -165,7 +162,7 @@ def load_vit(
     weights = source if isinstance(source, Weights) else read_weights(source, weights_key)
     target = vit.state_dict()
     try:
-        _check_size(weights.encoder, target)
+        _check_size(weights, target)
         check_distillation(weights.encoder, target)
         check_design(weights.encoder, weights.layout, target, getattr(vit, 'design', None))
         given = None if source_grid is None else checked_grid(source_grid)
@@ -244,23 +241,27 @@ def _is_tail(fitted: Tensor, value: Tensor) -> bool:
 
 def _check_unexpected(names: Sequence[str]) -> None:
     """Raise if the encoder has a weight that the model lacks, except for class token and final norm."""
-    for name in names:
-        if is_rel_pos_table(name):
-            raise CheckpointError(
-                f"the checkpoint has relative positions ('{name}') that the model lacks: choose "
-                f"rel_pos='{rel_pos_kind(name)}'"
-            )
-        if name != 'cls_token' and not name.startswith('norm.'):
-            raise CheckpointError(
-                f"'{name}' of the checkpoint has no counterpart in the model: it is another architecture"
-            )
+    names = [name for name in names if name != 'cls_token' and not name.startswith('norm.')]
+    if not names:
+        return
+    if table := next(filter(is_rel_pos_table, names), None):
+        raise CheckpointError(
+            f"the checkpoint has relative positions ('{table}') that the model lacks: choose "
+            f"rel_pos='{rel_pos_kind(table)}'"
+        )
+    more = f' (and {len(names) - 1} more have none: {shorten(names[1:], 3)})' if names[1:] else ''
+    raise CheckpointError(
+        f"'{names[0]}' of the checkpoint has no counterpart in the model: it is another architecture{more}"
+    )
 
 
-def _check_size(encoder: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> None:
+def _check_size(weights: Weights, target: Mapping[str, Tensor]) -> None:
     """Raise unless the checkpoint has blocks, and the model's width and depth."""
-    found, wanted = _width_and_depth(encoder), _width_and_depth(target)
+    found, wanted = _width_and_depth(weights.encoder), _width_and_depth(target)
     if not found[1]:
-        raise CheckpointError(f'the checkpoint has no blocks: found {shorten(encoder)}')
+        names = [*weights.encoder, *weights.other]
+        kind = f', as of {kind}' if (kind := looks_like(names)) else ''
+        raise CheckpointError(f'the checkpoint has no blocks: found {shorten(names)}{kind}')
     if found != wanted:
         advice = f'choose arch dict(embed_dim={found[0]}, depth={found[1]}, num_heads=...)'
         for arch, size in SIZES.items():

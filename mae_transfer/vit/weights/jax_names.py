@@ -53,8 +53,8 @@ def jax_to_timm(state: Mapping[str, Any]) -> dict[str, Any]:
         full = _rename(module if known else name.removeprefix(prefix))
         if full is None and re.match(r'Transformer/encoderblock', module):
             raise CheckpointError(
-                f"'{name}' is of a ViT in JAX that is named otherwise than vision_transformer's (as big_vision's): take "
-                "its PyTorch weights, e.g. timm's"
+                f"'{name}' is of a ViT in JAX, but not named as vision_transformer's (as big_vision's): take its "
+                "PyTorch weights, e.g. timm's"
             )
         if full is None:
             renamed[name] = value

@@ -107,8 +107,7 @@ def _check_read(weights: Mapping[str, Any]) -> None:
     """Raise ``CheckpointError`` for an object that was not read."""
     if unread := next((name for name, value in weights.items() if isinstance(value, StandIn)), None):
         raise CheckpointError(
-            f"'{unread}' is no tensor but an object of {weights[unread].name}, which is not read: save plain tensors "
-            'where it was made'
+            f"'{unread}' is no tensor but an object of {weights[unread].name}: save plain tensors where it was made"
         )
 
 

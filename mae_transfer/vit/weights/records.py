@@ -25,11 +25,14 @@ from torch._weights_only_unpickler import _get_allowed_globals
 #: A file that calls something of these is none that was saved by accident: it is refused, not read around. What is safe
 #: does not depend on this list, since nothing but :func:`_callables` is ever called.
 _SYSTEM = frozenset(
-    'builtins codeop code commands ctypes importlib io multiprocessing nt os pickle platform posix pty '
-    'runpy shutil socket subprocess sys tempfile timeit webbrowser _io _posixsubprocess _pickle'.split()
+    'builtins ctypes importlib io multiprocessing nt os pickle posix pty runpy shutil socket subprocess sys tempfile '
+    'webbrowser _io _posixsubprocess _pickle'.split()
 )
 #: Types of ``builtins`` that records are made of, and that need no arguments of a file's choice to be understood.
-_PLAIN = ('object', 'type', 'slice', 'range', 'int', 'float', 'str', 'bool', 'bytes', 'list', 'tuple', 'dict')
+_PLAIN = (
+    *('object', 'type', 'slice', 'range', 'int', 'float', 'str', 'bool', 'bytes', 'list', 'tuple', 'dict'),
+    *('xrange', 'unicode', 'long'),  # of Python 2, whose names protocol 2 has
+)
 _RENAMED = {'__builtin__': 'builtins', 'copy_reg': 'copyreg', 'exceptions': 'builtins'}  # by Python 3
 
 
@@ -83,16 +86,28 @@ def _attribute(owner: Any, name: str) -> Any:
     return getattr(owner, name)
 
 
+def _encode(text: str, encoding: str = 'latin1') -> bytes:
+    """Replaces ``_codecs.encode``, which pickles of protocol 2 call for bytes, and which imports what it is told to."""
+    if encoding not in ('latin1', 'latin-1', 'utf-8'):
+        raise WouldRun(f'_codecs.encode:{encoding}')
+    return text.encode(encoding)
+
+
 def _default_dict(factory: Any = None, items: Any = ()) -> dict:
     """Replaces ``collections.defaultdict``, whose factory would be called by whoever reads it."""
     return dict(items)
 
 
-def _reconstruct_object(cls: Any, base: Any = None, state: Any = None) -> StandIn:
+def _reconstruct_object(cls: Any, base: Any = None, state: Any = None) -> Any:
     """Replaces ``copyreg._reconstructor``, which makes the objects of pickles of the first protocols."""
+    if isinstance(cls, type) and _may_be_called(cls):
+        return cls.__new__(cls)
     if not isinstance(cls, StandIn):
         raise WouldRun(f'copyreg._reconstructor:{getattr(cls, "__name__", cls)}')
-    return StandIn(cls.name)
+    made = StandIn(cls.name)
+    if isinstance(state, dict):  # the items of a class that is like a dictionary
+        made.entries.update(state)
+    return made
 
 
 def _storage_from_bytes(content: Any) -> Any:
@@ -117,6 +132,7 @@ def _callables() -> dict[str, Any]:
     for number_type in (type(np.dtype(code)) for code in '?bhilqBHILQefdFDU'):
         found[f'{number_type.__module__}.{number_type.__qualname__}'] = number_type
     return found | {
+        '_codecs.encode': _encode,
         'argparse.Namespace': argparse.Namespace,
         'builtins.frozenset': frozenset,
         'builtins.getattr': _attribute,
@@ -131,7 +147,7 @@ def _call(function: Any, args: Any) -> Any:
     """What calling ``function`` gives, if it may be called; otherwise a stand-in for the result."""
     args = tuple(args)
     if isinstance(function, StandIn):
-        module, _, name = function.name.rpartition('.')
+        module, _, name = function.name.partition('.')
         if module in _SYSTEM and not (module == 'builtins' and name in _PLAIN):
             raise WouldRun(function.name.removeprefix('builtins.'))
         return StandIn(function.name, args)
@@ -160,10 +176,13 @@ def _callable_ids() -> frozenset[int]:
 
 # The unpickler in C looks up methods of what it meets, which a file may choose; the one in Python has a method for each
 # instruction, and those below are all that call or change anything. It has no public name.
-class RecordUnpickler(pickle._Unpickler):  # type: ignore[name-defined, misc]
+_InPython: Any = pickle._Unpickler  # type: ignore[attr-defined]
+
+
+class RecordUnpickler(_InPython):
     """``pickle.Unpickler`` that calls nothing but :func:`_callables`; also the base of PyTorch's (``torch.load``)."""
 
-    dispatch = dict(pickle._Unpickler.dispatch)  # type: ignore[attr-defined]
+    dispatch = dict(_InPython.dispatch)
 
     def find_class(self, module: str, name: str) -> Any:
         """What a name in a file stands for; nothing is imported."""

@@ -28,6 +28,10 @@ _AVERAGES = ('ema', 'momentum', 'swa')
 _DEEPEST = 6  # nested dictionaries; optimizers and configs nest, too
 
 
+#: Keys, weights by name, and whether the names were those of JAX.
+_Dictionary = tuple[tuple[str, ...], dict[str, Any], bool]
+
+
 class Found(NamedTuple):
     """A ViT in a file.
 
@@ -35,11 +39,13 @@ class Found(NamedTuple):
         keys: of the dictionary that holds its weights.
         root: where it is among the dictionary's names.
         state: the whole dictionary.
+        is_jax: whether its names were those of JAX.
     """
 
     keys: tuple[str, ...]
     root: Root
     state: dict[str, Any]
+    is_jax: bool = False
 
     @property
     def path(self) -> list[str]:
@@ -66,7 +72,7 @@ def find_vit(stored: Mapping, weights_key: str | None = None) -> tuple[Found, li
         CheckpointError: there is none, or none at ``weights_key``; several, of which none is to be preferred.
     """
     dictionaries = list(_dictionaries(stored))
-    found = [Found(keys, root, state) for keys, state in dictionaries for root in find_roots(state)]
+    found = [Found(keys, root, state, jax) for keys, state, jax in dictionaries for root in find_roots(state)]
     if not found:
         raise CheckpointError(f'no ViT in the weights: {_describe(dictionaries)}')
     found = [one for one in found if one.has_blocks] or found
@@ -89,6 +95,19 @@ def find_vit(stored: Mapping, weights_key: str | None = None) -> tuple[Found, li
     return best[0], [one for one in found if one is not best[0]]
 
 
+def describe_choice(taken: Found, others: list[Found]) -> list[str]:
+    """What a user should know of it: lines for a report."""
+    lines = []
+    if others:
+        names = shorten(map(str, others), 8)
+        lines.append(f"taken: '{taken}'; also in the file: {names} (weights_key='{others[0]}' takes that)")
+    if taken.is_jax:
+        lines.append('names of JAX, with its order of axes')
+    if taken.root.model:
+        lines.append(f"names: below '{taken.root.prefix}'")
+    return lines
+
+
 def _is_preferred(one: Found, other: Found) -> bool:
     """Whether ``one`` is taken where ``other`` is there, too."""
     first, second = list(one.path), list(other.path)
@@ -102,16 +121,18 @@ def _is_preferred(one: Found, other: Found) -> bool:
     return any(taken in words and left in others for taken, left in _PREFERENCES)
 
 
-def _dictionaries(stored: Any, keys: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
-    """Every dictionary in ``stored`` that holds tensors, with its keys; what was no tensor is left out."""
+def _dictionaries(stored: Any, keys: tuple[str, ...] = ()) -> Iterator[_Dictionary]:
+    """Every dictionary in ``stored`` that holds tensors; what was no tensor is left out."""
     if isinstance(stored, StandIn):
         stored = stored.module_weights() if stored.is_module else stored.entries
     if not isinstance(stored, Mapping) or len(keys) > _DEEPEST:
         return
     weights = {name: _as_tensor(value) for name, value in stored.items() if isinstance(name, str)}
     weights = {name: value for name, value in weights.items() if value is not None}
+    if jax := is_jax(weights):
+        weights = jax_to_timm(weights)
     if any(isinstance(value, Tensor) for value in weights.values()) or find_roots(weights):
-        yield keys, jax_to_timm(weights) if is_jax(weights) else strip_wrappers(weights)
+        yield keys, strip_wrappers(weights), jax
     for name, value in stored.items():
         if isinstance(name, str):
             yield from _dictionaries(value, (*keys, name))
@@ -131,13 +152,13 @@ def _as_tensor(value: Any) -> Tensor | StandIn | None:
     return torch.from_numpy(np.require(value, dtype=native, requirements=['C', 'W', 'A']))
 
 
-def _describe(dictionaries: list[tuple[tuple[str, ...], dict[str, Any]]]) -> str:
+def _describe(dictionaries: list[_Dictionary]) -> str:
     """What a file without a ViT holds, and what would be one."""
-    names = [name for _, state in dictionaries for name in state]
+    names = [name for _, state, _ in dictionaries for name in state]
     if len(dictionaries) < 2:
         return describe_names(names)
     kind = f', as of {kind}' if (kind := looks_like(names)) else ''
     places = [
-        f"'{'.'.join(keys) or 'the top'}' ({len(state)}, e.g. {next(iter(state))})" for keys, state in dictionaries
+        f"'{'.'.join(keys) or 'the top'}' ({len(state)}, e.g. {next(iter(state))})" for keys, state, _ in dictionaries
     ]
     return f'tensors are below {shorten(places)}{kind}; {known_names()}'
