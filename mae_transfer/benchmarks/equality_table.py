@@ -1,7 +1,5 @@
-"""The table of :mod:`~mae_transfer.benchmarks.equality`, for all starts.
-
-python -m mae_transfer.benchmarks.equality_table
-"""
+"""The table of :mod:`~mae_transfer.benchmarks.equality`, for all starts; ``python -m
+mae_transfer.benchmarks.equality_table`` prints it."""
 
 from __future__ import annotations
 
@@ -30,10 +28,11 @@ def table(starts: list[Start]) -> str:
         sizes = ', '.join(f'{height} x {width}' for height, width in start.sizes)
         if start.built_for:
             sizes += f' (positions of {start.built_for[0]} x {start.built_for[1]})'
-        features, gradients = max(e.features for e in found), max(e.gradients for e in found)
-        lines.append(
-            f'| {start.name} | {start.source} | `{start.layout}` | {sizes} | {features:.0e} | {gradients:.0e} |'
+        features, gradients = (
+            f'{worst:.0e}' if (worst := max(values)) else '0'
+            for values in ([e.features for e in found], [e.gradients for e in found])
         )
+        lines.append(f'| {start.name} | {start.source} | `{start.layout}` | {sizes} | {features} | {gradients} |')
     return '\n'.join(lines)
 
 

@@ -64,10 +64,7 @@ def check_design(
     wrong_rotary = design is not None and rotary and design.rotary not in rotary
     if not differences and not wrong_rotary:
         return
-    theirs, ours = (
-        [_describe(name, found[name]) for name in differences],
-        [_describe(n, wanted[n]) for n in differences],
-    )
+    theirs, ours = ([_describe(name, shown[name]) for name in differences] for shown in (found, wanted))
     if wrong_rotary and design is not None:
         theirs.append(f'rotary={rotary[0]!r} (all of layout {layout})')
         ours.append(f'rotary={design.rotary!r}')

@@ -170,7 +170,7 @@ def add_class_row(
     count = table.shape[1] - num_rows
     if num_rows == 0:
         weights['pos_embed'] = F.pad(table, (0, 0, num_class, 0))
-        return weights, f'pos_embed: {count} rows are {count} patches: the class token is given a row of zeros'
+        return weights, f'pos_embed: of {count} patches alone, a row of zeros for the class token put in front'
     weights['reg_token'] = weights['reg_token'] + table[:, num_class:num_rows]
     weights['pos_embed'] = torch.cat([table[:, :num_class], table[:, num_rows:]], dim=1)
     return weights, f'pos_embed: {num_registers} of its rows added to the registers'

@@ -34,9 +34,9 @@ BESIDE = {
     'scale': {'logit_scale': torch.ones(())},
 }
 INSIDE = {
-    'token': {'reg_token': torch.ones(1, 4, 32)},
+    'token': {'more_tokens': torch.ones(1, 4, 32)},
     'token of one row': {'time_token': torch.ones(32)},
-    'norm before the blocks': {'norm_pre.weight': torch.ones(32), 'norm_pre.bias': torch.ones(32)},
+    'norm before the blocks': {'norm_0.weight': torch.ones(32), 'norm_0.bias': torch.ones(32)},
     'second embedding': {'stem.weight': torch.ones(8, 3, 4, 4)},
     'rotary': {'rope.periods': torch.ones(4)},
     'in a block': {'blocks.0.ls9.gamma': torch.ones(32)},
