@@ -123,7 +123,7 @@ def test_positions_without_a_row_for_the_class_token(source_grid):
     vit, images = small_vit(), torch.randn(2, 3, 32, 32)
     report = load_vit(vit, theirs.state_dict(), source_grid=source_grid)
     torch.testing.assert_close(vit.tokens(images), theirs.forward_features(images), rtol=1e-5, atol=1e-5)
-    assert 'the class token is given a row of zeros' in str(report) and not report.resized
+    assert 'a row of zeros for the class token put in front' in str(report) and not report.resized
     larger = small_vit(img_size=64)
     assert load_vit(larger, theirs.state_dict()).resized
 
