@@ -13,6 +13,7 @@ for their precision with --half, and the head of a linear probe, into which its 
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,7 +27,7 @@ from mae_transfer.paths import user_path
 from mae_transfer.vit.weights.checkpoint import Weights, read_weights
 from mae_transfer.vit.weights.head import has_head_norm, why_no_head
 from mae_transfer.vit.weights.layouts import LAYOUTS, from_canonical
-from mae_transfer.vit.weights.source_grid import STATED, SourceGrid, find_source_grid, patch_positions
+from mae_transfer.vit.weights.source_grid import STATED, SourceGrid, add_class_row, find_source_grid, patch_positions
 
 #: The key under which each layout's .pth files keep the weights; None for a bare dictionary.
 WRAPPERS = dict(official='model', timm=None, mmpretrain='state_dict', hf=None, mae_transfer='state_dict')
@@ -110,6 +111,10 @@ def convert(
             notes.append('the ViT has no final norm: transformers adds one (vit.layernorm), without weights from here')
     if weights.decoder and decoder is None:
         dropped += [f'decoder.{name}' for name in weights.decoder]
+    stated = weights.grid if source_grid is None else SourceGrid(source_grid, '--source-grid')
+    encoder, said = add_class_row(weights.encoder, stated)
+    weights = replace(weights, encoder=encoder)
+    notes += said
     grid = _grid_to_state(weights, source_grid)
     # Copy each weight: torch.save would write the whole of a fused matrix for each slice of it.
     state = {

@@ -94,10 +94,9 @@ def read_weights(source: str | Path | Mapping, weights_key: str | None = None) -
         found, others = find_vit(stored, weights_key)
         label += ''.join(f"['{key}']" for key in found.keys)
         encoder, decoder, head, other = to_canonical(found.state, found.root)
-        encoder, notes = add_class_row(encoder, grid)
     except CheckpointError as error:
         raise CheckpointError(f'{label}: {error}') from error
-    notes = [*describe_choice(found, others), *notes]
+    notes = describe_choice(found, others)
     return Weights(encoder, decoder, head, other, found.root.layout, label, grid, bands, found.root.prefix, notes)
 
 
@@ -161,10 +160,9 @@ def load_vit(
     try:
         _check_size(weights, target)
         _check_distillation(weights.encoder, target)
-        if source_grid is not None:
-            given = SourceGrid(checked_grid(source_grid), 'source_grid')
-            encoder, notes = add_class_row(weights.encoder, given)
-            weights = replace(weights, encoder=encoder, notes=[*weights.notes, *notes])
+        stated = weights.grid if source_grid is None else SourceGrid(checked_grid(source_grid), 'source_grid')
+        encoder, notes = add_class_row(weights.encoder, stated, grid_of(vit))
+        weights = replace(weights, encoder=encoder, notes=[*weights.notes, *notes])
         if not may_inflate:
             _check_channels(weights.encoder, target)
         grid = None if source_grid is None else SourceGrid(source_grid, 'source_grid')

@@ -101,7 +101,8 @@ def _default_dict(factory: Any = None, items: Any = ()) -> dict:
 def _reconstruct_object(cls: Any, base: Any = None, state: Any = None) -> Any:
     """Replaces ``copyreg._reconstructor``, which makes the objects of pickles of the first protocols."""
     if isinstance(cls, type) and _may_be_called(cls):
-        return cls.__new__(cls)
+        made: Any = cls
+        return made.__new__(made)
     if not isinstance(cls, StandIn):
         raise WouldRun(f'copyreg._reconstructor:{getattr(cls, "__name__", cls)}')
     made = StandIn(cls.name)

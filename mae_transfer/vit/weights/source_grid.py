@@ -127,11 +127,13 @@ def find_source_grid(
     raise CheckpointError(f'pos_embed of {count} patches is for no square grid: {advice}')
 
 
-def add_class_row(encoder: Mapping[str, Tensor], known: SourceGrid | None) -> tuple[dict[str, Tensor], list[str]]:
+def add_class_row(
+    encoder: Mapping[str, Tensor], known: SourceGrid | None, model_grid: tuple[int, int] | None = None
+) -> tuple[dict[str, Tensor], list[str]]:
     """Give positions that have no row for the class token a row of zeros in front, which leaves the features equal.
 
-    timm's ``no_embed_class`` (DeiT III) has such positions. The number of rows tells them where it is a square, or that
-    of the known grid.
+    timm's ``no_embed_class`` (DeiT III) has such positions. The number of rows tells, where the grid is known by a
+    sin-cos table or by ``known``; or else where it is a square, and one less is neither a square nor of ``model_grid``.
 
     Returns:
         The weights; what was done, for a report.
@@ -140,8 +142,9 @@ def add_class_row(encoder: Mapping[str, Tensor], known: SourceGrid | None) -> tu
     if 'cls_token' not in encoder or 'dist_token' in encoder or table is None or table.ndim != 3:
         return encoder, []
     rows = table.shape[1]
-    counts = {_count(known.grid)} if known else set()
-    if rows - 1 in counts or (rows not in counts and (_is_square(rows - 1) or not _is_square(rows))):
+    likely = _is_square(rows) and not _is_square(rows - 1) and not (model_grid and _count(model_grid) == rows - 1)
+    has_row = known_grid(table[0, 1:], known) is not None
+    if has_row or not (likely or known_grid(table[0], known)):
         return encoder, []
     encoder['pos_embed'] = F.pad(table, (0, 0, 1, 0))
     return encoder, ['pos_embed: of patches alone, a row of zeros for the class token put in front']
