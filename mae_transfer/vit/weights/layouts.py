@@ -24,8 +24,8 @@ from .head import fold_head_norm, why_no_head
 from .layout_table import LAYOUTS, Layout
 from .merged_weights import fold_layer_scale, fuse_qkv, split_qkv
 from .names import is_of_vit
-from .records import StandIn
 from .roots import Root, detect_layout, find_root, strip_wrappers
+from .stand_ins import StandIn
 
 __all__ = ['LAYOUTS', 'detect_layout', 'from_canonical', 'to_canonical']
 
