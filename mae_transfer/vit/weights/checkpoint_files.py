@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -15,7 +16,8 @@ import torch
 from ...errors import CheckpointError
 from .checkpoint_folders import find_checkpoint
 from .file_kinds import kind_of
-from .records import RECORDS, RecordUnpickler, StandIn, WouldRun
+from .records import RECORDS, RecordUnpickler, record_types
+from .stand_ins import StandIn, WouldRun
 
 __all__ = ['CheckpointError', 'find_checkpoint', 'read_checkpoint']
 
@@ -26,7 +28,7 @@ def read_checkpoint(path: str | Path | BinaryIO, map_location: Any = 'cpu') -> d
     What the file is, is told by its first bytes: safetensors (or the index of a model in several such files), what
     ``torch.save`` wrote since PyTorch 0.2, a pickle of arrays or tensors, an ``.npz``. Of a whole model that was
     saved, the weights are returned. Objects of unknown classes are stand-ins
-    (:class:`~mae_transfer.vit.weights.records.StandIn`).
+    (:class:`~mae_transfer.vit.weights.stand_ins.StandIn`).
 
     Args:
         path: a file, or an open stream that can be rewound.
@@ -88,6 +90,9 @@ def _as_dictionary(stored: Any, label: str) -> Any:
         raise CheckpointError(f'{label} holds an object of {stored.name}; expected a dictionary of weights')
     if not isinstance(stored, Mapping):
         raise CheckpointError(f'{label} holds a {type(stored).__name__}; expected a dictionary of weights')
+    for name, value in stored.items():
+        if isinstance(value, StandIn) and value.is_module:
+            stored[name] = value.module_weights()  # type: ignore[index]
     return stored
 
 
@@ -98,7 +103,10 @@ def _read_safetensors(file: BinaryIO, path: Path | None, map_location: Any) -> A
 
 
 def _read_torch(file: BinaryIO, path: Path | None, map_location: Any) -> Any:
-    # `weights_only=True` reads fewer records; RECORDS calls nothing beyond what that allows, and imports nothing.
+    if os.environ.get('TORCH_FORCE_WEIGHTS_ONLY_LOAD') in ('1', 'y', 'yes', 'true'):  # then torch takes no other reader
+        with torch.serialization.safe_globals([(kind, name) for name, kind in record_types().items()]):
+            return torch.load(file, map_location=map_location, weights_only=True)
+    # `weights_only=True` reads fewer records; RECORDS calls nothing beyond the same list, and imports nothing.
     return torch.load(file, map_location=map_location, pickle_module=RECORDS, weights_only=False)
 
 

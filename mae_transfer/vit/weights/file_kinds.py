@@ -23,8 +23,8 @@ _STARTS = (
     (rb'....TFL3', 'a TensorFlow Lite model: take the original weights'),
     (rb'....ET\d\d', f'an ExecuTorch program: {_SAVE}'),
     (rb'\x93NUMPY', 'one NumPy array, without names: save the weights by name, as numpy.savez(FILE, **weights)'),
-    (rb'\x08[\x01-\x14][\x12\x3a\x42]', f'an ONNX model: {_SAVE}'),
-    (rb'\x0a.{0,8}\x0a|\x08\x01\x12', f'a TensorFlow graph: {_SAVE}'),
+    (rb'\x08[\x03-\x14][\x12\x3a\x42]', f'an ONNX model: {_SAVE}'),
+    (rb'\x0a[\x08-\xff][\x01-\x7f]?\x0a[\x01-\x40][A-Za-z_]|\x08\x01\x12', f'a TensorFlow graph: {_SAVE}'),
     (rb'[\x81-\x8f\xde\xdf][\x00-\xbf]{0,4}[a-z_]', 'a msgpack file, as Flax writes: take the PyTorch weights'),
     (rb'\x1f\x8b|BZh|\xfd7zXZ|\x28\xb5\x2f\xfd|7z\xbc\xaf|Rar!', 'a packed file: unpack it first'),
 )

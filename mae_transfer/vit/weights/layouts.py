@@ -26,8 +26,8 @@ from .merged_weights import canonical_form, fold_layer_scale, fuse_qkv, split_qk
 from .names import is_of_vit
 from .peers import PEERS
 from .peers.timm import to_vision_transformer
-from .records import StandIn
 from .roots import Root, detect_layout, find_root, strip_wrappers
+from .stand_ins import StandIn
 
 __all__ = ['LAYOUTS', 'detect_layout', 'from_canonical', 'to_canonical']
 

@@ -1,4 +1,5 @@
-"""Pickles read as data: tensors, arrays and plain records become themselves, everything else a :class:`StandIn`.
+"""Pickles read as data: tensors, arrays and plain records become themselves, everything else a
+:class:`~mae_transfer.vit.weights.stand_ins.StandIn`.
 
 No module is imported and no function of a file's choice is called. What is called is on one list: PyTorch's own of what
 weights-only files need, and the plain records of numpy, argparse and MMEngine.
@@ -22,6 +23,8 @@ from mmengine.logging import HistoryBuffer
 # PyTorch's list has no public name; `weights_only=True` goes by it.
 from torch._weights_only_unpickler import _get_allowed_globals
 
+from .stand_ins import StandIn, WouldRun
+
 #: A file that calls something of these is none that was saved by accident: it is refused, not read around. What is safe
 #: does not depend on this list, since nothing but :func:`_callables` is ever called.
 _SYSTEM = frozenset(
@@ -34,47 +37,6 @@ _PLAIN = (
     *('xrange', 'unicode', 'long'),  # of Python 2, whose names protocol 2 has
 )
 _RENAMED = {'__builtin__': 'builtins', 'copy_reg': 'copyreg', 'exceptions': 'builtins'}  # by Python 3
-
-
-class WouldRun(pickle.UnpicklingError):
-    """A file asks for a function that could run anything; the message is its name."""
-
-
-class StandIn:
-    """Takes the place of a class, of a function or of what they would make: it says what they are, and does nothing.
-
-    Args:
-        name: of the class or function, with its module.
-        args: what it would have been called with.
-
-    Attributes:
-        entries: the items of a class that is like a dictionary.
-        state: what would have become of its attributes.
-    """
-
-    def __init__(self, name: str, args: tuple = ()):
-        self.name, self.args = name, args
-        self.entries: dict = {}
-        self.state: Any = None
-
-    def __repr__(self) -> str:
-        return f'<{self.name}, not read>'
-
-    @property
-    def is_module(self) -> bool:
-        """Whether this was a whole ``torch.nn.Module``."""
-        return isinstance(self.state, Mapping) and {'_parameters', '_modules'} <= set(self.state)
-
-    def module_weights(self) -> dict[str, Any]:
-        """What ``state_dict()`` of a whole module would hold: its parameters, and the buffers that are stored."""
-        weights = dict(self.state['_parameters'])
-        left_out = self.state.get('_non_persistent_buffers_set') or ()
-        weights |= {name: value for name, value in (self.state.get('_buffers') or {}).items() if name not in left_out}
-        weights = {name: value for name, value in weights.items() if value is not None}
-        for name, module in self.state['_modules'].items():
-            if isinstance(module, StandIn) and module.is_module:
-                weights |= {f'{name}.{key}': value for key, value in module.module_weights().items()}
-        return weights
 
 
 def _attribute(owner: Any, name: str) -> Any:
@@ -101,7 +63,8 @@ def _default_dict(factory: Any = None, items: Any = ()) -> dict:
 def _reconstruct_object(cls: Any, base: Any = None, state: Any = None) -> Any:
     """Replaces ``copyreg._reconstructor``, which makes the objects of pickles of the first protocols."""
     if isinstance(cls, type) and _may_be_called(cls):
-        return object.__new__(cls)
+        made: Any = cls
+        return made.__new__(made)
     if not isinstance(cls, StandIn):
         raise WouldRun(f'copyreg._reconstructor:{getattr(cls, "__name__", cls)}')
     made = StandIn(cls.name)
@@ -118,17 +81,16 @@ def _storage_from_bytes(content: Any) -> Any:
 
 
 @cache
-def _callables() -> dict[str, Any]:
-    """Everything that is called while a file is read, by its name there."""
+def record_types() -> dict[str, Any]:
+    """What is called while a file is read beside what PyTorch calls itself, by its name there."""
     # The functions that numpy's pickles call, in the modules that had them before and since numpy 2.
     array = np.zeros(1)
     reconstruct, from_buffer = array.__reduce__()[0], array.__reduce_ex__(5)[0]
-    found = dict(_get_allowed_globals())
+    found: dict[str, Any] = {'numpy.ndarray': np.ndarray, 'numpy.dtype': np.dtype}
     for core in ('numpy.core', 'numpy._core'):
         found[f'{core}.multiarray._reconstruct'] = reconstruct
         found[f'{core}.multiarray.scalar'] = np.float64(0).__reduce__()[0]
         found[f'{core}.numeric._frombuffer'] = from_buffer
-    found |= {'numpy.ndarray': np.ndarray, 'numpy.dtype': np.dtype}
     for number_type in (type(np.dtype(code)) for code in '?bhilqBHILQefdFDU'):
         found[f'{number_type.__module__}.{number_type.__qualname__}'] = number_type
     return found | {
@@ -141,6 +103,12 @@ def _callables() -> dict[str, Any]:
         'torch.storage._load_from_bytes': _storage_from_bytes,
         f'{HistoryBuffer.__module__}.HistoryBuffer': HistoryBuffer,
     }
+
+
+@cache
+def _callables() -> dict[str, Any]:
+    """Everything that is called while a file is read, by its name there."""
+    return {**_get_allowed_globals(), **record_types()}
 
 
 def _call(function: Any, args: Any) -> Any:

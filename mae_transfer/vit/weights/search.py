@@ -13,8 +13,8 @@ from ...errors import CheckpointError, shorten
 from .jax_names import is_jax, jax_to_timm
 from .layouts import has_first_block
 from .names import looks_like
-from .records import StandIn
 from .roots import Root, describe_names, find_roots, known_names, strip_wrappers
+from .stand_ins import StandIn
 
 #: (taken, not taken): of two copies whose places differ in these words. MMEngine and timm, official code, DeepSpeed;
 #: I-JEPA, DINO, MoCo and MoCo v3 evaluate the former themselves.

@@ -131,7 +131,7 @@ def find_source_grid(
 def shown_grid(state: Mapping[str, Tensor]) -> SourceGrid | None:
     """The grid that positions of shape (1, H, W, D) show (SAM); None for all others."""
     for name, value in state.items():
-        if name.rpartition('.')[2] == 'pos_embed' and value.ndim == 4:
+        if name.rpartition('.')[2] == 'pos_embed' and isinstance(value, Tensor) and value.ndim == 4:
             return SourceGrid((value.shape[1], value.shape[2]), 'the shape of its table')
     return None
 

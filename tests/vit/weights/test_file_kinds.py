@@ -105,6 +105,8 @@ NAMED = {
     'keras': (b'\x89HDF\r\n\x1a\n' + bytes(40), 'an HDF5 file, as Keras writes'),
     'keras 3': (zip_of('metadata.json', 'model.weights.h5'), 'a model of Keras'),
     'tflite': (b'\x1c\0\0\0TFL3' + bytes(40), 'a TensorFlow Lite model'),
+    'saved model': (b'\x08\x01\x12\xf0\x01' + bytes(20), 'a TensorFlow graph'),
+    'frozen graph': (b'\x0a\x2a\x0a\x05input\x12\x0bPlaceholder', 'a TensorFlow graph'),
     'gguf': (b'GGUF\x03\0\0\0', 'a GGUF file of llama.cpp'),
     'flax': (b'\x82\xa6params\x81\xa3cls', 'a msgpack file, as Flax writes'),
     'npy': (npy(), 'one NumPy array, without names'),

@@ -17,11 +17,13 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import ConfigDict
+from mmengine.logging import HistoryBuffer
 from torch import nn
 
 from mae_transfer.errors import CheckpointError
 from mae_transfer.vit.weights.checkpoint import load_vit, read_checkpoint
-from mae_transfer.vit.weights.records import RecordUnpickler, StandIn
+from mae_transfer.vit.weights.records import RecordUnpickler
+from mae_transfer.vit.weights.stand_ins import StandIn
 from tests.vit.weights.test_checkpoint import copy_of, randomize, small_vit, unchanged
 
 FORMATS = {
@@ -106,8 +108,9 @@ def test_a_whole_model_in_a_file_is_its_weights(tmp_path):
     model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), nn.Sequential(Norm()))
     globals()['Norm'], Norm.__qualname__ = Norm, 'Norm'
     torch.save(model, tmp_path / 'model.pth')
+    torch.save(dict(state_dict=model), tmp_path / 'below.pth')
     read = read_checkpoint(tmp_path / 'model.pth')
-    assert set(read) == set(model.state_dict())
+    assert set(read) == set(model.state_dict()) == set(read_checkpoint(tmp_path / 'below.pth')['state_dict'])
     assert all(torch.equal(value, read[name]) for name, value in model.state_dict().items())
 
 
@@ -193,3 +196,11 @@ def test_a_file_cannot_change_a_class_of_this_process(tmp_path):
     with pytest.raises(CheckpointError, match='would run'):
         read_checkpoint(tmp_path / 'x.pkl')
     assert not hasattr(argparse.Namespace, 'broken')
+
+
+def test_where_torch_is_told_to_take_no_other_reader(tmp_path, monkeypatch):
+    monkeypatch.setenv('TORCH_FORCE_WEIGHTS_ONLY_LOAD', '1')
+    record = dict(args=argparse.Namespace(lr=1.0), array=np.arange(3), history=HistoryBuffer([0.5], [1]))
+    torch.save(dict(record, model=small_vit().state_dict()), tmp_path / 'x.pth')
+    load_vit(small_vit(), tmp_path / 'x.pth')
+    assert read_checkpoint(tmp_path / 'x.pth')['history'].current() == 0.5
