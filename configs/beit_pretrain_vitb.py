@@ -7,8 +7,8 @@ It needs DALL-E's encoder.pkl: --cfg-options tokenizer=FILE.
 Train: tools/dist_train.sh configs/beit_pretrain_vitb.py 8
 Own photos: add --cfg-options data_root=path/to/photos
 Test (loss of the masked tokens): tools/test.py configs/beit_pretrain_vitb.py work_dirs/beit_pretrain_vitb
-To use it, add to a config of a task (the official weights have other statistics, which init=beit stands for):
-    pretrained=work_dirs/beit_pretrain_vitb init=beit mean=123.675,116.28,103.53 std=58.395,57.12,57.375
+To use it, add to a config of a task:
+    pretrained=work_dirs/beit_pretrain_vitb init=beit_in1k
 """
 
 _base_ = ['_base_/beit_pretrain.py']

@@ -217,7 +217,7 @@ class StrictRunner(Runner):
         """
         model = unwrapped(self.model)
         checkpoint = CheckpointLoader.load_checkpoint(filename, map_location='cpu')
-        if isinstance(model, ViTClassifier) and read_weights(checkpoint).layout != 'mae_transfer':
+        if isinstance(model, ViTClassifier) and not read_weights(checkpoint).is_of_classifier:
             model.load_weights(filename, need_head=self.require_all_weights)
             # For an average of the weights.
             self.call_hook('after_load_checkpoint', checkpoint=dict(state_dict=model.state_dict()))

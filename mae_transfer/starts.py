@@ -85,6 +85,11 @@ class Start:
 #: ``semantic_segmentation`` for its self-supervised ViT-B: 7e-4 at a batch of 16, layer decay .65. ImageNet: BEiT's
 #: ``get_started_for_image_classification.md`` for self-supervised weights. For all others nothing was published on
 #: these recipes, and MAE's settings are used.
+_BEIT_RECIPES = {
+    'ade20k_upernet base': dict(base_lr=1.12e-2, layer_decay=0.65),
+    'in1k_finetune base': dict(base_lr=1e-3, warmup=20, layer_decay=0.65),
+    'in1k_finetune large': dict(base_lr=2.5e-4, layer_decay=0.75),
+}
 STARTS = {
     'mae': Start(),
     'random': Start(recipes={'coco_maskrcnn': dict(base_lr=6.4e-4, weight_decay=0.2)}),
@@ -95,17 +100,9 @@ STARTS = {
         sizes=dict(s=(Size(384, 12, 12), None)),  # official vits.py: 12 heads of 32
         recipes={'coco_maskrcnn': dict(base_lr=6.4e-4)},
     ),
-    'beit': Start(
-        design='beit',
-        rel_pos='table',
-        mean=_HALF,
-        std=_HALF,
-        recipes={
-            'ade20k_upernet base': dict(base_lr=1.12e-2, layer_decay=0.65),
-            'in1k_finetune base': dict(base_lr=1e-3, warmup=20, layer_decay=0.65),
-            'in1k_finetune large': dict(base_lr=2.5e-4, layer_decay=0.75),
-        },
-    ),
+    'beit': Start(design='beit', rel_pos='table', mean=_HALF, std=_HALF, recipes=_BEIT_RECIPES),
+    # On ImageNet-1k, and by configs/beit_pretrain_*.py: official ``--imagenet_default_mean_and_std``.
+    'beit_in1k': Start(design='beit', rel_pos='table', recipes=_BEIT_RECIPES),
     'beitv2': Start(design='beit', rel_pos='table'),
     'eva02': Start(
         design=_EVA02_DESIGN, patch_size=14, rotary_img_size=224, mean=_CLIP_MEAN, std=_CLIP_STD, sizes=_EVA02_SIZES

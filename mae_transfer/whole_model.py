@@ -32,6 +32,8 @@ def check_whole_model(model: nn.Module, checkpoint: dict, filename: str, complet
             Positions for as many patches in another grid; another number of image channels.
     """
     state = checkpoint.get('state_dict', checkpoint)
+    if not isinstance(state, Mapping):
+        raise UserError(f"{filename} has no dictionary of weights as 'state_dict', but {state!r}")
     state = {key.removeprefix('module.'): value for key, value in state.items() if isinstance(value, torch.Tensor)}
     wanted = model.state_dict()
     missing, unexpected, reshaped = compare_states(state, wanted)

@@ -3,7 +3,9 @@
 
     tools/convert_checkpoint.py mae_pretrain_vit_base.pth vit_base.safetensors --to timm
 
-The layout of SRC is recognised by the names of its weights: official MAE, timm, mmpretrain, Hugging Face ViTMAE, ours.
+The layout of SRC is recognised by the names of its weights, below any keys and prefix: official MAE, timm, mmpretrain,
+Hugging Face ViTMAE, ours, and other ViTs (mae_transfer/vit/weights/peers/). Of several ViTs in SRC (teacher and
+student, an average), --weights-key takes another.
 The suffix of DST chooses the format: .pth is written by torch.save, under the key that readers of that layout expect;
 .safetensors is flat. The names of weights that the layout has no place for are printed. Values are not changed, except
 for their precision with --half, and the head of a linear probe, into which its batch norm is folded.
@@ -12,6 +14,7 @@ for their precision with --half, and the head of a linear probe, into which its 
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,10 +28,11 @@ from mae_transfer.paths import user_path
 from mae_transfer.vit.weights.checkpoint import Weights, read_weights
 from mae_transfer.vit.weights.head import has_head_norm, why_no_head
 from mae_transfer.vit.weights.layouts import LAYOUTS, from_canonical
-from mae_transfer.vit.weights.source_grid import STATED, SourceGrid, find_source_grid, patch_positions
+from mae_transfer.vit.weights.peers import PEERS
+from mae_transfer.vit.weights.source_grid import STATED, SourceGrid, add_class_row, find_source_grid, patch_positions
 
-#: The key under which each layout's .pth files keep the weights; None for a bare dictionary.
-WRAPPERS = dict(official='model', timm=None, mmpretrain='state_dict', hf=None, mae_transfer='state_dict')
+#: The key under which each layout's .pth files keep the weights; all others are a bare dictionary.
+WRAPPERS = dict(official='model', mmpretrain='state_dict', mae_transfer='state_dict', timm_beit='model')
 SUFFIXES = ('.pth', '.safetensors')
 
 
@@ -67,7 +71,13 @@ class Converted(NamedTuple):
 
 
 def convert(
-    src: str, dst: str, layout: str, force: bool = False, half: bool = False, source_grid: tuple[int, int] | None = None
+    src: str,
+    dst: str,
+    layout: str,
+    force: bool = False,
+    half: bool = False,
+    source_grid: tuple[int, int] | None = None,
+    weights_key: str | None = None,
 ) -> Converted:
     """Read ``src`` and write ``dst``.
 
@@ -75,33 +85,41 @@ def convert(
     layout would make another classifier of it, it is left out.
 
     Args:
-        layout: a key of :data:`~mae_transfer.vit.weights.layouts.LAYOUTS`.
+        layout: a key of :data:`~mae_transfer.vit.weights.layouts.LAYOUTS` or
+            :data:`~mae_transfer.vit.weights.peers.PEERS`.
         force: whether ``dst`` may exist already.
         half: write float16, which halves the file.
         source_grid: (rows, columns) of the positions, where ``src`` does not show it.
+        weights_key: which ViT of several (:func:`~mae_transfer.vit.weights.checkpoint.read_weights`).
 
     Raises:
         UserError: as :func:`check_destination`; ``src`` cannot be read, has no ViT, or has an encoder or decoder weight
             that the layout has no place for; ``source_grid`` is not that of ``src``.
     """
     target = check_destination(dst, force)
-    weights = read_weights(src)
+    weights = read_weights(src, weights_key)
     if not any(name.startswith('blocks.') for name in weights.encoder):
         raise CheckpointError(f'{weights.source} has no block of a ViT; found {", ".join(list(weights.encoder)[:4])}')
-    decoder = weights.decoder if 'decoder' in LAYOUTS[layout] else None
-    head, dropped, notes = weights.head, list(weights.other), []
+    decoder = weights.decoder if layout in LAYOUTS and 'decoder' in LAYOUTS[layout].parts else None
+    head, dropped, notes = weights.head, list(weights.other), list(weights.notes)
+    weights.encoder, changed_rows = add_class_row(weights.encoder, source_grid, weights.grid and weights.grid.grid)
+    notes += [changed_rows] if changed_rows else []
     if reason := why_no_head(head, layout):
         notes.append(f'head left out, it would be another classifier: {reason}')
         dropped += head
         head = {}
     elif has_head_norm(head) and layout != 'mae_transfer':
         notes.append("head: the linear probe's batch norm is folded into it, which leaves the classifier the same")
-    if layout == 'hf':
+    if layout in ('hf', 'hf_beit'):
         notes.append("set layer_norm_eps=1e-6 in transformers' config, which has 1e-12 by default")
-        if not any(name.startswith('norm.') for name in weights.encoder):
-            notes.append('the ViT has no final norm: transformers adds one (vit.layernorm), without weights from here')
+    if layout == 'hf' and not any(name.startswith('norm.') for name in weights.encoder):
+        notes.append('the ViT has no final norm: transformers adds one (vit.layernorm), without weights from here')
     if weights.decoder and decoder is None:
         dropped += [f'decoder.{name}' for name in weights.decoder]
+    stated = weights.grid if source_grid is None else SourceGrid(source_grid, '--source-grid')
+    encoder, said = add_class_row(weights.encoder, stated)
+    weights = replace(weights, encoder=encoder)
+    notes += said
     grid = _grid_to_state(weights, source_grid)
     # Copy each weight: torch.save would write the whole of a fused matrix for each slice of it.
     state = {
@@ -114,11 +132,11 @@ def convert(
     if target.suffix == '.safetensors':
         save_file(state, partial, metadata=dict(format='pt'))  # transformers requires this entry
     else:
-        wrapper = WRAPPERS[layout]
+        wrapper = WRAPPERS.get(layout)
         stated = dict(meta={STATED: grid.grid}) if grid else {}
         torch.save({wrapper: state, **stated} if wrapper else state, partial)
     partial.replace(target)
-    if grid and (target.suffix == '.safetensors' or not WRAPPERS[layout]):
+    if grid and (target.suffix == '.safetensors' or not WRAPPERS.get(layout)):
         rows, columns = grid.grid
         notes.append(f'positions: of {grid}; DST cannot say so: load it with source_grid=({rows}, {columns})')
     elif grid:
@@ -144,15 +162,20 @@ def _grid_to_state(weights: Weights, source_grid: tuple[int, int] | None) -> Sou
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('src', help='checkpoint file, or a work_dir of MMEngine')
+    parser.add_argument('src', help='checkpoint file, or a folder with one')
     parser.add_argument('dst', help='file to write, .pth or .safetensors')
-    parser.add_argument('--to', required=True, choices=list(LAYOUTS), help='layout to write')
+    parser.add_argument('--to', required=True, choices=[*LAYOUTS, *PEERS], help='layout to write')
     parser.add_argument(
         '--source-grid',
         nargs=2,
         type=int,
         metavar=('ROWS', 'COLUMNS'),
         help='patches that the positions of SRC are for, if they are no square and SRC does not show it',
+    )
+    parser.add_argument(
+        '--weights-key',
+        metavar='KEY',
+        help='which ViT of several in SRC: keys and prefix of its weights, or a part of them, such as state_dict_ema',
     )
     parser.add_argument('--half', action='store_true', help='write float16')
     parser.add_argument('--force', action='store_true', help='overwrite DST')
@@ -163,9 +186,9 @@ def main() -> None:
     """Read, rename and write the weights."""
     args = parse_args()
     grid = args.source_grid and tuple(args.source_grid)
-    weights, state, dropped, notes = convert(args.src, args.dst, args.to, args.force, args.half, grid)
+    weights, state, dropped, notes = convert(args.src, args.dst, args.to, args.force, args.half, grid, args.weights_key)
     parts = [f'encoder ({len(weights.encoder)})']
-    if weights.decoder and 'decoder' in LAYOUTS[args.to]:
+    if weights.decoder and args.to in LAYOUTS and 'decoder' in LAYOUTS[args.to].parts:
         parts.append(f'decoder ({len(weights.decoder)})')
     print(f'{weights.source}: layout {weights.layout}')
     print(

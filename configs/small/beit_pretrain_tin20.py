@@ -7,8 +7,8 @@ our dVAE gives at 64 pixels, blocks of at least 5 patches, a batch of 64, 10 epo
 Train: tools/train.py configs/small/beit_pretrain_tin20.py --cfg-options data_root=../shared/data/tinyimagenet20
 Test (loss of the masked tokens): tools/test.py configs/small/beit_pretrain_tin20.py work_dirs/small/beit_pretrain_tin20
     --cfg-options data_root=../shared/data/tinyimagenet20
-To use it, add to a config for these images (init=beit has other statistics, those of the official weights):
-    pretrained=work_dirs/small/beit_pretrain_tin20 init=beit mean=123.675,116.28,103.53 std=58.395,57.12,57.375
+To use it, add to a config for these images:
+    pretrained=work_dirs/small/beit_pretrain_tin20 init=beit_in1k
 """
 
 _base_ = ['../_base_/beit_pretrain.py']

@@ -110,7 +110,11 @@ class ViTClassifier(BaseModel):
         self._is_init = True
 
     def load_weights(
-        self, source: str | Path, need_head: bool = False, source_grid: tuple[int, int] | None = None
+        self,
+        source: str | Path,
+        need_head: bool = False,
+        source_grid: tuple[int, int] | None = None,
+        weights_key: str | None = None,
     ) -> None:
         """Load a checkpoint of any known layout (:func:`~mae_transfer.vit.weights.checkpoint.load_vit`), with its head
         if that fits.
@@ -119,12 +123,12 @@ class ViTClassifier(BaseModel):
             source: file or folder.
             need_head: whether a missing head, one that does not fit, or weights for another number of channels are an
                 error, as in testing. Otherwise the head stays as it is, and the log says why.
-            source_grid: as for ``load_vit``.
+            source_grid, weights_key: as for ``load_vit``.
 
         Raises:
             CheckpointError: as raised by ``load_vit``; the head is needed and does not fit.
         """
-        weights = read_weights(source)
+        weights = read_weights(source, weights_key)
         load_vit(self.vit, replace(weights, head={}), source_grid=source_grid, may_inflate=not need_head)
         if not self.num_classes:
             return

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..registry import MODELS
-from ..vit.weights.checkpoint_files import read_checkpoint
 from .tokenizer import Tokenizer
 
 #: DALL-E maps its pixels into (.1, .9), as its logit-Laplace density requires (Ramesh et al. 2021, App. A.3).
@@ -93,28 +90,3 @@ class DALLEEncoder(Tokenizer):
     def logits(self, images: Tensor) -> Tensor:
         """(B, C, H, W) in [0, 1], H and W multiples of 8, to (B, vocab_size, H / 8, W / 8)."""
         return self.blocks((1 - 2 * _MARGIN) * images + _MARGIN)
-
-    def read(self, path: Path) -> Mapping:
-        """Read a file of tensors, or the published pickle of the whole module; reading them runs no code."""
-        with torch.serialization.safe_globals([(_PickledModule, name) for name in _PICKLED]):
-            return read_checkpoint(path)
-
-
-class _PickledModule(dict):
-    """Replaces every class in the published pickle; a flat dictionary of the parameters, without any other code."""
-
-    def __setstate__(self, state: dict) -> None:
-        self.update({name: value.detach() for name, value in state.get('_parameters', {}).items() if value is not None})
-        for name, module in state.get('_modules', {}).items():
-            self.update({f'{name}.{key}': value for key, value in (module or {}).items()})
-
-
-_PICKLED = (
-    'dall_e.encoder.Encoder',
-    'dall_e.encoder.EncoderBlock',
-    'dall_e.utils.Conv2d',
-    'torch.nn.modules.container.Sequential',
-    'torch.nn.modules.activation.ReLU',
-    'torch.nn.modules.pooling.MaxPool2d',
-    'torch.nn.modules.linear.Identity',
-)

@@ -26,6 +26,7 @@ def load_mae(
     target: Target,
     source: str | Path | Mapping,
     source_grid: tuple[int, int] | None = None,
+    weights_key: str | None = None,
 ) -> str:
     """Load a ViT of any known layout into an MAE's, with the decoder if that fits; or raise and change nothing.
 
@@ -36,7 +37,7 @@ def load_mae(
 
     Args:
         vit, decoder, target: the parts of the MAE.
-        source, source_grid: as for :func:`~mae_transfer.vit.weights.checkpoint.load_vit`.
+        source, source_grid, weights_key: as for :func:`~mae_transfer.vit.weights.checkpoint.load_vit`.
 
     Returns:
         What became of the decoder, which is also logged: as a warning, unless all of it was loaded as it is.
@@ -45,7 +46,7 @@ def load_mae(
         CheckpointError: as raised by ``load_vit``; positions of an unknown grid, or values that are not finite, in the
             decoder.
     """
-    weights = read_weights(source)
+    weights = read_weights(source, weights_key)
     try:
         fitted, changes = _fit_decoder(vit, decoder, target, weights, source_grid)
     except CheckpointError as error:

@@ -22,6 +22,9 @@ Tile = tuple[slice, slice, slice]
 _SCORES = dict(cpu=2**18, cuda=2**27)
 _LEAST_QUERIES = 64  # fewer rows make slow matrix products
 
+#: Whether ``torch.export`` runs; PyTorch before 2.7 cannot say so.
+_is_exporting = getattr(torch.compiler, 'is_exporting', lambda: False)
+
 
 class Bias(Protocol):
     """A bias that is added to the scores, computed on demand from ``tensors``."""
@@ -37,9 +40,20 @@ def tiled_attention(q: Tensor, k: Tensor, v: Tensor, bias: Bias, *tensors: Tenso
     """``softmax(q k^T / sqrt(d) + bias) v`` of (B, heads, N, d), and its gradients, in memory proportional to N.
 
     Exponentials and the gradients of ``tensors`` are computed in float32 (float64 for float64 inputs), matrix products
-    in the dtype of ``q``.
+    in the dtype of ``q``. A model that is exported or traced has no tiles, whose number would be that of the example's
+    images: all scores at once.
     """
+    if _is_exporting() or torch.jit.is_tracing():
+        return _whole_attention(q, k, v, bias, *tensors)
     return _TiledAttention.apply(bias, q, k, v, *tensors)
+
+
+def _whole_attention(q: Tensor, k: Tensor, v: Tensor, bias: Bias, *tensors: Tensor) -> Tensor:
+    """The same with the scores of all pairs stored."""
+    exact = torch.promote_types(q.dtype, torch.float32)
+    scores = ((q * q.shape[-1] ** -0.5) @ k.mT).to(exact)
+    bias.add_bias(scores, tensors, (slice(None), slice(None), slice(0, int(q.shape[2]))))
+    return scores.softmax(-1).to(v.dtype) @ v
 
 
 def _tiles(q: Tensor) -> Iterator[Tile]:

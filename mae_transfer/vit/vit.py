@@ -67,7 +67,8 @@ class ViT(BaseModule):
         grad_checkpoint: recompute blocks in the backward pass instead of storing their activations.
         init_cfg: ``dict(type='Pretrained', checkpoint=FILE_OR_WORK_DIR)`` loads weights in any known layout; a
             checkpoint of None or 'none' means random weights. ``source_grid=(rows, columns)`` is the grid of patches
-            that its positions are for, where the file does not show it.
+            that its positions are for, where the file does not show it; ``weights_key`` chooses one of several ViTs in
+            the file, such as 'state_dict_ema' or 'student.backbone'.
 
     Shapes: B images, C channels, H x W pixels, patches of p, D = embed_dim.
     """

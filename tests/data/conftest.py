@@ -41,8 +41,8 @@ def any_checksum(monkeypatch):
 def logged(monkeypatch) -> list[str]:
     """The lines that reading files in COCO's format logs."""
     lines: list[str] = []
-    for module in ('coco_values', 'coco_json', 'coco_left'):
-        monkeypatch.setattr(f'mae_transfer.data.{module}.print_log', lambda text, **settings: lines.append(text))
+    for module in ('values', 'json_files', 'left'):
+        monkeypatch.setattr(f'mae_transfer.data.coco.{module}.print_log', lambda text, **settings: lines.append(text))
     return lines
 
 

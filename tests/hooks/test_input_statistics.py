@@ -74,6 +74,14 @@ def test_ordinary_images_are_passed_in_silence(name):
 
 
 @pytest.mark.parametrize('name', WRONG)
+def test_views_are_measured_as_images_are(name):
+    settings, batch, _ = WRONG[name]
+    whole = warnings(PhotoPreprocessor(**settings), *[dict(inputs=batch)] * 2)
+    views = warnings(PhotoPreprocessor(**settings), *[dict(inputs=batch.unflatten(0, (2, 2)))] * 2)
+    assert len(views) == 1 and views == whole
+
+
+@pytest.mark.parametrize('name', WRONG)
 def test_another_scale_is_told_with_what_to_set(name):
     settings, batch, found = WRONG[name]
     (line,) = warnings(PhotoPreprocessor(**settings), *[dict(inputs=batch)] * 4)

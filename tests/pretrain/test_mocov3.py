@@ -60,9 +60,10 @@ def test_loss_and_gradients_are_those_of_algorithm_1(temperature):
     loss = model(images)['loss']
     found = torch.autograd.grad(loss, [p for p in model.parameters() if p.requires_grad])
     assert_close(loss, expected)
+    largest = max(gradient.abs().max().item() for gradient in wanted)
     for one, other in zip(found, wanted):
-        assert_close(one, other, rtol=1e-4, atol=1e-6)
-    assert max(gradient.abs().max() for gradient in found) > 1e-3
+        assert_close(one, other, rtol=1e-4, atol=1e-5 * largest)
+    assert largest > 1e-3
 
 
 def test_a_query_that_is_its_key_and_no_other_has_the_least_loss():
@@ -214,14 +215,14 @@ def test_averages_begin_at_the_parameters_and_have_the_limits_of_the_formula():
 
 def test_training_without_the_hook_is_refused():
     model = MoCoV3(dict(type='ViT', arch=ARCH, img_size=16, patch_size=4), hidden_dim=32, out_dim=8)
-    with pytest.raises(UserError, match="add it|default_hooks.momentum=dict\\(type='MomentumHook'\\)"):
+    with pytest.raises(UserError, match=r"default_hooks.momentum=dict\(type='MomentumHook'\): add it"):
         model(views())
     assert len(model.eval()(views(), mode='predict')) == 6
 
 
 # --- several processes ------------------------------------------------------------------------------------------------
-def without_batch_norm(model: MoCoV3) -> MoCoV3:
-    """In evaluation mode: batch norms of two halves are not those of the whole."""
+def with_known_statistics(model: MoCoV3) -> MoCoV3:
+    """In evaluation mode: the batch norms of two halves are not those of the whole."""
     return model.eval()
 
 
@@ -229,7 +230,7 @@ def _half(rank: int, folder: Path) -> None:
     """Write one process's outputs and gradients for its half of the batch."""
     torch.set_num_threads(1)
     torch.distributed.init_process_group('gloo', init_method=f'file://{folder}/meet', rank=rank, world_size=2)
-    model = without_batch_norm(small())
+    model = with_known_statistics(small())
     outputs = model(views(8)[4 * rank : 4 * rank + 4])
     outputs['loss'].backward()
     gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
@@ -240,18 +241,19 @@ def _half(rank: int, folder: Path) -> None:
 def test_two_processes_have_the_loss_and_the_gradients_of_one(tmp_path):
     torch.multiprocessing.start_processes(_half, (tmp_path,), nprocs=2, start_method='fork')
     halves = [torch.load(tmp_path / f'{rank}.pth') for rank in (0, 1)]
-    model = without_batch_norm(small())
+    model = with_known_statistics(small())
     whole = model(views(8))
     whole['loss'].backward()
     for name in ('loss', 'accuracy'):
         assert_close((halves[0]['outputs'][name] + halves[1]['outputs'][name]) / 2, whole[name])
     # Each half alone, as if only its own photos were compared, would have another loss.
-    alone = [without_batch_norm(small())(part)['loss'] for part in views(8).split(4)]
+    alone = [with_known_statistics(small())(part)['loss'] for part in views(8).split(4)]
     assert (sum(alone) / 2 - whole['loss']).abs() > 0.1
-    for name, parameter in model.named_parameters():
-        if parameter.grad is not None:
-            mean = (halves[0]['gradients'][name] + halves[1]['gradients'][name]) / 2  # as DDP's
-            assert_close(mean, parameter.grad, rtol=1e-4, atol=1e-6, msg=name)
+    expected = {name: parameter.grad for name, parameter in model.named_parameters() if parameter.grad is not None}
+    largest = max(gradient.abs().max().item() for gradient in expected.values())
+    for name, gradient in expected.items():
+        mean = (halves[0]['gradients'][name] + halves[1]['gradients'][name]) / 2  # as DDP's
+        assert_close(mean, gradient, rtol=1e-4, atol=1e-5 * largest, msg=name)
 
 
 # --- evaluation and checkpoints ---------------------------------------------------------------------------------------

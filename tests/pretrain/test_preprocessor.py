@@ -41,6 +41,16 @@ def test_images_without_seeds_are_accepted():
     assert set(PhotoPreprocessor()(dict(inputs=batch()['inputs']))) == {'inputs'}
 
 
+@pytest.mark.parametrize('channels', [3, 5])
+def test_views_are_normalised_as_images_are(channels):
+    preprocessor, images = preprocessor_of(channels), torch.randint(0, 256, (2, 2, channels, 4, 4), dtype=torch.uint8)
+    found = preprocessor(dict(inputs=images))['inputs']
+    for view in (0, 1):
+        assert torch.equal(found[:, view], preprocessor(dict(inputs=images[:, view]))['inputs'])
+    with pytest.raises(UserError, match='values for images of 2 channels'):
+        preprocessor(dict(inputs=images.transpose(1, 2)))
+
+
 def preprocessor_of(channels: int) -> PhotoPreprocessor:
     mean, std = (100.0, 50.0, 20.0, 3.0, 7.0), (50.0, 60.0, 70.0, 80.0, 90.0)
     return PhotoPreprocessor(mean=mean[:channels], std=std[:channels])

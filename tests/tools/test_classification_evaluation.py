@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import subprocess
 import sys
@@ -95,6 +96,20 @@ def test_a_fine_tuned_file_of_the_official_code_has_the_accuracy_of_our_own(conf
     ours = evaluate(FINETUNE, finetuned, tmp_path / 'ours', *options)
     official = evaluate(config, official_file(finetuned, tmp_path), tmp_path / 'official', *options)
     assert official['accuracy/top1'] == ours['accuracy/top1']
+
+
+@pytest.mark.parametrize('prefix', ['backbone.', 'module.model.'])
+def test_a_fine_tuned_file_is_tested_below_any_prefix(prefix, finetuned, class_photos, tmp_path):
+    options = class_options(class_photos)
+    ours = evaluate(FINETUNE, finetuned, tmp_path / 'ours', *options)
+    state = torch.load(official_file(finetuned, tmp_path))['model']
+    head = '' if prefix == 'backbone.' else prefix  # of our backbones, the head is beside them
+    state = {
+        (head if name.startswith(('head.', 'fc_norm.')) else prefix) + name: value for name, value in state.items()
+    }
+    torch.save(dict(hyper_parameters=argparse.Namespace(folder=tmp_path), state_dict=state), tmp_path / 'other.ckpt')
+    other = evaluate(FINETUNE, tmp_path / 'other.ckpt', tmp_path / 'other', *options)
+    assert other['accuracy/top1'] == ours['accuracy/top1']
 
 
 def test_a_fine_tuned_classifier_is_converted_with_its_head(finetuned, tmp_path):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 from safetensors.torch import load_file
 
 from mae_transfer.vit.weights.checkpoint import load_vit, read_checkpoint, read_weights
+from mae_transfer.vit.weights.head import fold_head_norm
 from mae_transfer.vit.weights.layouts import LAYOUTS, from_canonical
 from tests.pretrain.test_mae import small_mae
 from tests.tools.commands import call, error_line, run
@@ -137,3 +139,77 @@ def test_as_a_command(official, tmp_path):
     assert good.code == 0 and 'converted to hf' in good.out
     bad = call('convert_checkpoint', tmp_path / 'none.pth', tmp_path / 'more.pth', '--to', 'hf')
     assert bad.code == 2 and bad.err == f"error: no checkpoint file or work_dir '{tmp_path}/none.pth'\n"
+
+
+@pytest.mark.parametrize('layout', ['hf_dinov2', 'timm', 'dinov2', 'mae_transfer', 'official'])
+def test_other_projects_vits_are_converted(layout, tmp_path):
+    """A DINOv2 of transformers', in the layouts that have a place for layer scale and in one that has none."""
+    vit = randomize(small_vit(design='dinov2')).eval()
+    images = torch.randn(2, 3, 32, 32)
+    state = from_canonical(vit.state_dict(), None, 'hf_dinov2')
+    torch.save({f'dinov2.{name}': value for name, value in state.items()}, tmp_path / 'dinov2.pth')
+    printed = convert(tmp_path / 'dinov2.pth', tmp_path / 'there.safetensors', '--to', layout)
+    assert 'layout hf_dinov2' in printed
+    back = small_vit(design='dinov2' if layout != 'official' else None).eval()
+    load_vit(back, tmp_path / 'there.safetensors')
+    torch.testing.assert_close(back.tokens(images), vit.tokens(images), rtol=1e-5, atol=1e-5)
+
+
+def test_a_head_that_a_project_has_none_of_is_left_out(tmp_path):
+    state = small_vit(design='dinov2').state_dict() | {'head.weight': torch.ones(5, 32), 'head.bias': torch.ones(5)}
+    torch.save(state, tmp_path / 'timm.pth')
+    printed = convert(tmp_path / 'timm.pth', tmp_path / 'there.pth', '--to', 'hf_dinov2')
+    assert 'head left out, it would be another classifier: its models have none like this one' in printed
+
+
+# --- files as people have them ----------------------------------------------------------------------------------------
+def test_another_copy_is_written_by_its_key(tmp_path):
+    vits = [randomize(small_vit(), seed).state_dict() for seed in (1, 2)]
+    torch.save(dict(state_dict=vits[0], state_dict_ema=vits[1]), tmp_path / 'both.pth')
+    printed = convert(tmp_path / 'both.pth', tmp_path / 'first.pth', '--to', 'timm')
+    assert "taken: 'state_dict'; also in the file: state_dict_ema (weights_key='state_dict_ema' takes that)" in printed
+    convert(tmp_path / 'both.pth', tmp_path / 'second.pth', '--to', 'timm', '--weights-key', 'state_dict_ema')
+    for name, expected in zip(('first', 'second'), vits):
+        vit = small_vit()
+        load_vit(vit, tmp_path / f'{name}.pth')
+        assert unchanged(vit, expected)
+    line = error_line(
+        call('convert_checkpoint', tmp_path / 'both.pth', tmp_path / 'x.pth', '--to', 'hf', '--weights-key', 'a')
+    )
+    assert "no ViT at weights_key='a': the file has state_dict, state_dict_ema" in line
+
+
+@pytest.mark.parametrize('layout', LAYOUTS)
+def test_heads_of_other_names_and_records_are_left_out(layout, tmp_path):
+    state = randomize(small_vit()).state_dict()
+    beside = {'fc.weight': torch.ones(5, 32), 'head.fc1.weight': torch.ones(9, 32), 'mean': torch.ones(3)}
+    torch.save(dict(model={f'net.{name}': value for name, value in (state | beside).items()}), tmp_path / 'x.pth')
+    printed = convert(tmp_path / 'x.pth', tmp_path / 'y.pth', '--to', layout)
+    assert 'dropped (3): fc.weight, head.fc1.weight, mean' in printed and "names: below 'net.'" in printed
+    written = read_weights(tmp_path / 'y.pth')
+    assert set(written.encoder) == set(state) and not written.head and not written.other
+
+
+@pytest.mark.parametrize('layout', LAYOUTS)
+def test_the_official_linear_probe_is_converted(layout, tmp_path):
+    state = randomize(small_vit()).state_dict()
+    weight, bias = torch.randn(5, 32), torch.randn(5)
+    mean, variance = torch.randn(32), torch.rand(32) + 0.1
+    probe = {'head.0.running_mean': mean, 'head.0.running_var': variance, 'head.0.num_batches_tracked': torch.tensor(9)}
+    torch.save(dict(model={**state, **probe, 'head.1.weight': weight, 'head.1.bias': bias}), tmp_path / 'probe.pth')
+    printed = convert(tmp_path / 'probe.pth', tmp_path / 'there.safetensors', '--to', layout)
+    assert 'dropped: nothing' in printed and ('batch norm is folded into it' in printed) == (layout != 'mae_transfer')
+    head, features = fold_head_norm(read_weights(tmp_path / 'there.safetensors').head), torch.randn(7, 32)
+    expected = F.linear((features - mean) / (variance + 1e-6).sqrt(), weight, bias)
+    torch.testing.assert_close(
+        F.linear(features, head['head.weight'], head['head.bias']), expected, rtol=1e-4, atol=1e-4
+    )
+
+
+def test_positions_without_a_row_for_the_class_token_are_written_with_one(tmp_path):
+    state = randomize(small_vit()).state_dict()
+    state['pos_embed'] = state['pos_embed'][:, 1:].clone()
+    torch.save(state, tmp_path / 'deit3.pth')
+    printed = convert(tmp_path / 'deit3.pth', tmp_path / 'hf.pth', '--to', 'hf')
+    assert 'a row of zeros for the class token put in front' in printed
+    assert read_weights(tmp_path / 'hf.pth').encoder['pos_embed'].shape == (1, 17, 32)

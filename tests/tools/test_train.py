@@ -158,6 +158,16 @@ def test_source_grid_is_a_setting(photos, tmp_path):
     assert 'positions: of 2 x 6 patches (source_grid), resized to 4 x 4' in ended.out
 
 
+def test_weights_key_is_a_setting(photos, tmp_path):
+    vits = {key: MODELS.build(dict(type='ViT', arch=ARCH, img_size=32, patch_size=8)) for key in ('first', 'second')}
+    torch.save({key: vit.state_dict() for key, vit in vits.items()}, tmp_path / 'vits.pth')
+    options = ['--work-dir', tmp_path / 'run', *small(photos, pretrained=tmp_path / 'vits.pth')]
+    ended = call('train', CONFIG, *options)
+    assert ended.code == 2 and "2 ViTs in the file, at first, second: choose one by weights_key='first'" in ended.err
+    ended = train(CONFIG, *options, 'model.vit.init_cfg.weights_key=second')
+    assert "vits.pth['second']" in ended.out and "taken: 'second'; also in the file: first" in ended.out
+
+
 # Precision
 
 

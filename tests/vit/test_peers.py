@@ -178,6 +178,6 @@ def test_equals_mmsegs_mae_and_loads_its_file(img_size, scaled):
 def test_a_layer_scale_without_its_layer_is_refused():
     state = {name: value for name, value in mmseg_mae(64).state_dict().items() if name != 'layers.1.attn.proj.bias'}
     with pytest.raises(
-        CheckpointError, match="'blocks.1.gamma_1' scales 'blocks.1.attn.proj.bias', which is not there"
+        CheckpointError, match="'blocks.1.ls1.gamma' scales 'blocks.1.attn.proj.bias', which is not there"
     ):
         load_vit(vit_like_mmseg(64), state)

@@ -4,16 +4,10 @@ from __future__ import annotations
 
 import os
 
+from ...first_bytes import text_file
 from ...paths import shown
 
-_STARTS = (
-    (b'version https://git-lfs', 'is a pointer of Git LFS: run git lfs pull'),
-    (b'<!doctype html', 'is an HTML page, saved in place of an image'),
-    (b'<html', 'is an HTML page, saved in place of an image'),
-    (b'<svg', 'is an SVG drawing: save it as PNG'),
-    (b'<?xml', 'is an XML file'),
-    (b'%pdf', 'is a PDF: save it as PNG'),
-)
+_STARTS = ((b'<svg', 'is an SVG drawing: save it as PNG'), (b'%pdf', 'is a PDF: save it as PNG'))
 _HEIF = (b'heic', b'heix', b'hevc', b'mif1', b'msf1')
 
 
@@ -41,6 +35,8 @@ def told_by(start: bytes) -> str:
         return 'is empty'
     if start[4:8] == b'ftyp' and start[8:12] in _HEIF:
         return 'is HEIC: save it as JPEG'
+    if text := text_file(start, 'an image'):
+        return f'is {text}'
     return next((reason for sign, reason in _STARTS if start.lstrip().lower().startswith(sign)), '')
 
 

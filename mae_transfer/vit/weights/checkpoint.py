@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,25 @@ from torch import Tensor, nn
 from ...errors import CheckpointError, shorten
 from ..position_tables import is_rel_pos_table, rel_pos_kind
 from ..sizes import SIZES
+from .bridges import bridge
 from .checkpoint_files import find_checkpoint, read_checkpoint
 from .comparison import compare_states
 from .fitting import describe_inflation, fit_weight, grid_of
-from .layouts import detect_layout, strip_wrappers, to_canonical
+from .layouts import to_canonical
 from .load_report import LoadReport
-from .source_grid import SourceGrid, find_source_grid, patch_positions, stated_beside, stated_grid
+from .names import looks_like
+from .search import describe_choice, find_vit
+from .shown_design import check_design, check_distillation
+from .source_grid import (
+    SourceGrid,
+    add_class_row,
+    checked_grid,
+    find_source_grid,
+    patch_positions,
+    shown_grid,
+    stated_beside,
+    stated_grid,
+)
 from .stated_config import stated_setting
 
 __all__ = [
@@ -38,9 +51,6 @@ __all__ = [
     'read_weights',
     'starting_point',
 ]
-
-#: Where files keep their weights, in order of preference: MMEngine and timm; official code; timm's average; DeepSpeed.
-_WEIGHT_KEYS = ('state_dict', 'model', 'state_dict_ema', 'module')
 
 
 @dataclass
@@ -55,50 +65,65 @@ class Weights:
     source: str
     grid: SourceGrid | None = None  # of pos_embed, where the file states it
     bands: Any = None  # the setting of the run that wrote the file, where it states it
+    prefix: str = ''  # of the ViT's names in the file
+    notes: list[str] = field(default_factory=list)  # what a user should know of the reading
+
+    @property
+    def is_of_classifier(self) -> bool:
+        """Whether the names are those of our own classifier or MAE; of a detector or segmentor, ``backbone.``."""
+        return self.layout == 'mae_transfer' and self.prefix.endswith('vit.')
 
 
-def read_weights(source: str | Path | Mapping) -> Weights:
+def read_weights(source: str | Path | Mapping, weights_key: str | None = None) -> Weights:
     """Read weights of any known layout.
 
     Args:
-        source: a file, a folder (:func:`find_checkpoint`) or a dictionary, with the weights at its top or below one of
-            the usual keys.
+        source: a file, a folder (:func:`find_checkpoint`) or a dictionary, with the weights at its top, or below any
+            keys and any prefix.
+        weights_key: which ViT of several, by keys and prefix or a part of them, such as 'state_dict_ema' or
+            'student.backbone'; None: the only one, or the one that its project evaluates.
 
     Raises:
-        CheckpointError: the source is unreadable or contains no ViT.
+        CheckpointError: the source is unreadable, contains no ViT, or several of which none is to be preferred.
     """
     if isinstance(source, Mapping):
         label, stored, beside = 'a dictionary', source, None
     else:
         path = find_checkpoint(source)
         label, stored, beside = str(path), read_checkpoint(path), stated_beside(path)
-    grid, bands = stated_grid(stored.get('meta')) or beside, stated_setting(stored.get('meta'), 'bands')
-    while key := next((key for key in _WEIGHT_KEYS if isinstance(stored.get(key), Mapping)), None):
-        label, stored = f"{label}['{key}']", stored[key]
-    tensors = {name: value for name, value in stored.items() if isinstance(value, Tensor)}
+    meta = stored.get('meta')
+    stated, bands = stated_grid(meta) or beside, stated_setting(meta, 'bands')
     try:
-        tensors = strip_wrappers(tensors)
-        layout = detect_layout(tensors)
-        encoder, decoder, head, other = to_canonical(tensors, layout)
+        found, others = find_vit(stored, weights_key)
+        label += ''.join(f"['{key}']" for key in found.keys)
+        encoder, decoder, head, other = to_canonical(found.state, found.root)
+        grid = shown_grid(found.state) or stated
     except CheckpointError as error:
         raise CheckpointError(f'{label}: {error}') from error
-    return Weights(encoder, decoder, head, other, layout, label, grid, bands)
+    notes = describe_choice(found, others)
+    return Weights(encoder, decoder, head, other, found.root.layout, label, grid, bands, found.root.prefix, notes)
+
+
+#: What ``init_cfg`` of a ViT may say beside ``type`` and ``checkpoint``: how the file is read.
+READING = ('source_grid', 'weights_key')
 
 
 def starting_point(init_cfg: Mapping | None) -> dict | None:
-    """What a ViT's ``init_cfg`` says of the weights to start from: the arguments ``source`` and ``source_grid`` of
-    :func:`load_vit`; None for random weights.
+    """What a ViT's ``init_cfg`` says of the weights to start from: the arguments ``source``, ``source_grid`` and
+    ``weights_key`` of :func:`load_vit`; None for random weights.
 
     Raises:
         CheckpointError: a setting that would have no effect.
     """
     settings = {name: value for name, value in (init_cfg or {}).items() if name != 'type'}
-    source, grid = settings.pop('checkpoint', None), settings.pop('source_grid', None)
+    source = settings.pop('checkpoint', None)
+    reading = {name: settings.pop(name, None) for name in READING}
     if settings:
         raise CheckpointError(
-            f"init_cfg of a ViT has 'checkpoint' and 'source_grid', not '{next(iter(settings))}': leave it out"
+            f"init_cfg of a ViT has 'checkpoint', {' and '.join(map(repr, READING))}, not "
+            f"'{next(iter(settings))}': leave it out"
         )
-    return None if source in (None, 'none') else dict(source=source, source_grid=grid)
+    return None if source in (None, 'none') else dict(source=source, **reading)
 
 
 def load_vit(
@@ -107,6 +132,7 @@ def load_vit(
     *,
     allow_missing: Sequence[str] = (),
     source_grid: tuple[int, int] | None = None,
+    weights_key: str | None = None,
     may_inflate: bool = True,
 ) -> LoadReport:
     """Load the encoder of any known checkpoint, or raise and change nothing.
@@ -122,6 +148,7 @@ def load_vit(
         source_grid: (rows, columns) of the checkpoint's ``pos_embed``, and of its tables of relative positions by 2-D
             offset for blocks without windows; needed only where neither a sin-cos table nor the file shows it and it
             is no square (:func:`~mae_transfer.vit.weights.source_grid.find_source_grid`).
+        weights_key: which ViT of a file with several (:func:`read_weights`).
         may_inflate: whether weights for another number of channels are taken, inflated, to train from; otherwise they
             are refused, as in testing.
 
@@ -132,29 +159,35 @@ def load_vit(
         CheckpointError: another depth or width; a weight that is missing, unknown, of another shape or not finite;
             positions of an unknown grid; another number of channels, unless ``may_inflate``.
     """
-    weights = source if isinstance(source, Weights) else read_weights(source)
+    weights = source if isinstance(source, Weights) else read_weights(source, weights_key)
     target = vit.state_dict()
     try:
-        _check_size(weights.encoder, target)
+        _check_size(weights, target)
+        check_distillation(weights.encoder, target)
+        check_design(weights.encoder, weights.layout, target, getattr(vit, 'design', None))
+        given = None if source_grid is None else checked_grid(source_grid)
+        encoder, rows = add_class_row(weights.encoder, given, weights.grid and weights.grid.grid, grid_of(vit))
+        encoder, bridged = bridge(encoder, target)
         if not may_inflate:
             _check_channels(weights.encoder, target)
-        grid = None if source_grid is None else SourceGrid(source_grid, 'source_grid')
-        patches = patch_positions(weights.encoder)
+        grid = None if given is None else SourceGrid(given, 'source_grid')
+        patches = patch_positions(encoder)
         if patches is not None and 'pos_embed' in target:
             grid = find_source_grid(patches, weights.grid, source_grid, grid_of(vit))
-        fitted = dict(weights.encoder)
-        for name, value in weights.encoder.items():
+        fitted = dict(encoder)
+        for name, value in encoder.items():
             if name in target:
-                fitted[name] = fit_weight(name, value, vit, weights.encoder, target, grid)
+                fitted[name] = fit_weight(name, value, vit, encoder, target, grid)
         missing, unexpected, reshaped = compare_states(fitted, target)
         _check_unexpected(unexpected)
         if reshaped:
             name = reshaped[0]
-            found, wanted = tuple(weights.encoder[name].shape), tuple(target[name].shape)
+            found, wanted = tuple(encoder[name].shape), tuple(target[name].shape)
             raise CheckpointError(f"'{name}' is {found} in the checkpoint, {wanted} in the model")
     except CheckpointError as error:
         raise CheckpointError(f'{weights.source}: {error}') from error
-    report = _report(weights, fitted, target, missing, unexpected)
+    report = _report(weights, encoder, fitted, target, missing, unexpected)
+    report.bridged = [rows, *bridged] if rows else bridged
     report.grid, report.model_grid = grid, grid_of(vit) if grid else None
     forbidden = [name for name in report.missing if not any(fnmatch(name, pattern) for pattern in allow_missing)]
     if forbidden:
@@ -170,13 +203,14 @@ def load_vit(
 
 def _report(
     weights: Weights,
+    encoder: Mapping[str, Tensor],
     fitted: Mapping[str, Tensor],
     target: Mapping[str, Tensor],
     missing: list[str],
     unexpected: list[str],
 ) -> LoadReport:
-    """The report on loading ``fitted``, the encoder's weights in the model's shapes, into a model of ``target``."""
-    report = LoadReport(layout=weights.layout, source=weights.source, bands=weights.bands)
+    """The report on loading ``fitted``, weights of ``encoder`` in the model's shapes, into a model of ``target``."""
+    report = LoadReport(layout=weights.layout, source=weights.source, bands=weights.bands, notes=weights.notes)
     report.loaded = [name for name in fitted if name in target]
     report.missing = missing
     if not any(map(is_rel_pos_table, report.loaded)):
@@ -189,7 +223,7 @@ def _report(
         *(f'decoder.{name}' for name in weights.decoder or ()),
     ]
     for name in report.loaded:
-        old, new = weights.encoder[name], fitted[name]
+        old, new = encoder[name], fitted[name]
         if name == 'patch_embed.proj.weight' and old.shape[1] != new.shape[1]:
             report.inflated[name] = describe_inflation(old.shape[1], new.shape[1])
             if old.shape[2:] == new.shape[2:]:
@@ -207,23 +241,27 @@ def _is_tail(fitted: Tensor, value: Tensor) -> bool:
 
 def _check_unexpected(names: Sequence[str]) -> None:
     """Raise if the encoder has a weight that the model lacks, except for class token and final norm."""
-    for name in names:
-        if is_rel_pos_table(name):
-            raise CheckpointError(
-                f"the checkpoint has relative positions ('{name}') that the model lacks: choose "
-                f"rel_pos='{rel_pos_kind(name)}'"
-            )
-        if name != 'cls_token' and not name.startswith('norm.'):
-            raise CheckpointError(
-                f"'{name}' of the checkpoint has no counterpart in the model: it is another architecture"
-            )
+    names = [name for name in names if name != 'cls_token' and not name.startswith('norm.')]
+    if not names:
+        return
+    if table := next(filter(is_rel_pos_table, names), None):
+        raise CheckpointError(
+            f"the checkpoint has relative positions ('{table}') that the model lacks: choose "
+            f"rel_pos='{rel_pos_kind(table)}'"
+        )
+    more = f' (and {len(names) - 1} more have none: {shorten(names[1:], 3)})' if names[1:] else ''
+    raise CheckpointError(
+        f"'{names[0]}' of the checkpoint has no counterpart in the model: it is another architecture{more}"
+    )
 
 
-def _check_size(encoder: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> None:
+def _check_size(weights: Weights, target: Mapping[str, Tensor]) -> None:
     """Raise unless the checkpoint has blocks, and the model's width and depth."""
-    found, wanted = _width_and_depth(encoder), _width_and_depth(target)
+    found, wanted = _width_and_depth(weights.encoder), _width_and_depth(target)
     if not found[1]:
-        raise CheckpointError(f'the checkpoint has no blocks: found {shorten(encoder)}')
+        names = [*weights.encoder, *weights.other]
+        kind = f', as of {kind}' if (kind := looks_like(names)) else ''
+        raise CheckpointError(f'the checkpoint has no blocks: found {shorten(names)}{kind}')
     if found != wanted:
         advice = f'choose arch dict(embed_dim={found[0]}, depth={found[1]}, num_heads=...)'
         for arch, size in SIZES.items():

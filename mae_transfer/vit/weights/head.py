@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ...errors import CheckpointError
+from .peers import PEERS
 
 #: Added to the variance by a linear probe's batch norm (MAE's official ``main_linprobe.py``).
 HEAD_NORM_EPS = 1e-6
@@ -55,4 +56,6 @@ def why_no_head(head: Mapping[str, Tensor], layout: str) -> str | None:
             "transformers' ViTForImageClassification takes the class token, this classifier averages the patches "
             '(it has an fc_norm)'
         )
+    if head and layout in PEERS and PEERS[layout].head is None:
+        return 'its models have none like this one'
     return None

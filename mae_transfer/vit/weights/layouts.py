@@ -6,127 +6,32 @@ Every layout is converted to and from canonical names: timm's for the encoder (`
 the prefix ``decoder.`` (``mask_token``, ``pos_embed``, ``embed.weight``, ``blocks.0.mlp.fc1.bias``, ``norm.bias``,
 ``pred.weight``).
 
-Unknown names within an encoder or decoder (layer scale, register tokens) are kept unchanged, so that loading fails on
-them: dropping them would silently load another model.
-
-Sources of the names: official code ``models_mae.py`` and ``models_vit.py``; timm ``vision_transformer.py``; mmpretrain
-``backbones/vision_transformer.py`` and ``necks/mae_neck.py``; transformers ``models/vit_mae`` and its
-``conversion_mapping.py``.
+The layouts are in :mod:`~mae_transfer.vit.weights.layout_table`. Unknown names within an encoder (layer
+scale, register tokens) are kept unchanged, so that loading fails on them: dropping them would silently load another
+model. What lies beside it (:func:`~mae_transfer.vit.weights.names.is_of_vit`), such as any head, is other.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor
 
 from ...errors import CheckpointError
 from .head import fold_head_norm, why_no_head
-from .merged_weights import QKV, fold_layer_scale, fuse_qkv, split_qkv
+from .layout_table import LAYOUTS, Layout
+from .merged_weights import canonical_form, fold_layer_scale, fuse_qkv, split_qkv, with_full_qkv_bias
+from .names import is_of_vit
+from .peers import PEERS
+from .peers.timm import to_vision_transformer
+from .roots import Root, detect_layout, find_root, strip_wrappers
+from .stand_ins import StandIn
+
+__all__ = ['LAYOUTS', 'detect_layout', 'from_canonical', 'to_canonical']
 
 State = Mapping[str, Tensor]
-
-
-@dataclass(frozen=True)
-class Names:
-    """The names of one layout for one part (encoder, decoder or head) of a model.
-
-    Args:
-        prefix: precedes every name of the part.
-        modules: canonical name of a module or parameter -> this layout's, without the prefix; all others are the same.
-        blocks: precedes the number of a block, after the prefix; None if the part has no blocks.
-        inside: canonical name of a module within a block -> this layout's.
-    """
-
-    prefix: str
-    modules: Mapping[str, str]
-    blocks: str | None = None
-    inside: Mapping[str, str] = field(default_factory=dict)
-
-    def contains(self, name: str) -> bool:
-        """Whether a name, without prefix, is one of this part's: of a block or listed in ``modules``."""
-        if self.blocks is not None and name.startswith(f'{self.blocks}.'):
-            return True
-        return name in self.modules.values() or name.rpartition('.')[0] in self.modules.values()
-
-    def to_canonical(self, name: str) -> str:
-        """The canonical name of a name without prefix."""
-        if self.blocks and (match := re.fullmatch(re.escape(self.blocks) + r'\.(\d+)\.(.+)', name)):
-            return f'blocks.{match[1]}.{_rename(match[2], _invert(self.inside))}'
-        return _rename(name, _invert(self.modules))
-
-    def from_canonical(self, name: str) -> str:
-        """The inverse of :meth:`to_canonical`, including the prefix."""
-        if match := re.fullmatch(r'blocks\.(\d+)\.(.+)', name):
-            return f'{self.prefix}{self.blocks}.{match[1]}.{_rename(match[2], self.inside)}'
-        return self.prefix + _rename(name, self.modules)
-
-
-def _invert(table: Mapping[str, str]) -> dict[str, str]:
-    return {value: key for key, value in table.items()}
-
-
-def _rename(name: str, table: Mapping[str, str]) -> str:
-    """Replace a name, or the part before its last dot, by its entry in the table; keep names without an entry."""
-    module, dot, leaf = name.rpartition('.')
-    if name in table:
-        return table[name]
-    if module in table:
-        return table[module] + dot + leaf
-    return name
-
-
-_DECODER = {name: f'decoder_{name}' for name in ('pos_embed', 'embed', 'norm', 'pred')} | {'mask_token': 'mask_token'}
-_HEAD = {name: name for name in ('head', 'fc_norm')}
-_MMPRETRAIN_BLOCK = {'norm1': 'ln1', 'norm2': 'ln2', 'mlp.fc1': 'ffn.layers.0.0', 'mlp.fc2': 'ffn.layers.1'}
-_HF_BLOCK = {
-    'norm1': 'layernorm_before',
-    'norm2': 'layernorm_after',
-    'attn.proj': 'attention.output.dense',
-    'mlp.fc1': 'intermediate.dense',
-    'mlp.fc2': 'output.dense',
-    **{f'attn.{part}': f'attention.attention.{part}' for part in QKV},
-}
-
-#: layout -> part -> its names. A layout that lacks a part cannot store it. A name belongs to the first part that
-#: matches, so that an encoder without prefix gets all remaining names.
-LAYOUTS: dict[str, dict[str, Names]] = {
-    'mae_transfer': dict(
-        head=Names('', {**_HEAD, 'head_norm': 'head_norm'}),
-        decoder=Names('decoder.', {}, 'blocks'),
-        encoder=Names('vit.', {}, 'blocks'),
-    ),
-    'official': dict(
-        head=Names('', _HEAD), decoder=Names('', _DECODER, 'decoder_blocks'), encoder=Names('', {}, 'blocks')
-    ),
-    'timm': dict(head=Names('', _HEAD), encoder=Names('', {}, 'blocks')),
-    'mmpretrain': dict(
-        # The norm after average pooling, fc_norm elsewhere, is ln2 of the backbone in mmpretrain; a linear probe's is
-        # its ClsBatchNormNeck.
-        head=Names('', {'head': 'head.layers.head', 'fc_norm': 'backbone.ln2', 'head_norm': 'neck.bn'}),
-        decoder=Names('neck.', {**_DECODER, 'norm': 'ln1'}, 'decoder_blocks', _MMPRETRAIN_BLOCK),
-        encoder=Names(
-            'backbone.', {'patch_embed.proj': 'patch_embed.projection', 'norm': 'ln1'}, 'layers', _MMPRETRAIN_BLOCK
-        ),
-    ),
-    'hf': dict(
-        head=Names('', {'head': 'classifier'}),
-        decoder=Names('decoder.', _DECODER, 'decoder_layers', _HF_BLOCK),
-        encoder=Names(
-            'vit.',
-            {
-                'cls_token': 'embeddings.cls_token',
-                'pos_embed': 'embeddings.position_embeddings',
-                'patch_embed.proj': 'embeddings.patch_embeddings.projection',
-                'norm': 'layernorm',
-            },
-            'encoder.layer',
-            _HF_BLOCK,
-        ),
-    ),
-}
 
 #: Canonical names of an MAE's parameters, the only ones in models of official code, mmpretrain and transformers.
 _PARAMETER_NAME = re.compile(
@@ -135,93 +40,87 @@ _PARAMETER_NAME = re.compile(
     r'|blocks\.\d+\.(norm[12]|attn\.(qkv|query|key|value|proj)|mlp\.fc[12])\.(weight|bias))'
 )
 
-_KNOWN_NAMES = (
-    'official: blocks.0.*; timm: blocks.0.*; mmpretrain: backbone.layers.0.*; hf: vit.encoder.layer.0.* or '
-    'vit.layers.0.*; mae_transfer: vit.blocks.0.* or backbone.blocks.0.*'
-)
 
-
-def strip_wrappers(state: State) -> dict[str, Tensor]:
-    """Remove ``module.`` (data parallelism) and ``_orig_mod.`` (``torch.compile``) if all names start with it."""
-    state = dict(state)
-    prefixes = ('module.', '_orig_mod.')
-    while state and (prefix := next((p for p in prefixes if all(name.startswith(p) for name in state)), None)):
-        state = {name.removeprefix(prefix): value for name, value in state.items()}
-    return state
-
-
-def detect_layout(state: State) -> str:
-    """The layout, one of :data:`LAYOUTS`, that the names follow.
-
-    The official code, timm and our own ViT use the same names for an encoder without decoder: the layout is then
-    'timm'.
-
-    Raises:
-        CheckpointError: the names follow none of them; the message shows some names and the known layouts.
-    """
-
-    def has(pattern: str) -> bool:
-        return any(re.match(pattern, name) for name in state)
-
-    if has(r'(vit\.)?embeddings\.patch_embeddings\.projection\.'):
-        return 'hf'
-    if has(r'(backbone\.)?layers\.\d+\.ln1\.') and has(r'(backbone\.)?patch_embed\.projection\.'):
-        return 'mmpretrain'
-    if has(r'(vit|backbone)\.(blocks\.\d+|patch_embed\.proj)\.'):
-        return 'mae_transfer'
-    if has(r'blocks\.\d+\.') or has(r'patch_embed\.proj\.'):
-        return 'official' if has('decoder_') else 'timm'
-    found = ', '.join(list(state)[:4]) or 'nothing'
-    raise CheckpointError(f'no ViT in the weights: found names {found} ({len(state)} in all); known are {_KNOWN_NAMES}')
-
-
-def to_canonical(state: State, layout: str | None = None) -> tuple[dict, dict | None, dict, list[str]]:
-    """Convert weights of any known layout to canonical names. The tensors are the same, except for fused qkv and layer
-    scale.
+def to_canonical(state: Mapping[str, Any], root: Root | None = None) -> tuple[dict, dict | None, dict, list[str]]:
+    """Convert weights of any known layout to canonical names. The tensors are the same, except for those that one
+    layout fuses and another does not (:func:`~mae_transfer.vit.weights.merged_weights.canonical_form`).
 
     Args:
-        state: flat dictionary of weights.
-        layout: its layout; None to detect it.
+        state: flat dictionary of weights; of objects that were not read it may hold stand-ins.
+        root: where the ViT is; None for the only one.
 
     Returns:
-        The encoder; the decoder, or None; the classification head (often empty); the names of all other weights.
+        The encoder; the decoder, or None; the classification head (often empty); the names of all other weights, below
+        the model's prefix.
 
     Raises:
-        CheckpointError: an unknown layout; query, key or value is missing; two names for one parameter.
+        CheckpointError: an unknown layout; query, key or value is missing; two names for one parameter; one of the
+            weights was not read.
     """
-    state = strip_wrappers(state)
-    layout = layout or detect_layout(state)
+    if root is None:
+        state = strip_wrappers(state)
+        root = find_root(state)
+    if root.layout in PEERS:
+        return _peer_to_canonical(state, root)
+    layout = LAYOUTS[root.layout]
     parts: dict[str, dict] = dict(encoder={}, decoder={}, head={})
-    other = []
-    is_backbone = layout == 'mmpretrain' and not any(name.startswith('backbone.') for name in state)
-    for name, value in state.items():
-        if layout == 'hf':
-            name = _hub_name(name)
-        elif layout == 'mae_transfer':
-            name = re.sub(r'^backbone\.', 'vit.', name)  # in our detectors, segmentors and classifiers
-        if name.endswith('.relative_position_index'):  # in BEiT and mmseg: not a weight, the grid determines it
-            other.append(name)
-            continue
-        part, canonical = _assign(f'backbone.{name}' if is_backbone else name, layout)
+    spelled_by: dict[str, dict[str, str]] = dict(encoder={}, decoder={}, head={})
+    other = [name for name in state if not name.startswith(root.model)]
+    names = _respell([name for name in state if name.startswith(root.model)], root)
+    for name, spelled in names.items():
+        part, canonical = _assign(spelled, layout)
         if part is None:
-            other.append(name)
+            other.append(name.removeprefix(root.model))
         elif canonical in parts[part]:
-            raise CheckpointError(f"two weights for {part} '{canonical}' of layout {layout}: '{name}' is the second")
+            raise CheckpointError(
+                f"two weights for {part} '{canonical}' of layout {root.layout}: '{name}' is the second"
+            )
         else:
-            parts[part][canonical] = value
-    for part in ('encoder', 'decoder'):
-        parts[part] = fold_layer_scale(fuse_qkv(parts[part]))
+            parts[part][canonical], spelled_by[part][canonical] = state[name], name.removeprefix(root.model)
+    outside = [name for name in parts['encoder'] if not is_of_vit(name, parts['encoder'])]
+    for name in outside:
+        del parts['encoder'][name]
+    other += [spelled_by['encoder'][name] for name in outside]
+    # A module of the same name in another model: a SimMIM's decoder, say, is one layer. A head after a layer of its own
+    # (``pre_logits``) is no classifier of the ViT's features.
+    if not any(name.startswith('blocks.') for name in parts['decoder']):
+        other += spelled_by['decoder'].values()
+        parts['decoder'] = {}
+    if any(name.startswith('pre_logits.') for name in other):
+        other += spelled_by['head'].values()
+        parts['head'] = {}
+    for part, weights in parts.items():
+        _check_read({spelled_by[part][name]: value for name, value in weights.items()})
+    parts['encoder'], parts['decoder'] = canonical_form(parts['encoder']), fuse_qkv(parts['decoder'])
     return parts['encoder'], parts['decoder'] or None, parts['head'], other
+
+
+def _peer_to_canonical(state: Mapping[str, Any], root: Root) -> tuple[dict, dict | None, dict, list[str]]:
+    """:func:`to_canonical` for one of :data:`~mae_transfer.vit.weights.peers.PEERS`."""
+    below = {name.removeprefix(root.model): value for name, value in state.items() if name.startswith(root.model)}
+    _check_read({name: value for name, value in below.items() if name.startswith(root.encoder)})
+    encoder, head, other = PEERS[root.layout].to_canonical(below, root.encoder)
+    return encoder, None, head, [name for name in state if not name.startswith(root.model)] + other
+
+
+def _check_read(weights: Mapping[str, Any]) -> None:
+    """Raise ``CheckpointError`` for an object that was not read."""
+    if unread := next((name for name, value in weights.items() if isinstance(value, StandIn)), None):
+        raise CheckpointError(
+            f"'{unread}' is no tensor but an object of {weights[unread].name}: save plain tensors where it was made"
+        )
 
 
 def from_canonical(encoder: State, decoder: State | None, layout: str, head: State | None = None) -> dict[str, Tensor]:
     """The inverse of :func:`to_canonical`.
 
-    The batch norm of a linear probe is folded into its head, except in our own layout.
+    The batch norm of a linear probe is folded into its head, except in our own layout; so is layer scale into the
+    layers before it where the layout's models have none, and keys without a bias get one of zero. The outputs stay the
+    same.
 
     Args:
         encoder, decoder, head: canonical names.
-        layout: one of :data:`LAYOUTS`.
+        layout: one of :data:`LAYOUTS` or :data:`~mae_transfer.vit.weights.peers.PEERS`.
 
     Returns:
         Flat dictionary in that layout.
@@ -230,33 +129,68 @@ def from_canonical(encoder: State, decoder: State | None, layout: str, head: Sta
         CheckpointError: the layout is unknown, or cannot store a part or a parameter, or would make another classifier
             of the head.
     """
-    if layout not in LAYOUTS:
-        raise CheckpointError(f"unknown layout '{layout}': choose one of {', '.join(LAYOUTS)}")
+    if layout not in LAYOUTS and layout not in PEERS:
+        raise CheckpointError(f"unknown layout '{layout}': choose one of {', '.join([*LAYOUTS, *PEERS])}")
     if layout == 'hf' and encoder and 'cls_token' not in encoder:
         raise CheckpointError("layout hf cannot store a ViT without class token: transformers' ViTs all have one")
     if head and layout != 'mae_transfer':
         head = fold_head_norm(head)
     if head and (reason := why_no_head(head, layout)):
         raise CheckpointError(f'layout {layout} cannot store the head: {reason}')
+    if layout in PEERS:
+        if decoder:
+            raise CheckpointError(f'layout {layout} cannot store a decoder ({len(decoder)} weights): leave it out')
+        return PEERS[layout].from_canonical(encoder, head or {}, layout)
+    if layout == 'timm':
+        encoder = to_vision_transformer(encoder)
+    if layout != 'mae_transfer':
+        encoder = with_full_qkv_bias(encoder)
+    if layout not in ('mae_transfer', 'timm'):
+        encoder = fold_layer_scale(encoder)
     state = {}
     for part, weights in dict(encoder=encoder, decoder=decoder, head=head).items():
         if not weights:
             continue
-        if part not in LAYOUTS[layout]:
+        if part not in LAYOUTS[layout].parts:
             raise CheckpointError(f'layout {layout} cannot store a {part} ({len(weights)} weights): leave it out')
         weights = split_qkv(weights) if layout == 'hf' else weights
         for name, value in weights.items():
             if layout not in ('mae_transfer', 'timm') and not _PARAMETER_NAME.fullmatch(name):
                 raise CheckpointError(f"layout {layout} cannot store '{name}' of the {part}")
-            state[LAYOUTS[layout][part].from_canonical(name)] = value
+            state[LAYOUTS[layout].parts[part].from_canonical(name)] = value
     return state
 
 
-def _assign(name: str, layout: str) -> tuple[str | None, str]:
+def has_first_block(state: Mapping[str, Any], root: Root) -> bool:
+    """Whether the ViT at ``root`` has a block 0."""
+    if root.layout in PEERS:
+        return PEERS[root.layout].has_first_block(name.removeprefix(root.prefix) for name in state)
+    names = _respell([name for name in state if name.startswith(root.prefix)], root).values()
+    return any(_assign(name, LAYOUTS[root.layout])[1].startswith('blocks.0.') for name in names)
+
+
+def _respell(names: list[str], root: Root) -> dict[str, str]:
+    """Each of a model's names, and its name in the files that the layout is written for, without the prefix."""
+    layout, spelled = LAYOUTS[root.layout], {}
+    below = {name: name.removeprefix(root.model) for name in names}
+    # The head of the official linear probe: Sequential(BatchNorm1d, Linear).
+    is_probe = 'head.0.running_mean' in below.values()
+    for name, short in below.items():
+        if short.startswith(root.encoder):
+            short = layout.encoder.prefix + short.removeprefix(root.encoder)
+        for pattern, replacement in layout.spellings:
+            short = re.sub(pattern, replacement, short)
+        if is_probe:
+            short = re.sub(r'^head\.([01])\.', lambda match: 'head.' if match[1] == '1' else 'head_norm.', short)
+        spelled[name] = short
+    return spelled
+
+
+def _assign(name: str, layout: Layout) -> tuple[str | None, str]:
     """The part that a name belongs to and its canonical name; None and the name itself if it belongs to no part."""
-    if layout == 'hf' and name.startswith('vit.pooler.'):
-        return None, name  # a layer of ViTModel after the class token; MAE has none
-    for part, names in LAYOUTS[layout].items():
+    if name.endswith('.relative_position_index'):  # in BEiT and mmseg: not a weight, the grid determines it
+        return None, name
+    for part, names in layout.parts.items():
         if part == 'encoder' or names.prefix:
             belongs = name.startswith(names.prefix)
         else:
@@ -264,20 +198,3 @@ def _assign(name: str, layout: str) -> tuple[str | None, str]:
         if belongs:
             return part, names.to_canonical(name.removeprefix(names.prefix))
     return None, name
-
-
-def _hub_name(name: str) -> str:
-    """A name in any of transformers' versions -> that of the files on the Hub.
-
-    Release 5 renamed the modules in memory (``layers.0.attention.q_proj``). The files it writes have the old names for
-    the encoder, but ``decoder.decoder_encoder.layer.0`` for the decoder. A bare ViTMAEModel has no prefix ``vit.``.
-    """
-    if re.match(r'(embeddings|encoder|layers|layernorm|pooler)\.', name):
-        name = f'vit.{name}'
-    name = re.sub(r'^vit\.layers\.', 'vit.encoder.layer.', name)
-    name = re.sub(r'^decoder\.decoder_encoder\.layer\.', 'decoder.decoder_layers.', name)
-    for part in QKV:
-        name = re.sub(rf'\.attention\.{part[0]}_proj\.', f'.attention.attention.{part}.', name)
-        name = re.sub(rf'(?<!\.attention)\.attention\.{part}\.', f'.attention.attention.{part}.', name)
-    name = name.replace('.attention.o_proj.', '.attention.output.dense.')
-    return name.replace('.mlp.fc1.', '.intermediate.dense.').replace('.mlp.fc2.', '.output.dense.')

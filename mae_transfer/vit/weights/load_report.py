@@ -15,9 +15,11 @@ class LoadReport:
     """What became of each weight.
 
     ``resized`` maps a name to its shapes (in the checkpoint, in the model), ``inflated`` to what was done to its
-    channels. ``grid`` is that of the checkpoint's positions, ``model_grid`` that of the model's. ``at_zero`` are the
-    model's relative positions, if the checkpoint has none: they keep their initial zeros. ``bands`` are those that the
-    run of the checkpoint saw, if it states them.
+    channels. ``bridged`` says what was done where checkpoint and model have other parts that compute the same
+    (:mod:`~mae_transfer.vit.weights.bridges`). ``grid`` is that of the checkpoint's positions, ``model_grid`` that of
+    the model's. ``at_zero`` are the model's relative positions, if the checkpoint has none: they keep their initial
+    zeros. ``bands`` are those that the run of the checkpoint saw, if it states them; ``notes`` say how the file was
+    read, where that is not plain.
     """
 
     loaded: list[str] = field(default_factory=list)
@@ -26,11 +28,13 @@ class LoadReport:
     unexpected: list[str] = field(default_factory=list)
     resized: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = field(default_factory=dict)
     inflated: dict[str, str] = field(default_factory=dict)
+    bridged: list[str] = field(default_factory=list)
     grid: SourceGrid | None = None
     model_grid: tuple[int, int] | None = None
     layout: str = ''
     source: str = ''
     bands: Any = None
+    notes: list[str] = field(default_factory=list)
 
     @property
     def level(self) -> int:
@@ -40,12 +44,14 @@ class LoadReport:
     def __str__(self) -> str:
         total = len(self.loaded) + len(self.missing) + len(self.at_zero)
         lines = [f'ViT: loaded {len(self.loaded)} of {total} weights from {self.source} (layout {self.layout})']
+        lines += [f'  {note}' for note in self.notes]
         if self.resized:
             changes = [
                 f'{name} {format_shape(old)} -> {format_shape(new)}' for name, (old, new) in self.resized.items()
             ]
             lines.append(f'  resized: {shorten(changes)}')
         lines += [f'  {name}: {change}' for name, change in self.inflated.items()]
+        lines += [f'  {change}' for change in self.bridged]
         if self.bands not in (None, 'RGB', 'L'):
             numbers = tuple(self.bands) if isinstance(self.bands, list) else self.bands
             lines.append(f'  bands: its run saw bands={numbers} of the files, in this order')

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ...errors import CheckpointError, UserError
@@ -98,7 +100,7 @@ def find_source_grid(
     """
     count, known = len(patches), known_grid(patches, stated)
     if given is not None:
-        given = _checked(given)
+        given = checked_grid(given)
         if _count(given) != count:
             raise CheckpointError(
                 f'pos_embed is for {count} patches; source_grid {format_shape(given)} has {_count(given)}'
@@ -126,13 +128,62 @@ def find_source_grid(
     raise CheckpointError(f'pos_embed of {count} patches is for no square grid: {advice}')
 
 
+def shown_grid(state: Mapping[str, Tensor]) -> SourceGrid | None:
+    """The grid that positions of shape (1, H, W, D) show (SAM); None for all others."""
+    for name, value in state.items():
+        if name.rpartition('.')[2] == 'pos_embed' and isinstance(value, Tensor) and value.ndim == 4:
+            return SourceGrid((value.shape[1], value.shape[2]), 'the shape of its table')
+    return None
+
+
+def add_class_row(
+    encoder: Mapping[str, Tensor], *grids: tuple[int, int] | None
+) -> tuple[dict[str, Tensor], str | None]:
+    """An encoder whose ``pos_embed`` begins with a row for the class token, if there is one, and has none for
+    registers; the tokens are the same.
+
+    A table may have no row for a class token (timm's ``no_embed_class``: DeiT III, DINOv2 with registers): it is given
+    one of zeros. Or it may have rows for registers, too: they are added to the registers. Which it is, the number of
+    patches shows that remains: that of one of ``grids``, or of a square.
+
+    Args:
+        encoder: canonical names.
+        grids: (rows, columns) that the table may be for.
+
+    Returns:
+        The encoder, and what was done to its table, for the report; None for nothing.
+    """
+    weights = dict(encoder)
+    table, registers, num_class = weights.get('pos_embed'), weights.get('reg_token'), int('cls_token' in weights)
+    num_registers = 0 if registers is None else registers.shape[1]
+    if table is None or table.ndim != 3 or num_class + num_registers == 0 or sincos_grid(table[0, num_class:]):
+        return weights, None
+    counts = {_count(grid) for grid in grids if grid}
+
+    def may_be_patches(count: int) -> bool:
+        return count > 0 and (count in counts or round(count**0.5) ** 2 == count)
+
+    choices = (num_class, 0, num_class + num_registers)
+    num_rows = next((rows for rows in choices if may_be_patches(table.shape[1] - rows)), num_class)
+    if num_rows == num_class:
+        return weights, None
+    count = table.shape[1] - num_rows
+    if num_rows == 0:
+        weights['pos_embed'] = F.pad(table, (0, 0, num_class, 0))
+        return weights, f'pos_embed: of {count} patches alone, a row of zeros for the class token put in front'
+    weights['reg_token'] = weights['reg_token'] + table[:, num_class:num_rows]
+    weights['pos_embed'] = torch.cat([table[:, :num_class], table[:, num_rows:]], dim=1)
+    return weights, f'pos_embed: {num_registers} of its rows added to the registers'
+
+
 def patch_positions(encoder: Mapping[str, Tensor]) -> Tensor | None:
     """The positions (N, D) of the patches of an encoder of canonical names; None if it has none."""
     table = encoder.get('pos_embed')
     return None if table is None or table.ndim != 3 else table[0, int('cls_token' in encoder) :]
 
 
-def _checked(grid: Any) -> tuple[int, int]:
+def checked_grid(grid: Any) -> tuple[int, int]:
+    """A grid that a user gave, as (rows, columns); raises ``CheckpointError`` if it is none."""
     if not isinstance(grid, (list, tuple)) or len(grid) != 2 or not all(isinstance(n, int) and n > 0 for n in grid):
         raise CheckpointError(f'source_grid is (rows, columns) of patches, e.g. (8, 32); found {grid!r}')
     return grid[0], grid[1]

@@ -97,8 +97,7 @@ def test_malicious_files_are_refused(how, format, tmp_path):
         torch.save(state, path, _use_new_zipfile_serialization=format != 'legacy', pickle_protocol=protocol)
     vit = small_vit()
     before = copy_of(vit)
-    # Protocol 4 has opcodes that the restricted unpickler does not support.
-    with pytest.raises(CheckpointError, match='is no checkpoint' if format == 'protocol 4' else 'refused.*would run'):
+    with pytest.raises(CheckpointError, match='refused.*would run'):
         load_vit(vit, path)
     assert not marker.exists() and unchanged(vit, before)
 
@@ -134,10 +133,7 @@ def test_files_that_are_no_checkpoints_are_refused(content, suffix, tmp_path):
         read_checkpoint(path)
 
 
-def test_pickled_models_lists_and_missing_files_are_refused(tmp_path):
-    torch.save(torch.nn.Linear(2, 2), tmp_path / 'model.pth')
-    with pytest.raises(CheckpointError, match='refused.*torch.nn.modules.linear.Linear'):
-        read_checkpoint(tmp_path / 'model.pth')
+def test_lists_and_missing_files_are_refused(tmp_path):
     torch.save([torch.ones(1)], tmp_path / 'list.pth')
     with pytest.raises(CheckpointError, match='holds a list'):
         read_checkpoint(tmp_path / 'list.pth')

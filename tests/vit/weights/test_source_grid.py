@@ -187,7 +187,9 @@ def test_init_cfg_gives_the_grid(tmp_path):
 def test_what_init_cfg_has_no_use_for_is_refused():
     assert starting_point(None) is None and starting_point(dict(type='Pretrained', checkpoint='none')) is None
     assert starting_point(dict(type='Pretrained', checkpoint=None, source_grid=(1, 2))) is None
-    with pytest.raises(CheckpointError, match="has 'checkpoint' and 'source_grid', not 'prefix': leave it out"):
+    with pytest.raises(
+        CheckpointError, match="has 'checkpoint', 'source_grid' and 'weights_key', not 'prefix': leave it out"
+    ):
         starting_point(dict(type='Pretrained', checkpoint='a.pth', prefix='backbone.'))
 
 
