@@ -49,6 +49,9 @@ IMAGENET = 1281167 // 8  # training images: an eighth, which leaves enough itera
         ('mocov3_pretrain_vits', 32, 300, 40, 2.4e-3, 0.0),
         ('mocov3_pretrain_vitb', 64, 300, 40, 2.4e-3, 0.0),
         ('mocov3_pretrain_vitl', 64, 300, 40, 2.4e-3, 0.0),
+        # Official BEiT, README.md: 1.5e-3 at a batch of 2048; the lowest rate is the default of its --min_lr.
+        ('beit_pretrain_vitb', 32, 800, 10, 1.5e-3, 1e-5),
+        ('beit_pretrain_vitl', 32, 800, 10, 1.5e-3, 1e-5),
         # MAE Fig. 7.
         ('ablations/_baseline', 64, 800, 40, 2.4e-3, 0.0),
         ('ablations/fig7_epochs_100', 64, 100, 40, 2.4e-3, 0.0),
