@@ -86,4 +86,4 @@ def test_weights_of_another_design_are_refused_in_one_line(files, class_photos, 
         class_photos, pretrained=files / 'dinov3', model__vit__arch=ARCH, model__vit__patch_size=16
     )
     line = error_line(call('train', REPOSITORY / 'configs/in1k_finetune_vitb.py', '--work-dir', tmp_path, *arguments))
-    assert "the checkpoint has 4 registers, no absolute positions" in line and "choose design='dinov3'" in line
+    assert 'the checkpoint has 4 registers, no absolute positions' in line and "choose design='dinov3'" in line
