@@ -23,9 +23,7 @@ norm_cfg = None
 strides = [2, 4, 8, 16]  # for patches of 8: half of those for patches of 16
 arch = '192x5x3'
 model = dict(
-    backbone=dict(
-        img_size=64, patch_size=8, out_indices=(1, 2, 3, 4), window_size=0, rel_pos=None, rel_pos_img_size=None
-    ),
+    backbone=dict(img_size=64, patch_size=8, out_indices=(1, 2, 3, 4), window_size=0, rel_pos='${start(init).rel_pos}'),
     neck=dict(out_channels=48, num_outs=4),
     rpn_head=dict(in_channels=48, feat_channels=48, num_convs=1, anchor_generator=dict(strides='${strides}')),
     roi_head=dict(

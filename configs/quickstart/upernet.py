@@ -24,7 +24,7 @@ base_lr = 6.4e-2  # 1e-3 at a batch of 4
 norm_cfg = dict(_delete_=True, type='BN')
 arch = '192x5x3'
 model = dict(
-    backbone=dict(img_size=64, patch_size=8, out_indices=(1, 2, 3, 4), rel_pos=None),
+    backbone=dict(img_size=64, patch_size=8, out_indices=(1, 2, 3, 4), rel_pos='${start(init).rel_pos}'),
     decode_head=dict(channels=48),
     auxiliary_head=dict(channels=48),
     test_cfg=dict(_delete_=True, mode='whole'),

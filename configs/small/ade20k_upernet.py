@@ -25,7 +25,7 @@ base_lr = 2.56e-1  # 2e-3 at a batch of 2
 norm_cfg = dict(_delete_=True, type='GN', num_groups=8)
 arch = '192x6x3'
 model = dict(
-    backbone=dict(img_size=160, out_indices=(1, 2, 3, 5), rel_pos=None),
+    backbone=dict(img_size=160, out_indices=(1, 2, 3, 5), rel_pos='${start(init).rel_pos}'),
     decode_head=dict(channels=64),
     auxiliary_head=dict(channels=64),
 )

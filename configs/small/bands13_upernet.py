@@ -28,7 +28,7 @@ base_lr = 3.2e-2  # 1e-3 at a batch of 8
 norm_cfg = dict(_delete_=True, type='BN')
 arch = '128x4x4'
 model = dict(
-    backbone=dict(patch_size=8, out_indices=(0, 1, 2, 3), rel_pos=None),
+    backbone=dict(patch_size=8, out_indices=(0, 1, 2, 3), rel_pos='${start(init).rel_pos}'),
     decode_head=dict(channels=48),
     auxiliary_head=dict(channels=48),
     test_cfg=dict(_delete_=True, mode='whole'),

@@ -27,7 +27,7 @@ base_lr = 6.4e-2  # 1e-3 at a batch of 4
 norm_cfg = dict(_delete_=True, type='mae_transfer.LayerNorm2d', eps=1e-6)
 arch = '192x6x3'
 model = dict(
-    backbone=dict(img_size=160, out_indices=(1, 2, 4, 5), window_size=0, rel_pos=None, rel_pos_img_size=None),
+    backbone=dict(img_size=160, out_indices=(1, 2, 4, 5), window_size=0, rel_pos='${start(init).rel_pos}'),
     neck=dict(out_channels=64),
     rpn_head=dict(in_channels=64, feat_channels=64, num_convs=1),
     roi_head=dict(
