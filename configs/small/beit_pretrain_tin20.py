@@ -4,6 +4,7 @@ Tiny ImageNet.
 It needs the tokenizer of configs/small/tokenizer_dvae_tin20.py. The recipe is configs/_base_/beit_pretrain.py at a size
 for a CPU. Differences: 64 pixels, crops of at least .2 of the photo, a ViT of 128 x 6 with patches of 8, whose tokens
 our dVAE gives at 64 pixels, blocks of at least 5 patches, a batch of 64, 10 epochs, a higher learning rate, float32.
+Cost: 1.2 seconds of one core for each of the 1560 steps (measured).
 Train: tools/train.py configs/small/beit_pretrain_tin20.py --cfg-options data_root=../shared/data/tinyimagenet20
 Test (loss of the masked tokens): tools/test.py configs/small/beit_pretrain_tin20.py work_dirs/small/beit_pretrain_tin20
     --cfg-options data_root=../shared/data/tinyimagenet20

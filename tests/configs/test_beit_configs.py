@@ -168,14 +168,15 @@ def test_the_docstring_names_recipe_result_and_command(size):
         assert part in text
 
 
-def test_a_task_is_told_the_statistics_of_the_pretraining():
-    """Those of the official weights, which init=beit stands for, are others."""
+def test_a_task_that_starts_as_the_docstrings_say_has_the_statistics_of_the_pretraining():
+    """Those of the official weights, pre-trained on ImageNet-22k, are others."""
     options = {
         name: (CONFIGS / f'{name}.py').read_text().partition('pretrained=')[2].splitlines()[0].split()[1:]
         for name in ('beit_pretrain_vitb', 'beit_pretrain_vitl', 'small/beit_pretrain_tin20')
     }
     own = MODELS.build(load('vitb').model.data_preprocessor)
     for arguments in options.values():
+        assert arguments
         cfg = recipes.read_config(CONFIGS / 'in1k_finetune_vitb.py', arguments)
         assert cfg.model.vit.rel_pos == 'table' and cfg.model.vit.design == 'beit'
         for name in ('mean', 'std'):

@@ -161,10 +161,10 @@ class CentreCrop:
         img_size: side, or (height, width), of the crop.
         crop_pct: the crop's longer side divided by the resized image's shorter side; None: 224 / 256 for crops of up to
             224 pixels, 1 for larger ones.
-        interpolation: torchvision's name of how the image is resized: 'bicubic' in all recipes' evaluations.
+        interpolation: torchvision's name of how the image is resized; 'lanczos' only for 8-bit images.
 
     Raises:
-        UserError: ``crop_pct`` is not above 0 and at most 1.
+        UserError: ``crop_pct`` is not above 0 and at most 1; an unknown ``interpolation``.
     """
 
     def __init__(
@@ -175,6 +175,9 @@ class CentreCrop:
             crop_pct = 224 / 256 if max(size) <= 224 else 1.0
         if not 0 < crop_pct <= 1:
             raise UserError(f'crop_pct is a share above 0 and at most 1, e.g. .875; found {crop_pct}')
+        known = [mode.value for mode in InterpolationMode]
+        if interpolation not in known:
+            raise UserError(f'interpolation is one of {", ".join(known)}; found {interpolation!r}')
         self.crop_pct = crop_pct
         resize = v2.Resize(int(max(size) / crop_pct), interpolation=InterpolationMode(interpolation))
         self.transform = InRange([resize, v2.CenterCrop(size)])

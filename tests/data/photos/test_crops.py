@@ -220,6 +220,14 @@ def test_crops_that_are_not_square_stay_inside_the_image(img_size, crop_pct, siz
     assert CentreCrop(img_size, crop_pct)(Image.new('RGB', size, (255, 255, 255))).min() == 255  # no padding
 
 
+def test_a_centre_crop_is_resized_as_it_is_told():
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 60, 3), np.uint8))
+    crops = [CentreCrop(28, interpolation=name)(image) for name in ('bicubic', 'lanczos')]
+    assert torch.equal(crops[0], CentreCrop(28)(image)) and not torch.equal(*crops)
+    with pytest.raises(UserError, match="interpolation is one of nearest, .*lanczos.*; found 'sharp'"):
+        CentreCrop(28, interpolation='sharp')
+
+
 @pytest.mark.parametrize('crop_pct', [0, -1.0, 1.2, 87.5])
 def test_an_invalid_share_is_refused(crop_pct):
     with pytest.raises(UserError, match='crop_pct is a share above 0 and at most 1'):
