@@ -14,7 +14,6 @@ for their precision with --half, and the head of a linear probe, into which its 
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -116,10 +115,6 @@ def convert(
         notes.append('the ViT has no final norm: transformers adds one (vit.layernorm), without weights from here')
     if weights.decoder and decoder is None:
         dropped += [f'decoder.{name}' for name in weights.decoder]
-    stated = weights.grid if source_grid is None else SourceGrid(source_grid, '--source-grid')
-    encoder, said = add_class_row(weights.encoder, stated)
-    weights = replace(weights, encoder=encoder)
-    notes += said
     grid = _grid_to_state(weights, source_grid)
     # Copy each weight: torch.save would write the whole of a fused matrix for each slice of it.
     state = {

@@ -42,8 +42,7 @@ NOT_RUN = {
     'tools/compare_backbones.py': 'minutes at the size of the papers; tests/tools/test_compare_backbones.py',
     'overfit_': 'needs four images of COCO and of ADE20K; tests/test_overfit.py, slow',
     'docs/extending.md': 'tests/docs/test_extending.py',
-    'docs/starts.md': "needs other projects' weights and many runs; tests/tools/test_starts.py, test_compare_starts.py, "
-    'test_mocov3.py, test_beit.py',
+    'docs/starts.md': "needs other projects' weights; tests/tools/test_{starts,compare_starts,mocov3,beit}.py",
 }
 ARCH = '32x4x2'
 _LOADERS = [f'{name}_dataloader.num_workers=0' for name in ('train', 'val', 'test')]

@@ -69,6 +69,7 @@ def test_a_scaled_row_keeps_the_setting_that_it_varies(name, model, dataset, sca
     cfg = scaled(scale, name)
     assert {key: cfg.model.to_dict()[key] for key in model} == model
     vit = dict(type='ViT', in_channels=3, init_cfg=dict(type='Pretrained', checkpoint='none'))
+    vit |= dict(design=None, rotary_img_size=None)
     assert cfg.model.vit.to_dict() == dict(vit, arch='128x6x4', img_size=64, patch_size=8)
     photos = dict(type='Photos', data_root='photos', split='train', img_size=64, bands='RGB', exif_orientation=False)
     assert cfg.train_dataloader.dataset.to_dict() == dict(photos, scale=(0.2, 1.0), **dataset)
@@ -105,6 +106,7 @@ def test_a_scale_without_changes_is_the_config_itself():
 def test_a_scale_has_the_given_sizes():
     cfg = make_scale(read_config(SCALE), 'small', 96, 12, 9, 32, 1e-3, 'photos')
     vit = dict(type='ViT', in_channels=3, init_cfg=dict(type='Pretrained', checkpoint='none'))
+    vit |= dict(design=None, rotary_img_size=None)
     assert cfg.model.vit.to_dict() == dict(vit, arch='small', img_size=96, patch_size=12)
     assert cfg.train_cfg.max_epochs == 9 and cfg.param_scheduler[0].warmup == pytest.approx(0.4)
     assert cfg.total_batch_size == cfg.train_dataloader.batch_size == 32 and cfg.base_lr == 1e-3
