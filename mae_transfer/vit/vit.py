@@ -289,13 +289,12 @@ class ViT(BaseModule):
 
     def _places(self, grid: tuple[int, int], keep: Tensor | None = None) -> tuple[Places, Places]:
         """Where the tokens are: in the blocks that attend over all of them, and in those that attend within windows."""
-        weight = self.patch_embed.proj.weight
-        turns = rotary_turns(self.rotary, grid, self.num_special, self.window_size, weight, keep)
+        like = self.patch_embed.proj.weight
+        turns = rotary_turns(self.rotary, grid, self.num_special, self.window_size, like, keep)
         return Places(grid, self.rel_pos_global, turns[0]), Places(grid, self.rel_pos_window, turns[1])
 
     def _run_block(self, i: int, x: Tensor, places: tuple[Places, Places]) -> Tensor:
-        block = self.blocks[i]
-        place = places[1] if self.window_sizes[i] else places[0]
+        block, place = self.blocks[i], places[self.window_sizes[i] > 0]
         if self.grad_checkpoint and self.training and torch.is_grad_enabled():
             return checkpoint(block, x, place, use_reentrant=False)
         return block(x, place)
