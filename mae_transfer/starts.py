@@ -23,6 +23,7 @@ _CLIP_MEAN = (122.7709383, 116.7460125, 104.0937362)
 _CLIP_STD = (68.5005327, 66.6321579, 70.3231630)
 
 _LETTERS = dict(ti='tiny', s='small', b='base', l='large', h='huge', g='giant')
+_WITH_RECIPES = {'base', 'large', 'huge'}  # sizes that have configs of their own: drop path, layer decay, length
 _DINOV2_GIANT = Size(1536, 40, 24, patch_size=14, mlp_ratio=8 / 3)  # SwiGLU of 4096 channels
 _DINOV3_HUGE = Size(1280, 32, 20)  # "H+"
 _EVA02_DESIGN = dict(like='eva02', mlp_norm=True)  # tiny and small have no norm in the MLP
@@ -52,7 +53,7 @@ class Start:
             'in1k_finetune base', to the settings.
     """
 
-    arch: str | dict | Size = 'base'
+    arch: str | dict | Size | None = 'base'
     design: Any = None
     patch_size: int | None = None
     class_token: bool = True
@@ -120,16 +121,16 @@ STARTS = {
 }
 
 
-def start(init: str | None, arch: Any = 'base') -> Start:
+def start(init: str | None, arch: Any = None) -> Start:
     """The start that ``init`` names.
 
     Args:
         init: a name of :data:`STARTS`, whose ViT has the size ``arch``; or with a size, such as 'beit_vitb16'
             (ti, s, b, l, h or g, and the patch size); None: MAE's.
-        arch: the config's own size.
+        arch: the config's own size; None where only what does not depend on it is asked for.
 
     Raises:
-        UserError: an unknown name or size.
+        UserError: an unknown name or size; another size than that of the config's recipe.
     """
     if init is None:
         return Start(arch)
@@ -141,6 +142,11 @@ def start(init: str | None, arch: Any = 'base') -> Start:
         return replace(known, arch=arch)
     match = re.fullmatch(r'(ti|s|b|l|h|g)(\d+)', size)
     letter, patch = (match[1], int(match[2])) if match else ('', 0)
+    named = _LETTERS.get(letter)
+    if isinstance(arch, str) and arch != named and {arch, named} <= _WITH_RECIPES:
+        raise UserError(
+            f"init '{init}' is of size '{named}', this config's recipe is for '{arch}': use the config of that size"
+        )
     if letter in known.sizes:
         found, design = known.sizes[letter]
         return replace(known, arch=asdict(found), design=design, patch_size=patch)

@@ -63,7 +63,8 @@ def test_every_start_fits_every_transfer_config(name, init):
     ],
 )
 def test_a_start_with_a_size(init, size, patch, design):
-    cfg, vit = vit_of('in1k_linprobe_vitb', init=init)
+    letter = init.partition('_vit')[2][0]
+    cfg, vit = vit_of(f'in1k_linprobe_vit{letter if letter in "lh" else "b"}', init=init)
     assert (vit.size, vit.patch_size, vit.design) == (size, patch, resolve_design(design))
     assert vit.grid == (224 // patch,) * 2
 
@@ -89,6 +90,13 @@ def test_images_are_padded_to_whole_patches():
     assert whole_patches((512, 500), 14) == (518, 504) and whole_patches(512, 16) == (512, 512)
     cfg, vit = vit_of('ade20k_upernet_vitb', init='dinov2')
     assert vit.grid == (37, 37) and cfg.model.data_preprocessor.size == (512, 512)
+
+
+def test_a_size_needs_its_own_recipe():
+    with pytest.raises(UserError, match="is of size 'base', this config's recipe is for 'large'"):
+        load('coco_vitdet_vitl', init='dinov3_vitb16')
+    assert load('in1k_finetune_vitb', init='mocov3_vits16').model.vit.arch['num_heads'] == 12
+    assert load('small/finetune_tin20', init='beit_vitb16').model.vit.arch == 'base'
 
 
 @pytest.mark.parametrize(
