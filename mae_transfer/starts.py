@@ -81,16 +81,17 @@ class Start:
         return None
 
 
-#: Sources of the recipes: COCO: Li 2021 (arXiv 2111.11429), section 4: learning rate 8e-5 at a batch of 64 and weight
-#: decay .1; 1.6e-4 for random weights and MoCo v3, weight decay .2 for random weights. ADE20K: BEiT's
-#: ``semantic_segmentation`` for its self-supervised ViT-B: 7e-4 at a batch of 16, layer decay .65. ImageNet: BEiT's
-#: ``get_started_for_image_classification.md`` for self-supervised weights. For all others nothing was published on
-#: these recipes, and MAE's settings are used.
 _BEIT_RECIPES = {
     'ade20k_upernet base': dict(base_lr=1.12e-2, layer_decay=0.65),
     'in1k_finetune base': dict(base_lr=1e-3, warmup=20, layer_decay=0.65),
     'in1k_finetune large': dict(base_lr=2.5e-4, layer_decay=0.75),
 }
+
+#: Sources of the recipes: COCO: Li 2021 (arXiv 2111.11429), section 4: learning rate 8e-5 at a batch of 64 and weight
+#: decay .1; 1.6e-4 for random weights and MoCo v3, weight decay .2 for random weights. ADE20K: BEiT's
+#: ``semantic_segmentation`` for its self-supervised ViT-B: 7e-4 at a batch of 16, layer decay .65. ImageNet: BEiT's
+#: ``get_started_for_image_classification.md`` for self-supervised weights. For all others nothing was published on
+#: these recipes, and MAE's settings are used.
 STARTS = {
     'mae': Start(),
     'random': Start(recipes={'coco_maskrcnn': dict(base_lr=6.4e-4, weight_decay=0.2)}),

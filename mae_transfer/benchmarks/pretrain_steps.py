@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..pretrain import MAE
+from ..classify import ViTClassifier
+from ..errors import UserError
+from ..pretrain import MoCoV3
+from ..pretrain.masked_model import MaskedModel
 
 
 def share_weights(models: Sequence[nn.Module]) -> None:
-    """Let the models share parameters of the same name and shape.
+    """Let the models share parameters of the same name and shape, trained ones and frozen ones apart.
 
     Many models then take little more memory than the largest of them.
     """
@@ -20,16 +24,42 @@ def share_weights(models: Sequence[nn.Module]) -> None:
     for model in models:
         for prefix, module in model.named_modules():
             for name, parameter in list(module.named_parameters(recurse=False)):
-                setattr(module, name, pool.setdefault((prefix, name, parameter.shape), parameter))
+                setattr(
+                    module, name, pool.setdefault((prefix, name, parameter.shape, parameter.requires_grad), parameter)
+                )
+
+
+def training_loss(model: nn.Module, images: Tensor) -> Callable[[], Tensor]:
+    """The loss of a training step on images (B, C, H, W), as a function of nothing: every kind of pre-training takes
+    its own views and labels.
+
+    Raises:
+        UserError: a model that is no pre-training.
+    """
+    seeds = torch.arange(len(images), device=images.device)
+    if isinstance(model, MaskedModel):
+        return lambda: model(images, seeds)['loss']
+    if isinstance(model, MoCoV3):
+        views = torch.stack([images, images.flip(-1)], dim=1)
+
+        def compare() -> Tensor:
+            model.update_momentum_encoder(0.99)
+            return model(views)['loss']
+
+        return compare
+    if isinstance(model, ViTClassifier):
+        labels = torch.nn.functional.one_hot(seeds % model.num_classes, model.num_classes).float()
+        return lambda: model(images, labels)['loss']
+    raise UserError(f'{type(model).__name__} is no pre-training: name configs of MAE, MoCoV3, BEiT or ViTClassifier')
 
 
 def step_seconds(
-    models: Sequence[MAE], batch: int, dtype: torch.dtype, rounds: int = 5, warm_up: int = 1
+    models: Sequence[Any], batch: int, dtype: torch.dtype, rounds: int = 5, warm_up: int = 1
 ) -> list[list[float]]:
     """Measure the steps of each model; the models take turns, and share their weights.
 
     Args:
-        models: models on the device to measure, with targets that are ready.
+        models: pre-trainings on the device to measure, with targets that are ready.
         batch: random images per step.
         dtype: precision of autocast; no autocast for float32.
         rounds: measured steps of each model.
@@ -42,21 +72,22 @@ def step_seconds(
     device = next(models[0].parameters()).device
     times: list[list[float]] = [[] for _ in models]
     for number in range(warm_up + rounds):
-        for mae, seconds in zip(models, times):
+        for model, seconds in zip(models, times):
             torch.manual_seed(number)
-            height, width = (side * mae.vit.patch_size for side in mae.vit.grid)
-            images = torch.randn(batch, mae.vit.in_channels, height, width, device=device)
-            seconds.append(_step(mae, images, torch.arange(batch, device=device), dtype))
+            height, width = (side * model.vit.patch_size for side in model.vit.grid)
+            images = torch.randn(batch, model.vit.in_channels, height, width, device=device)
+            seconds.append(_step(model, images, dtype))
     return [seconds[warm_up:] for seconds in times]
 
 
-def _step(mae: MAE, images: Tensor, seeds: Tensor, dtype: torch.dtype) -> float:
+def _step(model: nn.Module, images: Tensor, dtype: torch.dtype) -> float:
     """Seconds of one forward and backward pass, including the wait until a GPU has computed it."""
+    loss = training_loss(model, images)
     start = time.perf_counter()
     with torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32):
-        loss = mae(images, seeds)['loss']
-    loss.backward()
-    mae.zero_grad()
+        value = loss()
+    value.backward()
+    model.zero_grad()
     if images.is_cuda:
         torch.cuda.synchronize()
     return time.perf_counter() - start

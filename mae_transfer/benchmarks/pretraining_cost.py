@@ -12,68 +12,19 @@ each config, which is its `max_epochs`.
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from .. import launch
-from ..classify import ViTClassifier
 from ..compat.package_configs import find_config
 from ..errors import UserError
-from ..pretrain import MoCoV3
 from ..pretrain.masked_model import MaskedModel
 from ..registry import MODELS
 from ..settings import read_config
-
-
-def training_loss(model: nn.Module, images: Tensor) -> Callable[[], Tensor]:
-    """The loss of a training step on images (B, C, H, W), as a function of nothing: every kind of pre-training takes
-    its own views and labels.
-
-    Raises:
-        UserError: a model that is no pre-training.
-    """
-    seeds = torch.arange(len(images), device=images.device)
-    if isinstance(model, MaskedModel):
-        return lambda: model(images, seeds)['loss']
-    if isinstance(model, MoCoV3):
-        views = torch.stack([images, images.flip(-1)], dim=1)
-
-        def compare() -> Tensor:
-            model.update_momentum_encoder(0.99)
-            return model(views)['loss']
-
-        return compare
-    if isinstance(model, ViTClassifier):
-        labels = torch.nn.functional.one_hot(seeds % model.num_classes, model.num_classes).float()
-        return lambda: model(images, labels)['loss']
-    raise UserError(f'{type(model).__name__} is no pre-training: name configs of MAE, MoCoV3, BEiT or ViTClassifier')
-
-
-def step_seconds(models: list[nn.Module], batch: int, dtype: torch.dtype, rounds: int) -> list[list[float]]:
-    """Seconds of ``rounds`` steps of each model, after one that is not measured; the models take turns."""
-    times: list[list[float]] = [[] for _ in models]
-    device = next(models[0].parameters()).device
-    for number in range(rounds + 1):
-        torch.manual_seed(number)
-        for model, seconds in zip(models, times):
-            vit = model.vit
-            assert isinstance(vit, nn.Module)
-            height, width = (side * vit.patch_size for side in vit.grid)  # type: ignore[operator, union-attr]
-            loss = training_loss(model, torch.randn(batch, 3, height, width, device=device))
-            begin = time.perf_counter()
-            with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-                value = loss()
-            value.backward()
-            model.zero_grad()
-            if device.type == 'cuda':
-                torch.cuda.synchronize()
-            seconds.append(time.perf_counter() - begin)
-    return [seconds[1:] for seconds in times]
+from .pretrain_steps import step_seconds
 
 
 def table(names: list[str], times: list[list[float]], epochs: list[int], batch: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any
 
@@ -117,11 +117,3 @@ def resolve_design(design: str | dict | Design | None) -> Design:
     if unknown := sorted(set(settings) - set(known)):
         raise UserError(f"unknown field '{unknown[0]}' of a design: the fields are like, {', '.join(known)}")
     return replace(DESIGNS[like], **settings)
-
-
-def describe_design(design: Design) -> str:
-    """A design as the setting that gives it, such as ``dict(layer_scale=1e-05, registers=4)``; 'plain' for the plain
-    one."""
-    plain = asdict(PLAIN)
-    changed = {name: value for name, value in asdict(design).items() if value != plain[name]}
-    return f'dict({", ".join(f"{name}={value!r}" for name, value in changed.items())})' if changed else "'plain'"

@@ -68,8 +68,10 @@ def check_design(
     if wrong_rotary and design is not None:
         theirs.append(f'rotary={rotary[0]!r} (all of layout {layout})')
         ours.append(f'rotary={design.rotary!r}')
+    fixed = layout in PEERS and PEERS[layout].design is not None
+    init = '' if fixed else 'set the init of these weights, or '  # which sets what no name shows, too
     raise CheckpointError(
-        f'the checkpoint has {", ".join(theirs)}; the model {", ".join(ours)}: choose '
+        f'the checkpoint has {", ".join(theirs)}; the model {", ".join(ours)}: {init}choose '
         f'design={_advice(found, layout, design or PLAIN, rotary)}'
     )
 
@@ -100,6 +102,8 @@ def _describe(name: str, value: Any) -> str:
 
 def _advice(found: Mapping[str, Any], layout: str, design: Design, rotary: tuple[str | None, ...]) -> str:
     """The setting ``design`` that gives a model what ``found`` shows: the layout's, or the model's, with changes."""
+    if all(found[name] == getattr(PLAIN, name, False) for name in DECISIVE) and layout not in PEERS:
+        return repr('plain')
     like = PEERS[layout].design if layout in PEERS else None
     base = DESIGNS[like] if like else design
     changes: dict[str, Any] = {name: found[name] for name in DECISIVE if name != 'gated'}

@@ -80,11 +80,30 @@ def test_a_bias_of_the_patch_embedding_is_not_dropped():
 @pytest.mark.parametrize(
     'theirs, ours, message',
     [
-        (dict(registers=4), {}, r'the checkpoint has 4 registers; the model no registers: choose design=dict\(regi'),
-        ({}, dict(registers=1), r"the checkpoint has no registers; the model 1 register: choose design='plain'"),
+        (
+            dict(registers=4),
+            {},
+            r'the checkpoint has 4 registers; the model no registers: '
+            r'set the init of these weights, or choose design=dict\(regi',
+        ),
+        (
+            {},
+            dict(registers=1),
+            r'the checkpoint has no registers; the model 1 register: '
+            r"set the init of these weights, or choose design='plain'",
+        ),
         (dict(registers=2), dict(registers=4), r'has 2 registers; the model 4 registers: .*registers=2\)'),
-        (dict(mlp='swiglu'), {}, r"has a gated MLP; the model no gated MLP: choose design=dict\(mlp='swiglu'\)"),
-        ({}, dict(mlp='swiglu', registers=0), "has no gated MLP; the model a gated MLP: choose design='plain'"),
+        (
+            dict(mlp='swiglu'),
+            {},
+            r'has a gated MLP; the model no gated MLP: '
+            r"set the init of these weights, or choose design=dict\(mlp='swiglu'\)",
+        ),
+        (
+            {},
+            dict(mlp='swiglu', registers=0),
+            "has no gated MLP; the model a gated MLP: set the init of these weights, or choose design='plain'",
+        ),
         (
             dict(qk_norm=True),
             dict(mlp='quick_gelu'),
@@ -100,7 +119,8 @@ def test_a_bias_of_the_patch_embedding_is_not_dropped():
         (
             {},
             dict(absolute_positions=False),
-            "has absolute positions; the model no absolute positions: choose design='pl",
+            'has absolute positions; the model no absolute positions: '
+            "set the init of these weights, or choose design='pl",
         ),
     ],
 )

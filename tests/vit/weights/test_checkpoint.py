@@ -238,7 +238,8 @@ def test_another_size_is_named_if_it_has_a_name():
         ),
         (
             lambda s: s | {'reg_token': torch.ones(1, 4, 32)},
-            r'the checkpoint has 4 registers; the model no registers: choose design=dict\(registers=4\)',
+            r'the checkpoint has 4 registers; the model no registers: '
+            r'set the init of these weights, or choose design=dict\(registers=4\)',
         ),
         (lambda s: s | {'blocks.0.ls1.gamma': torch.ones(3)}, r"'blocks.0.ls1.gamma' of shape \(3,\) scales"),
         (
