@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.dist import is_main_process
 from mmengine.registry import HOOKS, LOOPS, METRICS, OPTIM_WRAPPERS
 
 from .checks import check_config
@@ -25,6 +26,7 @@ from .optim.batch_plan import plan_of
 from .outputs import output_folder
 from .paths import shown
 from .runner import StrictRunner
+from .runs.stop_signals import Stopped
 from .settings import change_settings, read_config
 from .vit.weights.checkpoint import CheckpointError, find_checkpoint
 
@@ -222,19 +224,49 @@ def build_runner(cfg: Config, require_all_weights: bool) -> StrictRunner:
 
 
 def run_main(main: Callable[[], None]) -> None:
-    """Run a tool; a user's mistake ends it with one line and exit code 2."""
+    """Run a tool. A user's mistake ends it with one line and exit code 2, a signal with the code that it asks for.
+
+    Of several processes one tells the reason.
+    """
+    code = 2
     try:
         main()
     except UserError as error:
         # Errors from DataLoader workers arrive with a traceback before them; the last line is the error's own.
         line = re.sub(r'^[\w.]+Error: ', '', str(error).strip().splitlines()[-1])
+    except Stopped as stopped:
+        if is_main_process():
+            print(stopped, file=sys.stderr)
+        return distributed.end_process(stopped.exit_code)
     except KeyError as error:
         # MMEngine's registries raise it for a type that they do not have.
         missing = re.match(r'(\S+) is not in the (\S+) registry', str(error.args[0]) if error.args else '')
         if missing is None:
             raise
         line = f"there is no type '{missing[1]}' in {missing[2]}: is it misspelt, or not imported (custom_imports)?"
+    except RuntimeError as error:
+        found = process_failure(str(error))
+        if found is None:
+            if not distributed.is_first_to_tell():
+                distributed.end_process(1)
+            raise
+        line, code = found, 1
     else:
         return distributed.end_process()
-    print(f'error: {shown(line)}', file=sys.stderr)
-    distributed.end_process(2)
+    if distributed.is_first_to_tell():
+        print(f'error: {shown(line)}', file=sys.stderr)
+    distributed.end_process(code)
+
+
+def process_failure(message: str) -> str | None:
+    """One line for an error that says that another process has ended, a data loader's worker or one of the run."""
+    if worker := re.search(r'DataLoader worker .*?(?:killed by signal: (\w+)|exited unexpectedly)', message):
+        how = f'was ended by the signal {worker[1]}' if worker[1] else 'ended unexpectedly'
+        return (
+            f"a data loader's worker {how}, as when the memory is full: lower train_dataloader.num_workers or "
+            'prefetch_factor, then --resume'
+        )
+    if re.search(r'Connection (closed by peer|reset by peer|refused)|Broken pipe|Timed out waiting', message):
+        cause = message.strip().splitlines()[0][:160]
+        return f'another process of the run has ended or does not answer ({cause}): its message says why; then --resume'
+    return None

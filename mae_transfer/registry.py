@@ -74,7 +74,7 @@ HOOKS = _child(
     DetectionPictures='hooks.detection_pictures',
     SegmentationPictures='hooks.segmentation_pictures',
 )
-LOOPS = _child(root.LOOPS, 'classify')
+LOOPS = _child(root.LOOPS, 'classify', 'runs')
 METRICS = _child(root.METRICS, 'evaluation', CocoAP='evaluation.coco_ap', MeanIoU='evaluation.mean_iou')
 OPTIMIZERS = _child(root.OPTIMIZERS, 'optim')
 OPTIM_WRAPPERS = _child(root.OPTIM_WRAPPERS, 'optim')

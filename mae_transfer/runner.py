@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Sequence, Sized
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from mmengine.dataset import InfiniteSampler
 from mmengine.device import get_device
-from mmengine.dist import get_world_size
+from mmengine.dist import get_world_size, is_main_process
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.optim import OptimWrapper, _ParamScheduler
 from mmengine.registry import PARAM_SCHEDULERS
@@ -27,7 +28,9 @@ from .dense.checks import check_head_classes
 from .errors import UserError, shorten
 from .kinds import class_of
 from .optim.batch_plan import BatchPlan, plan_of
-from .resuming import find_place, load_optimizer, resume_schedule
+from .runs.resuming import find_place, intact_checkpoint, load_optimizer, resume_schedule
+from .runs.saving import on_cpu, run_state, write_checkpoint
+from .runs.stop_signals import StopSignals, start_worker
 from .vit.weights.checkpoint import read_weights
 from .whole_model import check_class_names, check_whole_model, compare_bands
 
@@ -39,7 +42,7 @@ class StrictRunner(Runner):
 
     - what cannot work is an error: weights that do not fit, an epoch without a batch;
     - iterations in the config are steps of the optimiser, wherever it runs (:class:`~mae_transfer.optim.BatchPlan`);
-    - a resumed run keeps its own settings, and takes only its place from the file (:mod:`mae_transfer.resuming`);
+    - a resumed run keeps its own settings, and takes only its place from the file (:mod:`mae_transfer.runs.resuming`);
     - several processes work without a GPU, and checkpoints are read as data, never as code.
     """
 
@@ -49,6 +52,7 @@ class StrictRunner(Runner):
     def __init__(self, *args: Any, **kwargs: Any):
         safe_loading.install()
         self._data_sets: list[Any] = []
+        self.stop_signals = StopSignals()
         super().__init__(*args, **kwargs)
 
     @cached_property
@@ -62,11 +66,12 @@ class StrictRunner(Runner):
         return 1 if self.batch_plan is None else self.batch_plan.accumulation
 
     def train(self) -> nn.Module:
-        """As MMEngine's, by the batch plan."""
+        """As MMEngine's, by the batch plan; raises ``Stopped`` after a signal that asks for it."""
         if self.batch_plan is not None:
             self.batch_plan.adapt_hooks(self.hooks)
             self.logger.info(str(self.batch_plan))
-        return super().train()
+        with self.stop_signals:
+            return super().train()
 
     def test(self) -> dict:
         """As MMEngine's; a ViT that is evaluated as it was pre-trained, as by k-NN, is loaded by its ``init_cfg``."""
@@ -105,6 +110,7 @@ class StrictRunner(Runner):
         if isinstance(dataloader, dict):
             repeat, dataloader = dataloader.get('repeat'), loader_settings(dataloader)
         loader = Runner.build_dataloader(dataloader, *args, **kwargs)
+        loader.worker_init_fn = partial(start_worker, loader.worker_init_fn)
         size, endless = loader.batch_size, isinstance(loader.sampler, InfiniteSampler)
         if isinstance(loader.dataset, Sized) and size and loader.drop_last and not endless:
             count = len(loader.sampler)
@@ -162,10 +168,47 @@ class StrictRunner(Runner):
 
     # Checkpoints ------------------------------------------------------------------------------------------------------
 
-    def save_checkpoint(self, *args: Any, meta: dict | None = None, **kwargs: Any) -> None:
-        """As MMEngine's, with what a run on another number of processes needs to find its place."""
-        place = dict(accumulation=self.accumulation, epoch_length=len(self.train_dataloader))
-        super().save_checkpoint(*args, meta={**place, **(meta or {})}, **kwargs)
+    def checkpoint_writer(
+        self, path: str, meta: dict, with_optimizer: bool = True, with_schedulers: bool = True, copy: bool = False
+    ) -> Callable[[], None]:
+        """What writes a checkpoint of the run as it is now, in the main process; it raises ``OSError``.
+
+        Args:
+            meta: ``epoch`` and ``iter``, how many are done.
+            copy: whether training may go on before it is called.
+        """
+        if not is_main_process():
+            return lambda: None
+        # What a run on another number of processes needs to find its place.
+        meta = dict(meta, accumulation=self.accumulation, epoch_length=len(self.train_dataloader))
+        checkpoint = run_state(self, meta, with_optimizer, with_schedulers)
+        self.call_hook('before_save_checkpoint', checkpoint=checkpoint)
+        return partial(write_checkpoint, on_cpu(checkpoint, copy), path)
+
+    def save_checkpoint(
+        self,
+        out_dir: str,
+        filename: str,
+        file_client_args: dict | None = None,
+        save_optimizer: bool = True,
+        save_param_scheduler: bool = True,
+        meta: dict | None = None,
+        by_epoch: bool = True,
+        backend_args: dict | None = None,
+    ) -> None:
+        """As MMEngine's, but a file takes its name when it is complete."""
+        epoch, iteration = (self.epoch + 1, self.iter) if by_epoch else (self.epoch, self.iter + 1)
+        meta = dict(dict(epoch=epoch, iter=iteration), **(meta or {}))
+        self.checkpoint_writer(os.path.join(out_dir, filename), meta, save_optimizer, save_param_scheduler)()
+
+    def load_or_resume(self) -> None:
+        """As MMEngine's; the checkpoint to resume from is the newest of the work_dir that is intact."""
+        if self._resume and self._load_from is None and not self._has_loaded:
+            path = intact_checkpoint(self.work_dir, self.logger.warning)
+            if path is not None:
+                self.resume(str(path))
+            return
+        super().load_or_resume()
 
     def resume(
         self,

@@ -77,10 +77,12 @@ def test_the_vit_knows_no_task_and_the_data_no_model():
 def test_the_rooms_of_the_data_build_on_files():
     assert rooms_of_data() == {
         'files': set(),
-        'photos': {'files'},
-        'label_maps': {'files'},
-        'coco': {'files', 'label_maps'},
+        'photos': {'files', 'seeds'},
+        'label_maps': {'files', 'seeds'},
+        'coco': {'files', 'label_maps', 'seeds'},
         'scenes': set(),
+        'seeds': set(),
+        'samplers': {'seeds'},
         # Commands: python -m mae_transfer.data.NAME.
         'statistics': {'files'},
         'band_scenes': {'scenes'},

@@ -32,6 +32,8 @@ def main() -> None:
     changes = launch.set_amp(cfg, args.amp) if args.amp else []
     if args.load_from:
         changes.append(('load_from', str(find_checkpoint(args.load_from))))
+    if distributed.is_restart():
+        args.resume = 'auto'
     if args.resume:
         source = None if args.resume == 'auto' else str(find_checkpoint(args.resume))
         changes += [('resume', True), ('load_from', source)]

@@ -131,7 +131,7 @@ train_dataloader = dict(
     num_workers=4,
     persistent_workers=True,
     pin_memory=True,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
+    sampler=dict(type='mae_transfer.SeededInfiniteSampler', shuffle=True),
     dataset=dict(
         type='mae_transfer.LabelledScenes',
         data_root='${data_root}',
@@ -199,7 +199,7 @@ param_scheduler = [
     dict(type='PolyLR', power=1.0, eta_min=0.0, begin='${warmup}', by_epoch=False),
 ]
 train_cfg = dict(
-    type='IterBasedTrainLoop', max_iters='${max_iters}', val_interval='${max(1, train_cfg.max_iters // 10)}'
+    type='mae_transfer.IterBasedTrainLoop', max_iters='${max_iters}', val_interval='${max(1, train_cfg.max_iters // 10)}'
 )
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')

@@ -91,5 +91,3 @@ val_evaluator = dict(type='Accuracy', topk=(1, 5))
 test_evaluator = val_evaluator
 
 default_hooks = dict(logger=dict(interval=50), confusion=dict(type='ConfusionHook'))
-
-randomness = dict(diff_rank_seed=True)  # mixup and erasing differ between processes

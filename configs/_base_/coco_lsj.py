@@ -36,7 +36,7 @@ train_dataloader = dict(
     num_workers=4,
     persistent_workers=True,
     pin_memory=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
+    sampler=dict(type='mae_transfer.SeededSampler', shuffle=True),
     dataset=dict(
         type='mae_transfer.CocoImages',
         data_root='${data_root}',

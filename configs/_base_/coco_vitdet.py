@@ -78,9 +78,9 @@ param_scheduler = [
         by_epoch=False,
     ),
 ]
-train_dataloader = dict(sampler=dict(type='InfiniteSampler'))
+train_dataloader = dict(sampler=dict(type='mae_transfer.SeededInfiniteSampler'))
 train_cfg = dict(
-    type='IterBasedTrainLoop',
+    type='mae_transfer.IterBasedTrainLoop',
     max_iters='${max_iters}',
     val_interval='${max(1, round(train_cfg.max_iters * 5000 / 184375))}',
 )

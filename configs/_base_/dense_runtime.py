@@ -6,9 +6,9 @@ default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='mae_transfer.MainProcessLoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(type='CheckpointHook', max_keep_ckpts=2),
+    checkpoint=dict(type='mae_transfer.CheckpointHook', max_keep_ckpts=2),
     sampler_seed=dict(type='DistSamplerSeedHook'),
-    non_finite_loss=dict(type='mae_transfer.NonFiniteLossHook', interval=50),
+    step_guard=dict(type='mae_transfer.StepGuardHook'),
     input_statistics=dict(type='mae_transfer.InputStatisticsHook'),
 )
 

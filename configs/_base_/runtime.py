@@ -13,7 +13,7 @@ default_hooks = dict(
     checkpoint=dict(type='CheckpointHook', max_keep_ckpts=2),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     global_loss=dict(type='GlobalLossHook'),
-    non_finite_loss=dict(type='NonFiniteLossHook', interval=50),
+    step_guard=dict(type='StepGuardHook'),
     skipped_photos=dict(type='SkippedPhotosHook'),
     input_statistics=dict(type='InputStatisticsHook'),
 )

@@ -6,10 +6,10 @@ from .photos.image_dataset import ImageDataset
 from .photos.labelled import LabelledImages, LabelledPhotos, LabelSpace, collate_labelled
 from .photos.pairs import PhotoPairs
 from .photos.same_classes import check_same_classes
-from .photos.sampler import SeededSampler
 from .photos.two_sizes import PhotosInTwoSizes
 from .photos.unlabelled import Photos, collate_photos
 from .photos.wrappers import ClassBalancedDataset, ConcatDataset, RepeatDataset
+from .samplers import SeededInfiniteSampler, SeededSampler
 
 __all__ = [
     'CentreCrop',
@@ -26,6 +26,7 @@ __all__ = [
     'PhotosInTwoSizes',
     'ProbeCrop',
     'RepeatDataset',
+    'SeededInfiniteSampler',
     'SeededSampler',
     'check_same_classes',
     'collate_labelled',

@@ -1,25 +1,27 @@
 """Hooks of a run: pictures and tables, the loss over all processes, checks, preparation and annealing."""
 
 from .annealing import AnnealingHook
+from .checkpoint import CheckpointHook
 from .confusion import ConfusionHook
 from .fit_target import FitTargetHook
 from .global_loss import GlobalLossHook
 from .input_statistics import InputStatisticsHook
 from .main_process_logger import MainProcessLoggerHook
 from .momentum import MomentumHook
-from .non_finite_loss import NonFiniteLossHook
 from .reconstructions import ReconstructionHook
 from .skipped_photos import SkippedPhotosHook
+from .step_guard import StepGuardHook
 
 __all__ = [
     'AnnealingHook',
+    'CheckpointHook',
     'ConfusionHook',
     'FitTargetHook',
     'GlobalLossHook',
     'InputStatisticsHook',
     'MainProcessLoggerHook',
     'MomentumHook',
-    'NonFiniteLossHook',
     'ReconstructionHook',
     'SkippedPhotosHook',
+    'StepGuardHook',
 ]

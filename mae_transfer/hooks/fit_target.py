@@ -11,7 +11,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
-from ..data.photos.sampler import sample_seed
+from ..data.seeds import sample_seed
 from ..pretrain.target import Target
 from ..registry import HOOKS
 

@@ -1,4 +1,4 @@
-"""Mixed precision on any device."""
+"""Mixed precision on any device, and steps that are left out because they are not finite."""
 
 from __future__ import annotations
 
@@ -25,6 +25,10 @@ class AutocastOptimWrapper(OptimWrapper):
         dtype: 'bfloat16' (the default, because long float16 runs tend to end in NaN: mmpretrain#1632, mae#42);
             'float16', with dynamic loss scaling; or 'float32', without autocast.
         **kwargs: those of MMEngine's ``OptimWrapper``: ``optimizer``, ``accumulative_counts``, ``clip_grad``.
+
+    Attributes:
+        grad_norm: 2-norm of the gradients of all parameters in the last step, before they were clipped.
+        is_skipped: whether that was not finite, and the step was left out.
     """
 
     def __init__(self, dtype: str = 'bfloat16', **kwargs: Any):
@@ -33,6 +37,8 @@ class AutocastOptimWrapper(OptimWrapper):
             raise UserError(f"autocast dtype is one of {', '.join(DTYPES)}; found '{dtype}'")
         self.dtype = DTYPES[dtype]
         self.scaler = torch.amp.GradScaler(get_device(), enabled=self.dtype is torch.float16)
+        self.grad_norm: Tensor | None = None
+        self.is_skipped = False
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
@@ -46,12 +52,25 @@ class AutocastOptimWrapper(OptimWrapper):
         super().backward(self.scaler.scale(loss), **kwargs)
 
     def step(self, **kwargs: Any) -> None:
-        """Clip, step and update the loss scale; a float16 step with gradients that are not finite is skipped."""
-        if self.clip_grad_kwargs:
-            self.scaler.unscale_(self.optimizer)
-            self._clip_grad()
-        self.scaler.step(self.optimizer, **kwargs)
+        """Clip, step and update the loss scale. Without a step if the norm of all gradients is not finite.
+
+        The gradients are those of all processes together, so all come to the same result.
+        """
+        parameters = [parameter for group in self.optimizer.param_groups for parameter in group['params']]
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        self.scaler.unscale_(self.optimizer)
+        self.grad_norm = nn.utils.get_total_norm(gradients)
+        self.is_skipped = not bool(self.grad_norm.isfinite())
+        if self.clip_grad_kwargs and not self.is_skipped:
+            self.clip_func(parameters, **self.clip_grad_kwargs)
+        if self.scaler.is_enabled() or not self.is_skipped:
+            self.scaler.step(self.optimizer, **kwargs)  # which finds the same by itself
         self.scaler.update()
+
+    @property
+    def is_searching_scale(self) -> bool:
+        """Whether a step may be left out because float16's loss scale is still too high, which is no fault."""
+        return self.scaler.is_enabled() and self.scaler.get_scale() > 1
 
     def state_dict(self) -> dict:
         """The state of the base class, and the loss scale."""

@@ -13,12 +13,12 @@ import torch
 from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper
-from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 from torch import nn
 from torch.utils.data import DataLoader
 
 from mae_transfer import runner as runner_module
 from mae_transfer.runner import StrictRunner
+from mae_transfer.runs import EpochBasedTrainLoop, IterBasedTrainLoop
 from mae_transfer.settings import read_config
 from mae_transfer.vit import ViT
 from mae_transfer.vit.sizes import resolve_size

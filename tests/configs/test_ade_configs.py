@@ -64,7 +64,7 @@ SYNC_BN = dict(type='SyncBN', requires_grad=True)
 RECIPE = {
     'total_batch_size': 16,
     'base_lr': 1e-4 * 256 / 16,  # 1e-4 at a batch of 16
-    'train_cfg.type': 'IterBasedTrainLoop',
+    'train_cfg.type': 'mae_transfer.IterBasedTrainLoop',
     'train_cfg.max_iters': 160000,
     'optim_wrapper.type': 'mae_transfer.AutocastOptimWrapper',
     'optim_wrapper.dtype': 'bfloat16',

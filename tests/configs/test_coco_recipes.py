@@ -59,7 +59,7 @@ SHARED = {
 SYNC_BN = dict(type='SyncBN', requires_grad=True)
 LI_2021 = {
     'base_lr': pytest.approx(8e-5 * 256 / 64),
-    'train_cfg.type': 'EpochBasedTrainLoop',
+    'train_cfg.type': 'mae_transfer.EpochBasedTrainLoop',
     'train_cfg.max_epochs': 100,
     'optim_wrapper.paramwise_cfg': dict(layer_decay=1.0),
     'model.backbone.rel_pos': 'shared',
@@ -72,7 +72,7 @@ LAYER_NORM = dict(type='mae_transfer.LayerNorm2d', eps=1e-6)
 RPN_REGIONS = dict(type='RandomSampler', num=512, pos_fraction=0.25, neg_pos_ub=-1, add_gt_as_proposals=True)
 OF_VITDET = {
     'base_lr': pytest.approx(1e-4 * 256 / 64),
-    'train_cfg.type': 'IterBasedTrainLoop',
+    'train_cfg.type': 'mae_transfer.IterBasedTrainLoop',
     'model.backbone.rel_pos': 'decomposed',
     'model.backbone.out_indices': (-1,),
     'model.neck.type': 'mae_transfer.SimpleFeaturePyramid',

@@ -131,13 +131,13 @@ def test_epochs_are_scaled_as_the_800_of_the_baseline(epochs, published, expecte
 
 def test_a_hook_that_is_missing_in_the_scale_comes_from_the_row(scale):
     row = read_config(ABLATIONS / 'table1d_target_pca.py')
-    row.default_hooks.non_finite_loss.interval = 50
-    scale.default_hooks.non_finite_loss.interval = 7
+    row.default_hooks.step_guard.most = 5
+    scale.default_hooks.step_guard.most = 7
     del scale.default_hooks['fit_target']
     scale.default_hooks.skipped_photos = None
     hooks = scale_row(row, scale).default_hooks
     assert hooks.fit_target == dict(type='FitTargetHook')
-    assert hooks.non_finite_loss.interval == 7 and hooks.skipped_photos is None
+    assert hooks.step_guard.most == 7 and hooks.skipped_photos is None
 
 
 def test_parts_are_recognised_by_their_class(scale):

@@ -106,12 +106,16 @@ def call(tool: str, *arguments) -> Ended:
     return Ended(code, out.getvalue(), err.getvalue())
 
 
-def run(script: str, *arguments) -> Ended:
-    """Run ``tools/SCRIPT ARGUMENTS`` as a process."""
+def free_port() -> int:
+    """A port that no process listens to."""
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
-        port = free.getsockname()[1]
-    environment = dict(os.environ, OMP_NUM_THREADS='1', PORT=str(port), PYTHON=sys.executable)
+        return free.getsockname()[1]
+
+
+def run(script: str, *arguments) -> Ended:
+    """Run ``tools/SCRIPT ARGUMENTS`` as a process."""
+    environment = dict(os.environ, OMP_NUM_THREADS='1', PORT=str(free_port()), PYTHON=sys.executable)
     ended = subprocess.run(
         [str(REPOSITORY / 'tools' / script), *map(str, arguments)],
         env=environment,

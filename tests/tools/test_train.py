@@ -251,8 +251,8 @@ def test_a_dictionary_replaces_what_was_there(before):
 
 
 def test_a_dictionary_replaces_a_hook():
-    cfg = changed("default_hooks.non_finite_loss={'type':'NonFiniteLossHook','interval':7}")
-    assert cfg.default_hooks.non_finite_loss == dict(type='NonFiniteLossHook', interval=7)
+    cfg = changed("default_hooks.step_guard={'type':'StepGuardHook','most':7}")
+    assert cfg.default_hooks.step_guard == dict(type='StepGuardHook', most=7)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from ...registry import DATASETS
 from ..files.exif import header_of
 from ..files.loading import check_files, examine_images, refuse_colour_transforms, run_pipeline
 from ..label_maps.palette import complete_metainfo
+from ..seeds import SeededItems
 from .file import CocoFile, read_coco
 from .left import report_evaluated, report_learnt
 from .values import Tally, brief, note
@@ -27,7 +28,7 @@ _OF_COLOURS = (ColorTransform, PhotoMetricDistortion, RandomGrayscale, YOLOXHSVR
 
 
 @DATASETS.register_module()
-class CocoImages(CocoDataset):
+class CocoImages(SeededItems, CocoDataset):
     """MMDetection's ``CocoDataset`` that reports mistakes in the annotations as errors.
 
     Label ``i`` is the category named ``metainfo['classes'][i]``, regardless of the order of the file's categories;

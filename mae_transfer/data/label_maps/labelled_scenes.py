@@ -16,6 +16,7 @@ from ...registry import DATASETS
 from ..files.exif import header_of
 from ..files.image_files import SUFFIXES, suffixes_of
 from ..files.loading import examine_images, reader_of, refuse_colour_transforms, run_pipeline, steps_of
+from ..seeds import SeededItems
 from .label_numbers import IGNORED, Numbering, one_class_line, parse_values
 from .load_labels import LoadLabels, check_size, read_label_map
 from .pairs import find_pairs
@@ -30,7 +31,7 @@ _OF_COLOURS = (AdjustGamma, CLAHE, PhotoMetricDistortion, RandomGrayscale, Reran
 
 
 @DATASETS.register_module()
-class LabelledScenes(BaseSegDataset):
+class LabelledScenes(SeededItems, BaseSegDataset):
     """MMSegmentation's ``BaseSegDataset`` that says what is learnt from its label maps, and reports mistakes as errors.
 
     A label map is a picture of its image's size with one number for each pixel (see

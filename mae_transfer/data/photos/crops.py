@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import random
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -184,25 +182,3 @@ class CentreCrop:
 
     def __call__(self, image: Pixels) -> torch.Tensor:
         return self.transform(image)
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Seed Python's, NumPy's and torch's (CPU) generators inside the block, and restore their states after it."""
-    python, numpy = random.getstate(), np.random.get_state()
-    try:
-        with torch_seeded(seed):
-            random.seed(seed)
-            np.random.seed(seed % 2**32)
-            yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)
-
-
-@contextmanager
-def torch_seeded(seed: int) -> Iterator[None]:
-    """Like :func:`seeded`, but only for torch's generator, which torchvision's transforms draw from; faster."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)  # torch.manual_seed would also seed the GPU's generator
-        yield

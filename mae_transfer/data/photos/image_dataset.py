@@ -20,7 +20,8 @@ from ..files.image_files import evenly
 from ..files.image_limits import decoding_up_to
 from ..files.image_reader import UNREADABLE, UnexpectedValues
 from ..files.unreadable import not_left_out, why_unreadable
-from .crops import Pixels, seeded
+from ..seeds import seeded
+from .crops import Pixels
 
 #: What a sampler yields: an index, or ``(index, seed)`` from a ``SeededSampler``.
 Key = int | tuple[int, int]

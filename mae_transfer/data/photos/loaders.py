@@ -22,7 +22,7 @@ def loader_settings(settings: Mapping[str, Any]) -> dict:
     if isinstance(settings.get('dataset'), Mapping):
         settings['dataset'] = dataset_settings(settings['dataset'])
     if (times := settings.pop('repeat', 1)) != 1:
-        settings['dataset'] = dict(type='RepeatDataset', dataset=settings['dataset'], times=times)
+        settings['dataset'] = dict(type='mae_transfer.RepeatDataset', dataset=settings['dataset'], times=times)
     if not settings.get('num_workers'):
         for key in ('persistent_workers', 'prefetch_factor'):
             settings.pop(key, None)
@@ -40,7 +40,7 @@ def dataset_settings(settings: Mapping[str, Any]) -> dict:
     if not isinstance(roots, (list, tuple)):
         return settings
     _tell_repeated(roots)
-    return dict(type='ConcatDataset', datasets=[dict(settings, data_root=root) for root in roots])
+    return dict(type='mae_transfer.ConcatDataset', datasets=[dict(settings, data_root=root) for root in roots])
 
 
 def _tell_repeated(roots: Sequence[Any]) -> None:

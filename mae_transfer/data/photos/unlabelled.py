@@ -15,7 +15,8 @@ from ..files.examination import MOST_EXAMINED
 from ..files.image_files import evenly, suffixes_of
 from ..files.image_reader import ImageReader
 from ..files.photo_sources import find_photos
-from .crops import CentreCrop, InRange, Pixels, Transform, torch_seeded
+from ..seeds import torch_seeded
+from .crops import CentreCrop, InRange, Pixels, Transform
 from .image_dataset import MAX_PIXELS, ImageDataset, pixel_limit
 
 _BICUBIC = InterpolationMode.BICUBIC

@@ -13,7 +13,8 @@ from timm.data import auto_augment, create_transform
 from torchvision import transforms
 
 from mae_transfer.data import LabelledPhotos, Photos
-from mae_transfer.data.photos.crops import CentreCrop, FineTuneCrop, ProbeCrop, seeded
+from mae_transfer.data.photos.crops import CentreCrop, FineTuneCrop, ProbeCrop
+from mae_transfer.data.seeds import seeded
 from mae_transfer.errors import UserError
 from mae_transfer.registry import TRANSFORMS
 

@@ -1,19 +1,22 @@
 """The order of an epoch's samples, and their seeds."""
 
-import pytest
+from itertools import islice
 
-from mae_transfer.data import SeededSampler
-from mae_transfer.data.photos.sampler import sample_seed
+import pytest
+from mmengine.dataset import InfiniteSampler
+
+from mae_transfer.data import SeededInfiniteSampler, SeededSampler
+from mae_transfer.data.seeds import sample_seed
 
 
 def sampler(
-    length: int = 20, rank: int = 0, world: int = 1, seed: int = 3, epoch: int = 0, **settings
-) -> SeededSampler:
+    length: int = 20, rank: int = 0, world: int = 1, seed: int = 3, epoch: int = 0, kind=SeededSampler, **settings
+):
     import mmengine.dataset.sampler as module
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, 'get_dist_info', lambda: (rank, world))
-        result = SeededSampler(range(length), seed=seed, **settings)
+        result = kind(range(length), seed=seed, **settings)
     result.set_epoch(epoch)
     return result
 
@@ -68,3 +71,25 @@ def test_seeds_are_distinct_and_fit_int64():
 
 def test_the_order_of_the_integers_of_a_key_matters():
     assert len({sample_seed(0, 1, 2), sample_seed(0, 2, 1), sample_seed(1, 0, 2), sample_seed(2, 1, 0)}) == 4
+
+
+@pytest.mark.parametrize('world', [1, 2])
+@pytest.mark.parametrize('begin', [0, 1, 7])
+@pytest.mark.parametrize('kind', [SeededSampler, SeededInfiniteSampler])
+def test_skipped_samples_are_left_out_once(kind, begin, world):
+    for rank in range(world):
+        whole, skipped = (sampler(20, rank, world, kind=kind) for _ in range(2))
+        skipped.skip(begin)
+        length = 30 if kind is SeededInfiniteSampler else 20 // world
+        assert list(islice(skipped, length - begin)) == list(islice(whole, length))[begin:]
+        if kind is SeededSampler:
+            assert list(skipped) == list(whole)
+
+
+@pytest.mark.parametrize('world', [2, 3])
+def test_several_processes_divide_the_endless_order_of_one(world):
+    ranks = [list(islice(sampler(7, rank, world, kind=SeededInfiniteSampler), 10)) for rank in range(world)]
+    together = [sample for step in zip(*ranks) for sample in step]
+    assert together == list(islice(sampler(7, kind=SeededInfiniteSampler), 10 * world))
+    assert len({seed for _, seed in together}) == 10 * world  # an index that comes again has another seed
+    assert [index for index, _ in together] == list(islice(sampler(7, kind=InfiniteSampler), 10 * world))

@@ -1,5 +1,8 @@
 """A resumed run keeps its own settings, and takes its place and state from the file."""
 
+import re
+import shutil
+from pathlib import Path
 from unittest import mock
 
 import pytest
@@ -9,6 +12,8 @@ from mmengine.hooks import Hook
 from mae_transfer.errors import UserError
 from mae_transfer.registry import HOOKS
 from mae_transfer.runner import StrictRunner
+from mae_transfer.runs import EpochBasedTrainLoop
+from mae_transfer.runs.resuming import find_place
 from tests.helpers import photo_folder, pretraining
 
 COSINE = [dict(type='WarmupCosineLR', warmup=1, by_epoch=True, convert_to_iter_based=True)]
@@ -161,3 +166,88 @@ def test_other_groups_of_parameters_are_refused(photos, tmp_path, three_epochs):
 @pytest.mark.parametrize('own, used', [(7, 7), (None, 0)])
 def test_a_seed_of_its_own_is_kept_and_none_is_taken_from_the_file(photos, tmp_path, three_epochs, own, used):
     assert run(photos, tmp_path, resume=three_epochs, epochs=3, randomness=dict(seed=own)).seed == used
+
+
+# --- damaged files ----------------------------------------------------------------------------------------------------
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flip_a_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b'')
+
+
+@pytest.fixture(scope='module')
+def two_epochs(photos, tmp_path_factory):
+    folder = tmp_path_factory.mktemp('two')
+    run(photos, folder, epochs=2)
+    return folder
+
+
+def resumed_from(photos, folder, **changes) -> tuple[str, list[str]]:
+    """The checkpoint that a run with ``resume=True`` goes on from, and its warnings."""
+    cfg = pretraining(photos, folder, dict(type='NoteRates'), total_batch_size=4, base_lr=0.1, resume=True)
+    cfg.optim_wrapper.optimizer.pop('lr')
+    runner = StrictRunner.from_cfg(cfg)
+    with (
+        mock.patch.object(runner.logger, 'warning') as warning,
+        mock.patch.object(runner, 'resume', side_effect=InterruptedError) as resume,
+    ):
+        try:
+            runner.train()
+        except InterruptedError:
+            pass
+    name = Path(resume.call_args.args[0]).name if resume.called else 'none'
+    return name, [call.args[0] for call in warning.call_args_list if 'checkpoint' in call.args[0]]
+
+
+@pytest.mark.parametrize('damage', [cut, flip_a_bit, empty])
+def test_the_one_before_a_damaged_checkpoint_is_used_and_the_damaged_one_named(photos, two_epochs, tmp_path, damage):
+    shutil.copytree(two_epochs, tmp_path, dirs_exist_ok=True)
+    damage(tmp_path / 'epoch_2.pth')
+    name, (warned,) = resumed_from(photos, tmp_path)
+    assert name == 'epoch_1.pth'
+    assert re.search("epoch_2.pth' is damaged.*: the checkpoint before it is used", warned) and '\n' not in warned
+
+
+def test_a_checkpoint_that_is_named_but_gone_is_passed_over(photos, two_epochs, tmp_path):
+    shutil.copytree(two_epochs, tmp_path, dirs_exist_ok=True)
+    (tmp_path / 'epoch_2.pth').unlink()
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_2.pth'))
+    assert resumed_from(photos, tmp_path) == ('epoch_1.pth', [])
+
+
+def test_a_run_whose_checkpoints_are_all_damaged_does_not_start_anew(photos, two_epochs, tmp_path):
+    shutil.copytree(two_epochs, tmp_path, dirs_exist_ok=True)
+    for path in tmp_path.glob('*.pth'):
+        cut(path)
+    with pytest.raises(
+        UserError, match='none of the 2 checkpoints in .* can be read, epoch_2.pth is the newest: remove'
+    ):
+        resumed_from(photos, tmp_path)
+
+
+def test_without_a_checkpoint_a_run_starts(photos, tmp_path):
+    assert resumed_from(photos, tmp_path) == ('none', [])
+
+
+# --- places within an epoch -------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    'there, here, place',
+    [
+        (dict(epoch=2, iter=23, epoch_length=10, accumulation=1), (10, 1), 23),
+        (dict(epoch=2, iter=23, epoch_length=10, accumulation=1), (20, 2), 46),  # on half the processes
+        (dict(epoch=2, iter=46, epoch_length=20, accumulation=2), (10, 1), 23),
+        (dict(epoch=2, iter=17, epoch_length=7, accumulation=1), (15, 2), 36),  # 3 steps into an epoch of 7.5
+    ],
+)
+def test_another_number_of_processes_goes_on_with_the_next_batch_of_all(there, here, place):
+    loop = mock.Mock(spec=EpochBasedTrainLoop, max_epochs=9)
+    checkpoint = dict(meta=there, message_hub={}, optimizer={})
+    assert find_place(checkpoint, 'file', loop, *here)[:2] == (2, place)

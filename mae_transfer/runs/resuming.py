@@ -6,17 +6,62 @@ MMEngine takes lengths and base rates from the file too, so that a run resumed w
 
 from __future__ import annotations
 
+import re
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from mmengine.optim import OptimWrapper, _ParamScheduler
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop
 
-from .errors import UserError
+from ..errors import CheckpointError, UserError
+from .saving import check_intact
 
 #: What a scheduler's state says of its place; all the rest is its settings.
 _PLACE = ('last_step', '_global_step', '_last_value')
+
+
+def checkpoints_of_run(work_dir: str | Path) -> list[Path]:
+    """The checkpoints from which the run in a folder can be resumed, the newest first.
+
+    These are the one that ``last_checkpoint`` names, if it is there, then the others, by the time of writing.
+    """
+    folder = Path(work_dir)
+    found = sorted(folder.glob('*.pth'), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    found = [path for path in found if re.fullmatch(r'(epoch|iter)_\d+', path.stem)]
+    pointer = folder / 'last_checkpoint'
+    if not pointer.is_file():
+        return found
+    named = Path(pointer.read_text(errors='replace').strip())
+    # The given folder comes first: if it was moved or copied, the stored path may be an outdated copy.
+    last = next((path for path in (folder / named.name, named) if path.is_file()), None)
+    return found if last is None else [last, *(path for path in found if path != last)]
+
+
+def intact_checkpoint(work_dir: str | Path, tell: Callable[[str], None]) -> Path | None:
+    """The newest checkpoint of the run in a folder that is as it was written; None if the folder has none.
+
+    Args:
+        tell: given a line for each damaged one.
+
+    Raises:
+        CheckpointError: all are damaged.
+    """
+    found = checkpoints_of_run(work_dir)
+    for path in found:
+        try:
+            check_intact(path)
+        except CheckpointError as error:
+            tell(f'{error}: the checkpoint before it is used')
+        else:
+            return path
+    if found:
+        raise CheckpointError(
+            f'none of the {len(found)} checkpoints in {work_dir} can be read, {found[0].name} is the newest: remove '
+            'them to start anew'
+        )
+    return None
 
 
 class Place(NamedTuple):
@@ -52,7 +97,12 @@ def find_place(checkpoint: Mapping, filename: str, loop: BaseLoop, epoch_length:
     meta, by_epoch = checkpoint['meta'], isinstance(loop, EpochBasedTrainLoop)
     here, key = (epoch_length, 'epoch_length') if by_epoch else (accumulation, 'accumulation')
     there = meta.get(key, here)
-    place = Place(meta['epoch'], round(meta['iter'] * here / there), here != there)
+    iteration = round(meta['iter'] * here / there)
+    if by_epoch and here != there:  # whole epochs, and the steps of the optimiser since
+        since = meta['iter'] - meta['epoch'] * there
+        steps = since / meta.get('accumulation', 1)
+        iteration = meta['epoch'] * here + min(round(steps * accumulation), here)
+    place = Place(meta['epoch'], iteration, here != there)
     unit = 'epochs' if by_epoch else 'iters'
     done, length = (place.epoch, loop.max_epochs) if by_epoch else (place.iteration, loop.max_iters)
     if done > length:

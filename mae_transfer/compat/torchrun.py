@@ -1,0 +1,49 @@
+"""PyTorch's launcher ``torchrun``, whose report of a failed process is one line here.
+
+    python -m mae_transfer.compat.torchrun OPTIONS-OF-TORCHRUN tools/train.py CONFIG --launcher pytorch ...
+
+``torchrun`` ends with a traceback of its own and a table of the processes. A process of ours that ends by a mistake of
+the user's, or that was asked to stop, has told so itself; of one that was killed nobody else can tell.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+
+from torch.distributed.elastic.multiprocessing.api import SignalException
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.run import get_args_parser
+from torch.distributed.run import main as torchrun
+
+from ..runs.stop_signals import CAN_GO_ON, STOPPING
+from . import distributed
+
+
+def main() -> int:
+    """Start the processes; returns the exit code of the one that ended first, 128 + N for signal N."""
+    logging.getLogger('torch.distributed.elastic').setLevel(logging.CRITICAL)
+    options = sys.argv[1:]
+    if '--signals_to_handle' in get_args_parser().format_help():  # older ones do not pass on SIGUSR1
+        options = ['--signals_to_handle', ','.join(number.name for number in STOPPING), *options]
+    try:
+        torchrun(options)
+    except ChildFailedError as error:
+        rank, failure = error.get_first_failure()
+        if failure.exitcode >= 0:
+            return failure.exitcode
+        name = signal.Signals(-failure.exitcode).name
+        cause = ', as the system does when the memory is full' if name == 'SIGKILL' else ''
+        print(f'error: process {rank} was ended by {name}{cause}: go on by --resume', file=sys.stderr)
+        return 128 - failure.exitcode
+    except SignalException as stopped:  # the processes have been asked to stop, and have ended
+        return 128 + stopped.sigval if stopped.sigval == signal.SIGINT else CAN_GO_ON
+    finally:
+        distributed.forget_told(os.getpid())
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

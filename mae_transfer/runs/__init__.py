@@ -1,0 +1,5 @@
+"""A run and its interruptions: loops that begin anywhere, checkpoints that are written whole, signals."""
+
+from .loops import EpochBasedTrainLoop, IterBasedTrainLoop
+
+__all__ = ['EpochBasedTrainLoop', 'IterBasedTrainLoop']

@@ -1,0 +1,177 @@
+"""When checkpoints are written, which are kept, what happens on a full disk and on a signal."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+from pathlib import Path
+from unittest import mock
+
+import pytest
+from mmengine.hooks import Hook
+
+from mae_transfer.errors import UserError
+from mae_transfer.hooks import CheckpointHook, checkpoint
+from mae_transfer.registry import HOOKS
+from mae_transfer.runner import StrictRunner
+from mae_transfer.runs import saving
+from mae_transfer.runs.stop_signals import CAN_GO_ON, STOPPING, Stopped
+from mae_transfer.vit.weights.checkpoint import read_checkpoint
+from tests.helpers import photo_folder, pretraining
+
+
+@pytest.fixture(scope='module')
+def photos(tmp_path_factory):
+    """24 photos, of which 12 are trained on: six iterations an epoch."""
+    return photo_folder(tmp_path_factory.mktemp('photos'), 24)
+
+
+@pytest.fixture(autouse=True)
+def handlers_stay():
+    """Whatever a run that was stopped left."""
+    before = {number: signal.getsignal(number) for number in STOPPING}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@HOOKS.register_module(force=True)
+class Act(Hook):
+    """Calls ``act(runner)`` before each iteration."""
+
+    act = staticmethod(lambda runner: None)
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
+        self.act(runner)
+
+
+def run(photos, folder, act=lambda runner: None, total=2, **settings) -> StrictRunner:
+    """Two epochs with ``settings`` for the hook."""
+    cfg = pretraining(photos, folder, dict(type='Act'), total_batch_size=total, base_lr=0.1)
+    cfg.optim_wrapper.optimizer.pop('lr')
+    cfg.train_cfg.max_epochs = 2
+    cfg.default_hooks.checkpoint = dict(type='CheckpointHook', **settings)
+    with mock.patch.object(Act, 'act', staticmethod(act)):
+        runner = StrictRunner.from_cfg(cfg)
+        try:
+            runner.train()
+        finally:
+            runner.logger.handlers[0].flush()
+    return runner
+
+
+def names(folder) -> list[str]:
+    return sorted(path.name for path in Path(folder).glob('*.pth*'))
+
+
+@pytest.mark.parametrize('background', [False, True])
+@pytest.mark.parametrize(
+    'settings, left',
+    [
+        (dict(interval=1), ['epoch_1.pth', 'epoch_2.pth']),
+        (dict(interval=1, max_keep_ckpts=1), ['epoch_2.pth']),
+        (dict(interval=2, by_epoch=False, max_keep_ckpts=2), ['iter_10.pth', 'iter_12.pth']),
+        (dict(interval=-1), ['epoch_2.pth']),
+    ],
+)
+def test_the_newest_are_kept(photos, tmp_path, settings, left, background):
+    run(photos, tmp_path, **settings, background=background)
+    assert names(tmp_path) == left
+    assert (tmp_path / 'last_checkpoint').read_text().endswith(left[-1])
+
+
+def test_one_is_written_every_so_many_minutes(photos, tmp_path):
+    clock = iter(range(0, 100_000, 60))  # a minute passes between two looks
+    with mock.patch.object(checkpoint.time, 'monotonic', lambda: next(clock)):
+        run(photos, tmp_path, interval=1, minutes=2.5)
+    found = names(tmp_path)
+    assert 'epoch_1.pth' in found and 'epoch_2.pth' in found and len(found) > 4
+    assert read_checkpoint(tmp_path / found[2])['meta']['epoch'] in (0, 1)
+
+
+def test_none_is_written_while_gradients_are_accumulated(photos, tmp_path):
+    """Six iterations an epoch, four for a step: the first epoch ends within a step."""
+    run(photos, tmp_path, total=8, interval=1)
+    meta = read_checkpoint(tmp_path / 'epoch_1.pth')['meta']
+    assert (meta['epoch'], meta['iter']) == (1, 8)
+
+
+@pytest.mark.parametrize('number', STOPPING)
+def test_a_signal_stops_the_run_after_the_step_with_a_checkpoint(photos, tmp_path, number):
+    def act(runner):
+        if runner.iter == 4:
+            os.kill(os.getpid(), number)
+
+    with pytest.raises(
+        Stopped, match=rf'stopped by {number.name} after 6 iterations; iter_6.pth was written: go on by'
+    ):
+        run(photos, tmp_path, act, total=4, interval=1)
+    assert Path((tmp_path / 'last_checkpoint').read_text()).name == 'iter_6.pth'
+
+
+def test_the_exit_codes_tell_a_stop_from_ctrl_c():
+    assert Stopped(signal.SIGTERM, '').exit_code == Stopped(signal.SIGUSR1, '').exit_code == CAN_GO_ON
+    assert Stopped(signal.SIGINT, '').exit_code == 130
+
+
+def test_a_second_ctrl_c_ends_at_once(photos, tmp_path):
+    class Ended(Exception):
+        """Instead of the end of this process."""
+
+    def act(runner):
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with mock.patch('mae_transfer.runs.stop_signals.os._exit', side_effect=Ended) as ended, pytest.raises(Ended):
+        run(photos, tmp_path, act, interval=1)
+    ended.assert_called_once_with(130)
+
+
+def test_signals_are_handled_as_before_after_a_run(photos, tmp_path):
+    before = [signal.getsignal(number) for number in STOPPING]
+    run(photos, tmp_path, interval=1)
+    assert [signal.getsignal(number) for number in STOPPING] == before
+
+
+def full_disk(after: int):
+    """Replaces ``fsync``: the disk is full after so many files."""
+    calls, fsync = [], os.fsync
+
+    def full(descriptor):
+        calls.append(descriptor)
+        if len(calls) > after:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        fsync(descriptor)
+
+    return mock.patch.object(saving.os, 'fsync', full)
+
+
+@pytest.mark.parametrize('background', [False, True])
+def test_a_run_goes_on_when_the_disk_is_full(photos, tmp_path, background):
+    with full_disk(after=4):  # file, folder; last_checkpoint, folder
+        run(photos, tmp_path, interval=2, by_epoch=False, max_keep_ckpts=1, background=background)
+    assert names(tmp_path) == ['iter_2.pth']
+    assert (tmp_path / 'last_checkpoint').read_text().endswith('iter_2.pth')
+    log = ''.join(path.read_text() for path in tmp_path.glob('*/*.log'))
+    assert log.count('iter_4.pth was not written: No space left on device') == 1
+    assert 'iter_2.pth before it is intact' in log
+
+
+@pytest.mark.parametrize('background', [False, True])
+def test_or_ends_if_it_is_told_to(photos, tmp_path, background):
+    with full_disk(after=4), pytest.raises(UserError, match='cannot be written to .*: make room there, then --resume'):
+        run(photos, tmp_path, interval=2, by_epoch=False, on_save_error='stop', background=background)
+    assert names(tmp_path) == ['iter_2.pth']
+
+
+def test_what_a_killed_run_left_unfinished_is_removed(photos, tmp_path):
+    (tmp_path / f'iter_3.pth{saving.PART}').write_bytes(b'half')
+    run(photos, tmp_path, interval=1)
+    assert names(tmp_path) == ['epoch_1.pth', 'epoch_2.pth']
+
+
+@pytest.mark.parametrize('settings', [dict(minutes=0), dict(minutes=-1), dict(on_save_error='retry')])
+def test_settings_that_mean_nothing_are_refused(settings):
+    with pytest.raises(UserError, match=f'CheckpointHook.{next(iter(settings))} is'):
+        CheckpointHook(**settings)

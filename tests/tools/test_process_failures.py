@@ -1,0 +1,139 @@
+"""What happens to a run whose processes are killed or asked to stop: soon over, one line, and it can go on."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.tools.commands import CONFIG, REPOSITORY, checkpoint, free_port, small
+
+#: An epoch of 3 steps takes a moment; so many are not reached within a test.
+ENDLESS = 100_000
+
+
+class Run:
+    """A training that is started as a user would start it."""
+
+    def __init__(self, tool: str, work_dir: Path, *arguments):
+        self.work_dir, self.out = work_dir, work_dir.with_suffix('.txt')
+        command = [str(REPOSITORY / 'tools' / tool), str(CONFIG), *map(str, arguments), '--work-dir', str(work_dir)]
+        environment = dict(os.environ, OMP_NUM_THREADS='1', PORT=str(free_port()), PYTHON=sys.executable)
+        with self.out.open('w') as out:
+            self.process = subprocess.Popen(command, env=environment, stdout=out, stderr=out, start_new_session=True)
+
+    def wait_for_steps(self, count: int = 3) -> None:
+        """Wait until it has logged so many."""
+        deadline = time.monotonic() + 120
+        while len(re.findall(r'Epoch\(train\)', self.text)) < count:
+            assert self.process.poll() is None and time.monotonic() < deadline, self.text
+            time.sleep(0.1)
+
+    def processes(self, kind: str) -> list[int]:
+        """Ids of the run's processes of a kind, 'train.py' or a data loader's 'worker', by their order."""
+        found: dict[int, int] = {}
+        for path in Path('/proc').glob('[0-9]*/cmdline'):
+            try:
+                words = path.read_bytes().split(b'\0')
+                status = Path(path.parent, 'status').read_text()
+            except OSError:
+                continue
+            if str(self.work_dir).encode() in words and any(word.endswith(b'train.py') for word in words[:3]):
+                found[int(path.parent.name)] = int(re.search(r'PPid:\s+(\d+)', status)[1])
+        return sorted(pid for pid, parent in found.items() if (parent in found) == (kind == 'worker'))
+
+    def ended(self, within: float = 60) -> int:
+        """The exit code; fails if the run has not ended in time."""
+        try:
+            return self.process.wait(within)
+        except subprocess.TimeoutExpired:
+            pytest.fail(f'still running after {within} seconds: {self.text}')
+
+    @property
+    def text(self) -> str:
+        """All that it has printed."""
+        return self.out.read_text()
+
+    @property
+    def errors(self) -> list[str]:
+        """Lines that tell an error."""
+        return [line for line in self.text.splitlines() if line.startswith('error: ')]
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, *_) -> None:
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        for pid in [*self.processes('train.py'), *self.processes('worker')]:
+            os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGUSR1])
+def test_the_launcher_asked_to_stop_ends_all_processes_after_the_step(photos, tmp_path, number):
+    with Run('dist_train.sh', tmp_path / 'run', 2, *small(photos, 4, ENDLESS)) as run:
+        run.wait_for_steps()
+        run.process.send_signal(number)
+        assert run.ended() == 75
+    assert run.text.count('stopped by ') == 1 and 'go on by --resume' in run.text
+    assert 'Traceback' not in run.text and run.errors == []
+    done = int(re.search(r'stopped by \w+ after (\d+) iterations; (iter_\1.pth) was written', run.text)[1])
+    assert checkpoint(tmp_path / 'run')['meta']['iter'] == done
+
+
+def test_a_killed_process_ends_the_run_and_is_named(photos, tmp_path):
+    with Run('dist_train.sh', tmp_path / 'run', 2, *small(photos, 4, ENDLESS)) as run:
+        run.wait_for_steps()
+        os.kill(run.processes('train.py')[1], signal.SIGKILL)
+        assert run.ended() == 128 + signal.SIGKILL
+    assert (
+        run.errors[-1]
+        == 'error: process 1 was ended by SIGKILL, as the system does when the memory is full: go on by --resume'
+    )
+    assert 'Traceback' not in run.text
+
+
+def test_with_restarts_the_run_goes_on_by_itself(photos, tmp_path):
+    options = small(
+        photos, 4, ENDLESS, default_hooks__checkpoint__by_epoch=False, default_hooks__checkpoint__interval=1
+    )
+    with Run('dist_train.sh', tmp_path / 'run', 2, '--max-restarts', 1, *options) as run:
+        run.wait_for_steps()
+        os.kill(run.processes('train.py')[1], signal.SIGKILL)
+        deadline = time.monotonic() + 120
+        while 'resumed epoch' not in run.text:
+            assert run.process.poll() is None and time.monotonic() < deadline, run.text
+            time.sleep(0.1)
+
+
+def test_a_killed_worker_ends_the_run_in_one_line(photos, tmp_path):
+    options = small(photos, 8, ENDLESS, train_dataloader__num_workers=1)
+    with Run('train.py', tmp_path / 'run', *options) as run:
+        run.wait_for_steps()
+        os.kill(run.processes('worker')[0], signal.SIGKILL)
+        assert run.ended() == 1
+    assert len(run.errors) == 1 and 'Traceback' not in run.text
+    assert "a data loader's worker was ended by the signal Killed, as when the memory is full" in run.errors[0]
+
+
+def test_workers_leave_it_to_the_run_to_stop(photos, tmp_path):
+    """Slurm and terminals send a signal to every process of a job."""
+    options = small(photos, 8, ENDLESS, train_dataloader__num_workers=1)
+    with Run('train.py', tmp_path / 'run', *options) as run:
+        run.wait_for_steps()
+        for pid in [*run.processes('worker'), *run.processes('train.py')]:
+            os.kill(pid, signal.SIGTERM)
+        assert run.ended() == 75
+    assert 'stopped by SIGTERM' in run.text and 'Traceback' not in run.text
+
+
+def test_a_mistake_is_told_once(photos, tmp_path):
+    with Run('dist_train.sh', tmp_path / 'run', 2, *small(photos, 3, 1)) as run:
+        assert run.ended() == 2
+    assert len(run.errors) == 1 and 'Traceback' not in run.text
