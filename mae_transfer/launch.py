@@ -244,8 +244,8 @@ def run_main(main: Callable[[], None]) -> None:
         if missing is None:
             raise
         line = f"there is no type '{missing[1]}' in {missing[2]}: is it misspelt, or not imported (custom_imports)?"
-    except RuntimeError as error:
-        found = process_failure(str(error))
+    except (RuntimeError, ConnectionError, EOFError) as error:
+        found = process_failure(error)
         if found is None:
             if not distributed.is_first_to_tell():
                 distributed.end_process(1)
@@ -258,10 +258,12 @@ def run_main(main: Callable[[], None]) -> None:
     distributed.end_process(code)
 
 
-def process_failure(message: str) -> str | None:
+def process_failure(error: Exception) -> str | None:
     """One line for an error that says that another process has ended, a data loader's worker or one of the run."""
-    if worker := re.search(r'DataLoader worker .*?(?:killed by signal: (\w+)|exited unexpectedly)', message):
-        how = f'was ended by the signal {worker[1]}' if worker[1] else 'ended unexpectedly'
+    message = str(error)
+    worker = re.search(r'DataLoader worker .*?(?:killed by signal: (\w+)|exited unexpectedly)', message)
+    if worker or not isinstance(error, RuntimeError):  # the others come from the pipes between it and us
+        how = f'was ended by the signal {worker[1]}' if worker and worker[1] else 'ended unexpectedly'
         return (
             f"a data loader's worker {how}, as when the memory is full: lower train_dataloader.num_workers or "
             'prefetch_factor, then --resume'

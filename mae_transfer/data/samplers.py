@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from mmengine.dataset import DefaultSampler, InfiniteSampler
+from mmengine.dataset import ClassBalancedDataset, ConcatDataset, DefaultSampler, InfiniteSampler, RepeatDataset
 
+from ..errors import UserError
 from ..registry import DATA_SAMPLERS
 from .seeds import sample_seed
 
@@ -21,8 +22,9 @@ class SeededSampler(DefaultSampler):
     same crops with the same masks on one GPU as on eight. A resumed run continues as if it had not stopped.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any):
-        super().__init__(*args, **kwargs)
+    def __init__(self, dataset: Any, *args: Any, **kwargs: Any):
+        super().__init__(dataset, *args, **kwargs)
+        _refuse_wrapper(dataset)
         self._begin = 0
 
     def skip(self, num_samples: int) -> None:
@@ -40,6 +42,10 @@ class SeededInfiniteSampler(InfiniteSampler):
     """MMEngine's ``InfiniteSampler``, in the same order, that yields ``(index, seed)``; the seed follows from the run
     and the place in the endless order."""
 
+    def __init__(self, dataset: Any, *args: Any, **kwargs: Any):
+        super().__init__(dataset, *args, **kwargs)
+        _refuse_wrapper(dataset)
+
     def _indices_of_rank(self, begin: int = 0) -> Iterator[tuple[int, int]]:  # MMEngine's, which divides the order
         places = range(self.rank + begin * self.world_size, sys.maxsize, self.world_size)
         indices = islice(self._infinite_indices(), places.start, None, self.world_size)
@@ -49,3 +55,10 @@ class SeededInfiniteSampler(InfiniteSampler):
     def skip(self, num_samples: int) -> None:
         """Begin after the first ``num_samples`` of this process, counted from the start of the run."""
         self.indices = self._indices_of_rank(num_samples)
+
+
+def _refuse_wrapper(dataset: Any) -> None:
+    """Raise ``UserError`` for a wrapper of MMEngine's, which passes no seeds on."""
+    if isinstance(dataset, (ClassBalancedDataset, ConcatDataset, RepeatDataset)):
+        name = type(dataset).__name__
+        raise UserError(f"MMEngine's {name} does not pass on the seeds of items: choose type='mae_transfer.{name}'")

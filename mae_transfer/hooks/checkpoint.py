@@ -80,7 +80,12 @@ class CheckpointHook(hooks.CheckpointHook):
     # The course of a run ----------------------------------------------------------------------------------------------
 
     def before_train(self, runner: Runner) -> None:
-        """As MMEngine's; also remove what a stopped run left unfinished."""
+        """As MMEngine's; also remove what a stopped run left unfinished. Raises ``UserError`` for another runner."""
+        if not hasattr(runner, 'checkpoint_writer'):
+            raise UserError(
+                "mae_transfer's CheckpointHook is for its StrictRunner, as tools/train.py builds it: with MMEngine's "
+                "Runner choose type='mmengine.CheckpointHook'"
+            )
         super().before_train(runner)
         if runner.rank == 0:
             for path in Path(self.out_dir).glob(f'*.pth{PART}'):

@@ -18,6 +18,7 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from ..errors import CheckpointError
+from ..vit.weights.file_kinds import DAMAGED_ZIP
 
 #: How the name of a file ends that is not written to its end yet.
 PART = '.part'
@@ -73,7 +74,7 @@ def check_intact(path: str | Path) -> None:
     try:
         with zipfile.ZipFile(path) as file:
             damaged = file.testzip()
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, ValueError, RuntimeError) as error:
+    except (*DAMAGED_ZIP, RuntimeError) as error:  # the last for a zip that says that it is encrypted
         raise CheckpointError(f"'{path}' is damaged ({error})") from error
     if damaged is not None:
         raise CheckpointError(f"'{path}' is damaged: {damaged} in it has another checksum than was written")

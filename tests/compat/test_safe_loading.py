@@ -56,7 +56,7 @@ def runner(work_dir, epochs: int = 2, **changes) -> Runner:
             dict(type='CosineAnnealingLR', begin=1, end=3, T_max=2),
         ],
         default_hooks=dict(
-            logger=dict(type='LoggerHook', interval=1), checkpoint=dict(type='CheckpointHook', interval=1)
+            logger=dict(type='LoggerHook', interval=1), checkpoint=dict(type='mmengine.CheckpointHook', interval=1)
         ),
         custom_hooks=[dict(type='EMAHook')],
         randomness=dict(seed=0),

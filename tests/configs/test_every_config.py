@@ -307,4 +307,6 @@ def test_several_folders_can_stand_for_one(name):
     )
     if name in TRAINING:
         dataset = loader_settings(cfg.train_dataloader)['dataset']
-        assert dataset['type'] == 'ConcatDataset' and [part['data_root'] for part in data_sets(dataset)] == ['a', 'b']
+        assert dataset['type'] == 'mae_transfer.ConcatDataset' and [
+            part['data_root'] for part in data_sets(dataset)
+        ] == ['a', 'b']

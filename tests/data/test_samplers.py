@@ -3,10 +3,11 @@
 from itertools import islice
 
 import pytest
-from mmengine.dataset import InfiniteSampler
+from mmengine.dataset import InfiniteSampler, RepeatDataset
 
 from mae_transfer.data import SeededInfiniteSampler, SeededSampler
 from mae_transfer.data.seeds import sample_seed
+from mae_transfer.errors import UserError
 
 
 def sampler(
@@ -93,3 +94,18 @@ def test_several_processes_divide_the_endless_order_of_one(world):
     assert together == list(islice(sampler(7, kind=SeededInfiniteSampler), 10 * world))
     assert len({seed for _, seed in together}) == 10 * world  # an index that comes again has another seed
     assert [index for index, _ in together] == list(islice(sampler(7, kind=InfiniteSampler), 10 * world))
+
+
+@pytest.mark.parametrize('kind', [SeededSampler, SeededInfiniteSampler])
+def test_a_wrapper_that_drops_the_seeds_is_refused(kind):
+    class Wrapper(RepeatDataset):
+        """As MMEngine's, of three items."""
+
+        def __init__(self):
+            """Nothing is wrapped."""
+
+        def __len__(self) -> int:
+            return 3
+
+    with pytest.raises(UserError, match="Wrapper does not pass on .*: choose type='mae_transfer.Wrapper'"):
+        kind(Wrapper(), seed=0)

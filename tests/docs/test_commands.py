@@ -41,6 +41,7 @@ NOT_RUN = {
     'tools/measure_cost.py': 'minutes at the size of the paper; tests/tools/test_measure_cost.py',
     'tools/compare_backbones.py': 'minutes at the size of the papers; tests/tools/test_compare_backbones.py',
     'overfit_': 'needs four images of COCO and of ADE20K; tests/test_overfit.py, slow',
+    'slurm_train.sh': 'needs slurm',
     'docs/extending.md': 'tests/docs/test_extending.py',
     'docs/starts.md': "needs other projects' weights; tests/tools/test_{starts,compare_starts,mocov3,beit}.py",
 }

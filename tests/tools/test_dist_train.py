@@ -85,4 +85,6 @@ def test_a_user_error_ends_all_processes_with_one_line(tmp_path):
 
 def test_a_missing_number_of_processes_prints_the_usage():
     ended = run('dist_train.sh', CONFIG)
-    assert ended.code == 2 and ended.err == 'usage: tools/dist_train.sh CONFIG GPUS [options of train.py]\n'
+    assert ended.code == 2 and ended.err == (
+        'usage: tools/dist_train.sh CONFIG GPUS [--max-restarts N] [options of train.py]\n'
+    )

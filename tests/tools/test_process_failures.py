@@ -48,7 +48,7 @@ class Run:
                 found[int(path.parent.name)] = int(re.search(r'PPid:\s+(\d+)', status)[1])
         return sorted(pid for pid, parent in found.items() if (parent in found) == (kind == 'worker'))
 
-    def ended(self, within: float = 60) -> int:
+    def ended(self, within: float = 120) -> int:
         """The exit code; fails if the run has not ended in time."""
         try:
             return self.process.wait(within)
@@ -75,7 +75,7 @@ class Run:
             os.kill(pid, signal.SIGKILL)
 
 
-@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize('number', [signal.SIGTERM, pytest.param(signal.SIGUSR1, marks=pytest.mark.slow)])
 def test_the_launcher_asked_to_stop_ends_all_processes_after_the_step(photos, tmp_path, number):
     with Run('dist_train.sh', tmp_path / 'run', 2, *small(photos, 4, ENDLESS)) as run:
         run.wait_for_steps()
@@ -99,6 +99,7 @@ def test_a_killed_process_ends_the_run_and_is_named(photos, tmp_path):
     assert 'Traceback' not in run.text
 
 
+@pytest.mark.slow
 def test_with_restarts_the_run_goes_on_by_itself(photos, tmp_path):
     options = small(
         photos, 4, ENDLESS, default_hooks__checkpoint__by_epoch=False, default_hooks__checkpoint__interval=1
@@ -119,7 +120,10 @@ def test_a_killed_worker_ends_the_run_in_one_line(photos, tmp_path):
         os.kill(run.processes('worker')[0], signal.SIGKILL)
         assert run.ended() == 1
     assert len(run.errors) == 1 and 'Traceback' not in run.text
-    assert "a data loader's worker was ended by the signal Killed, as when the memory is full" in run.errors[0]
+    assert re.search(
+        "a data loader's worker (was ended by the signal Killed|ended unexpectedly), as when the memory is full",
+        run.errors[0],
+    )
 
 
 def test_workers_leave_it_to_the_run_to_stop(photos, tmp_path):

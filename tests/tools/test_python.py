@@ -201,7 +201,7 @@ def test_distributed_tools_work_without_a_python_on_the_path(name, more, checkou
     ended = checkout.run(f'dist_{name}.sh', 'a config.py', *more, '2', '--cfg-options', 'a=b c', CODE='5', PORT='1234')
     assert ended.returncode == 5, ended.stderr
     out = [line.strip('[]') for line in ended.stdout.splitlines()]
-    assert out[:3] == ['own', '-m', 'torch.distributed.run'] and out[out.index('--master_port') + 1] == '1234'
+    assert out[:3] == ['own', '-m', 'mae_transfer.compat.torchrun'] and out[out.index('--master_port') + 1] == '1234'
     tool = out.index(f'{checkout.folder}/tools/{name}.py')
     assert out[tool - 2 : tool] == ['--nproc_per_node', '2']
     assert out[tool + 1 : -1] == ['a config.py', *more, '--launcher', 'pytorch', '--cfg-options', 'a=b c']

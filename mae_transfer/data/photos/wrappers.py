@@ -1,6 +1,7 @@
 """MMEngine's data set wrappers for data sets whose items are requested by (index, seed).
 
-They have the names of MMEngine's wrappers and replace them in configs with ``default_scope = 'mae_transfer'``.
+They have the names of MMEngine's wrappers and replace them in configs with ``default_scope = 'mae_transfer'``, and
+where a ``data_root`` is a list or ``repeat`` is set.
 """
 
 from __future__ import annotations
@@ -60,6 +61,11 @@ class _Wrapper(Dataset):
         """The labels of an image."""
         dataset, inner = self.locate(index)
         return dataset.get_cat_ids(inner)
+
+    def get_data_info(self, index: int) -> dict[str, Any]:
+        """What a data set of MMEngine's knows of an item before it is read."""
+        dataset, inner = self.locate(index)
+        return dataset.get_data_info(inner)
 
     def __getitem__(self, key: Key) -> dict[str, Any]:
         index, seed = key if isinstance(key, tuple) else (key, None)

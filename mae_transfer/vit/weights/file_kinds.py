@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import re
+import struct
 import tarfile
 import zipfile
+import zlib
 from typing import BinaryIO
 
 import torch
@@ -66,6 +68,10 @@ def kind_of(file: BinaryIO, size: int) -> str:
     return ''
 
 
+#: What Python raises for a zip archive that is cut short or damaged.
+DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, NotImplementedError, ValueError)
+
+
 class _Window(io.BytesIO):
     """The first blocks of a file, for ``tarfile``, which looks no further."""
 
@@ -77,7 +83,7 @@ def _kind_of_zip(file: BinaryIO) -> str:
     try:
         # As torch.load lists them: another reader might see other names in a file that is made to be seen differently.
         names = torch._C.PyTorchFileReader(file).get_all_records()
-    except (RuntimeError, OSError):  # no zip of PyTorch's; one that is cut short
+    except (RuntimeError, OSError, UnicodeDecodeError):  # no zip of PyTorch's; one that is cut short or damaged
         names = None
     file.seek(0)
     if names is None:
@@ -94,7 +100,7 @@ def _kind_of_zip(file: BinaryIO) -> str:
 def _kind_of_other_zip(file: BinaryIO) -> str:
     try:
         names = zipfile.ZipFile(file).namelist()
-    except (zipfile.BadZipFile, OSError):
+    except DAMAGED_ZIP:
         return ''
     finally:
         file.seek(0)

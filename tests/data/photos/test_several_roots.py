@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import mmengine.dataset
 import pytest
 import torch
 from mmengine.registry import DefaultScope
@@ -23,7 +22,9 @@ from tests.own_data import CLASSES, write_coco, write_scenes
 def test_each_of_several_roots_becomes_a_data_set():
     settings = dict(type='Photos', data_root=['a', 'b'], img_size=8)
     before = dict(settings)
-    both = dict(type='ConcatDataset', datasets=[dict(type='Photos', data_root=root, img_size=8) for root in 'ab'])
+    both = dict(
+        type='mae_transfer.ConcatDataset', datasets=[dict(type='Photos', data_root=root, img_size=8) for root in 'ab']
+    )
     assert dataset_settings(settings) == both and settings == before
     assert dataset_settings(dict(settings, data_root=('a', 'b'))) == both
     repeated = dict(type='RepeatDataset', times=2)
@@ -121,18 +122,18 @@ def built(settings: dict) -> DataLoader:
         ('mmseg', 'ade20k_upernet_vitb', write_scenes, 'crop_size=(32,32)'),
     ],
 )
-def test_several_roots_of_detection_and_segmentation_are_concatenated_by_their_library(
-    scope, name, write, size, tmp_path
-):
+def test_several_roots_of_detection_and_segmentation_are_concatenated(scope, name, write, size, tmp_path):
     roots = [str(write(tmp_path / folder)) for folder in 'ab']
     cfg = change_settings(load(name), [('classes', CLASSES), size])
     settings = dict(cfg.val_dataloader.dataset, serialize_data=False)  # serialising collects garbage: .2 s
     with DefaultScope.overwrite_default_scope(scope):
         loaded = built(dict(settings, data_root=roots))
         parts = [built(dict(settings, data_root=root)).dataset for root in roots]
-        repeated = built(dict(type='RepeatDataset', times=2, dataset=dict(settings, data_root=roots))).dataset
+        repeated = built(
+            dict(type='mae_transfer.RepeatDataset', times=2, dataset=dict(settings, data_root=roots))
+        ).dataset
     dataset = loaded.dataset
-    assert isinstance(dataset, mmengine.dataset.ConcatDataset)
+    assert isinstance(dataset, ConcatDataset)
     assert (len(dataset), len(repeated), *map(len, parts)) == (4, 8, 2, 2)
     assert dataset.metainfo['classes'] == repeated.metainfo['classes'] == CLASSES
     # MMDetection's wrapper adds the lengths of the data sets.
