@@ -199,7 +199,9 @@ param_scheduler = [
     dict(type='PolyLR', power=1.0, eta_min=0.0, begin='${warmup}', by_epoch=False),
 ]
 train_cfg = dict(
-    type='mae_transfer.IterBasedTrainLoop', max_iters='${max_iters}', val_interval='${max(1, train_cfg.max_iters // 10)}'
+    type='mae_transfer.IterBasedTrainLoop',
+    max_iters='${max_iters}',
+    val_interval='${max(1, train_cfg.max_iters // 10)}',
 )
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')

@@ -74,7 +74,9 @@ param_scheduler = [
     dict(type='mae_transfer.WarmupCosineLR', warmup='${warmup}', by_epoch=True, convert_to_iter_based=True)
 ]
 train_cfg = dict(
-    type='mae_transfer.EpochBasedTrainLoop', max_epochs='${max_epochs}', val_interval='${max(1, train_cfg.max_epochs // 20)}'
+    type='mae_transfer.EpochBasedTrainLoop',
+    max_epochs='${max_epochs}',
+    val_interval='${max(1, train_cfg.max_epochs // 20)}',
 )
 
 default_hooks = dict(checkpoint=dict(interval=1))
