@@ -6,6 +6,7 @@ import argparse
 import os
 import re
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,11 @@ def common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--work-dir', help='where logs and checkpoints go; default work_dirs/<the config below configs/>'
     )
+    run_arguments(parser)
+
+
+def run_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of every tool that runs a config: changes of its settings, and how its processes were started."""
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -262,13 +268,16 @@ def process_failure(error: Exception) -> str | None:
     """One line for an error that says that another process has ended, a data loader's worker or one of the run."""
     message = str(error)
     worker = re.search(r'DataLoader worker .*?(?:killed by signal: (\w+)|exited unexpectedly)', message)
-    if worker or not isinstance(error, RuntimeError):  # the others come from the pipes between it and us
+    modules = (frame.f_globals.get('__name__') for frame, _ in traceback.walk_tb(error.__traceback__))
+    is_of_pipe = not isinstance(error, RuntimeError) and 'torch.utils.data.dataloader' in modules
+    if worker or is_of_pipe:
         how = f'was ended by the signal {worker[1]}' if worker and worker[1] else 'ended unexpectedly'
         return (
             f"a data loader's worker {how}, as when the memory is full: lower train_dataloader.num_workers or "
             'prefetch_factor, then --resume'
         )
-    if re.search(r'Connection (closed by peer|reset by peer|refused)|Broken pipe|Timed out waiting', message):
+    ended = r'Connection (closed by peer|reset by peer|refused)|Broken pipe|Timed out waiting'
+    if distributed.has_several_processes() and re.search(ended, message):
         cause = message.strip().splitlines()[0][:160]
         return f'another process of the run has ended or does not answer ({cause}): its message says why; then --resume'
     return None

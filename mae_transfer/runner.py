@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import zipfile
 from collections.abc import Callable, Sequence, Sized
 from functools import cached_property, partial
 from typing import Any
@@ -29,7 +30,7 @@ from .errors import UserError, shorten
 from .kinds import class_of
 from .optim.batch_plan import BatchPlan, plan_of
 from .runs.resuming import find_place, intact_checkpoint, load_optimizer, resume_schedule
-from .runs.saving import on_cpu, run_state, write_checkpoint
+from .runs.saving import check_intact, on_cpu, run_state, write_checkpoint
 from .runs.stop_signals import StopSignals, start_worker
 from .vit.weights.checkpoint import read_weights
 from .whole_model import check_class_names, check_whole_model, compare_bands
@@ -208,6 +209,8 @@ class StrictRunner(Runner):
             if path is not None:
                 self.resume(str(path))
             return
+        if self._resume and not self._has_loaded and zipfile.is_zipfile(self._load_from):
+            check_intact(self._load_from)
         super().load_or_resume()
 
     def resume(

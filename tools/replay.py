@@ -5,7 +5,8 @@
 
 The file holds the run as it was before the step, its config too. The same items are read with the same seeds, and the
 same forward and backward passes are made; nothing is trained. Printed are the losses and the norm of the gradients,
-then and now, the files of the step, and the first layer whose output is not finite. A step of several processes is run
+then and now, the files of the step, and the first layer whose output is not finite. --cfg-options changes the run's
+settings, such as optim_wrapper.dtype=float32, or data_root if the data were moved. A step of several processes is run
 again by as many: torchrun --nproc_per_node N tools/replay.py FILE --launcher pytorch.
 """
 
@@ -22,15 +23,7 @@ def parse_args() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('file', help='a file of steps_not_finite/ in the work_dir of a run')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action='extend',
-        metavar='KEY=VALUE',
-        default=[],
-        help="changes of the run's settings, e.g. optim_wrapper.dtype=float32, or data_root if the data were moved",
-    )
-    parser.add_argument('--launcher', choices=('none', 'pytorch', 'slurm'), default='none', help='as in tools/train.py')
+    launch.run_arguments(parser)
     return parser.parse_args()
 
 

@@ -5,6 +5,7 @@ import argparse
 
 from mae_transfer import launch
 from mae_transfer.compat import distributed
+from mae_transfer.runs.resuming import checkpoints_of_run
 from mae_transfer.settings import change_settings
 from mae_transfer.vit.weights.checkpoint import find_checkpoint
 
@@ -18,7 +19,7 @@ def parse_args() -> argparse.Namespace:
         nargs='?',
         const='auto',
         metavar='auto|FILE',
-        help='resume from the last checkpoint of the work_dir (auto: or start anew if it has none), or from FILE',
+        help='resume from the last checkpoint of the work_dir (auto: or start, if it has none), or from FILE',
     )
     parser.add_argument('--load-from', metavar='FILE', help='start with the weights of a whole model in FILE')
     parser.add_argument('--amp', choices=tuple(launch.AMP_DTYPES), help="precision; default the config's")
@@ -30,13 +31,12 @@ def main() -> None:
     args = parse_args()
     cfg = launch.load_config(args)
     changes = launch.set_amp(cfg, args.amp) if args.amp else []
-    if args.load_from:
+    if (args.resume == 'auto' or distributed.is_restart()) and checkpoints_of_run(cfg.work_dir):
+        changes += [('resume', True), ('load_from', None)]
+    elif args.resume not in (None, 'auto'):
+        changes += [('resume', True), ('load_from', str(find_checkpoint(args.resume)))]
+    elif args.load_from:
         changes.append(('load_from', str(find_checkpoint(args.load_from))))
-    if distributed.is_restart():
-        args.resume = 'auto'
-    if args.resume:
-        source = None if args.resume == 'auto' else str(find_checkpoint(args.resume))
-        changes += [('resume', True), ('load_from', source)]
     cfg = change_settings(cfg, changes)
     launch.prepare_training(cfg)
     distributed.start_group(args.launcher)

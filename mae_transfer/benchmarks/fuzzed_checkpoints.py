@@ -11,18 +11,18 @@ a case follows from its number, so ``--only N`` runs one again.
 from __future__ import annotations
 
 import argparse
+import ctypes
 import io
 import multiprocessing
 import pickle
 import random
-import resource
 import struct
 import sys
 import tempfile
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import safetensors.torch
@@ -34,7 +34,21 @@ from ..vit.weights.checkpoint import read_weights
 
 _SUFFIXES = dict(torch='.pth', legacy='.pth', safetensors='.safetensors', pickle='.pkl', npz='.npz')
 #: What a case may allocate: this many times the file, and what Python and the allocator take in any case.
-_TIMES, _SLACK = 4, 32 * 2**20
+_TIMES, _SLACK = 4, 2 * 2**20
+
+
+class Reading(NamedTuple):
+    """How the reading of a case ended.
+
+    Args:
+        kind: format of the file.
+        outcome: 'read', 'refused' or the fault.
+        memory: the most that was allocated meanwhile, in bytes.
+    """
+
+    kind: str
+    outcome: str
+    memory: int
 
 
 def originals() -> dict[str, bytes]:
@@ -108,27 +122,31 @@ def _remove(data: bytearray, draws: random.Random) -> None:
     del data[place : place + draws.choice((1, 4, 8, 64, 4096))]
 
 
+#: Texts in headers and pickles, and what they become.
 _WORDS = (
-    *((b'F32', b'F64'), (b'F32', b'I8'), (b'F32', b'BOOL'), (b'F32', b'XXX'), (b'"shape":[', b'"shape":[-1,')),
-    *(
-        (b'"shape":[', b'"shape":[99999999999,'),
-        (b'data_offsets":[', b'data_offsets":[9'),
-        (b'blocks.0', b'blocks.999999999'),
-    ),
-    *((b'blocks.1', b'../../x.1'), (b'FloatStorage', b'DoubleStorage'), (b'FloatStorage', b'os\nsystem\n  ')),
-    *(
-        (b'_rebuild_tensor_v2', b'_rebuild_parameter '),
-        (b'collections', b'subprocess '),
-        (b'OrderedDict', b'Popen      '),
-    ),
-    *(
-        (b'<f4', b'<f8'),
-        (b'<f4', b'|O '),
-        (b"'shape': (", b"'shape': (9"),
-        (b'qkv', b'q\x00v'),
-        (b'weight', b'weigh\xff'),
-    ),
-    *((b'data.pkl', b'data.px1'), (b'norm', b'/etc'), (b'pos_embed', b'cls_token'), (b'version', b'versiom')),
+    (b'F32', b'F64'),
+    (b'F32', b'I8'),
+    (b'F32', b'BOOL'),
+    (b'F32', b'XXX'),
+    (b'"shape":[', b'"shape":[-1,'),
+    (b'"shape":[', b'"shape":[99999999999,'),
+    (b'data_offsets":[', b'data_offsets":[9'),
+    (b'blocks.0', b'blocks.999999999'),
+    (b'blocks.1', b'../../x.1'),
+    (b'FloatStorage', b'DoubleStorage'),
+    (b'FloatStorage', b'os\nsystem\n  '),
+    (b'_rebuild_tensor_v2', b'_rebuild_parameter '),
+    (b'collections', b'subprocess '),
+    (b'OrderedDict', b'Popen      '),
+    (b'<f4', b'<f8'),
+    (b'<f4', b'|O '),
+    (b"'shape': (", b"'shape': (9"),
+    (b'qkv', b'q\x00v'),
+    (b'weight', b'weigh\xff'),
+    (b'data.pkl', b'data.px1'),
+    (b'norm', b'/etc'),
+    (b'pos_embed', b'cls_token'),
+    (b'version', b'versiom'),
 )
 
 
@@ -155,12 +173,12 @@ def case(number: int, files: dict[str, bytes]) -> tuple[str, bytes]:
     return kind, changed(files[kind], draws)
 
 
-def read_case(number: int, files: dict[str, bytes], folder: Path) -> tuple[str, str]:
-    """Read a case; returns 'read', 'refused' or the fault, and its format."""
+def read_case(number: int, files: dict[str, bytes], folder: Path) -> Reading:
+    """Read a case."""
     kind, content = case(number, files)
     path = folder / f'case{_SUFFIXES[kind]}'
     path.write_bytes(content)
-    before = _peak()
+    before = _forget_peak()
     try:
         read_weights(path)
         outcome = 'read'
@@ -168,28 +186,37 @@ def read_case(number: int, files: dict[str, bytes], folder: Path) -> tuple[str, 
         outcome = 'refused' if '\n' not in str(error).strip() else 'message of several lines'
     except BaseException as error:
         outcome = f'{type(error).__name__}: {str(error).splitlines()[0][:100] if str(error) else ""}'
-    if (grown := _peak() - before) > _TIMES * len(content) + _SLACK:
-        outcome = f'{grown / 2**20:.0f} MB for a file of {len(content) / 2**20:.1f}'
-    return outcome, kind
+    if (memory := _memory('VmHWM') - before) > _TIMES * len(content) + _SLACK:
+        outcome = f'{memory / 2**20:.1f} MB for a file of {len(content) / 2**20:.1f}'
+    return Reading(kind, outcome, memory)
 
 
-def _peak() -> int:
-    """The most memory that this process ever had, in bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+def _memory(name: str) -> int:
+    """An entry of this process's memory in /proc, in bytes: VmRSS is now, VmHWM the peak."""
+    status = Path('/proc/self/status').read_text()
+    return 1024 * int(status.partition(f'{name}:')[2].split()[0])
+
+
+def _forget_peak() -> int:
+    """Count the peak of the memory from now on; returns what is taken now, in bytes."""
+    ctypes.CDLL(None).malloc_trim(0)  # what is free is given back, or it would hide what a case takes
+    Path('/proc/self/clear_refs').write_text('5')
+    return _memory('VmRSS')
 
 
 def _work(first: int, step: int, cases: int, at: Any, results: Any) -> None:
     """Read every ``step``-th case; ``at`` is the number of the one that is being read."""
     torch.set_num_threads(1)
-    files, counts = originals(), Counter[tuple[str, str]]()
+    files, counts, most = originals(), Counter[tuple[str, str]](), dict.fromkeys(_SUFFIXES, 0)
     with tempfile.TemporaryDirectory() as folder:
         for number in range(first, cases, step):
             at.value = number
-            outcome, kind = read_case(number, files, Path(folder))
+            kind, outcome, memory = read_case(number, files, Path(folder))
             counts[kind, outcome if outcome in ('read', 'refused') else 'fault'] += 1
+            most[kind] = max(most[kind], memory)
             if outcome not in ('read', 'refused'):
                 results.put(f'case {number} ({kind}): {outcome}')
-    results.put(counts)
+    results.put((counts, most))
 
 
 class _Worker:
@@ -228,15 +255,17 @@ class _Worker:
         return not self._process.is_alive() and not self._process.exitcode
 
 
-def run(cases: int, jobs: int, seconds: float) -> tuple[Counter[tuple[str, str]], list[str]]:
+def run(cases: int, jobs: int, seconds: float) -> tuple[Counter[tuple[str, str]], dict[str, int], list[str]]:
     """Read all cases in several processes.
 
     Returns:
-        How many of each format were read, refused or at fault; a line for each fault.
+        How many of each format were read, refused or at fault; the most memory that one of each took, in bytes; a line
+        for each fault.
     """
     results = multiprocessing.get_context('spawn').Queue()
     workers = [_Worker(job, jobs, cases, results) for job in range(jobs)]
     counts, faults, ended = Counter[tuple[str, str]](), [], False
+    most = dict.fromkeys(_SUFFIXES, 0)
     while not ended:
         ended = all(worker.has_ended() for worker in workers)
         faults += [line for worker in workers if (line := worker.look(seconds))]
@@ -245,9 +274,10 @@ def run(cases: int, jobs: int, seconds: float) -> tuple[Counter[tuple[str, str]]
             if isinstance(found, str):
                 faults.append(found)
             else:
-                counts += found
+                counts += found[0]
+                most = {kind: max(most[kind], found[1][kind]) for kind in most}
         time.sleep(0.02)
-    return counts, faults
+    return counts, most, faults
 
 
 def main() -> int:
@@ -260,13 +290,15 @@ def main() -> int:
     args = parser.parse_args()
     if args.only is not None:
         with tempfile.TemporaryDirectory() as folder:
-            print(*read_case(args.only, originals(), Path(folder)))
+            print(read_case(args.only, originals(), Path(folder)))
         return 0
     began = time.monotonic()
-    counts, faults = run(args.cases, args.jobs, args.seconds)
-    print('| format | read | refused | at fault |\n|---|---|---|---|')
+    counts, most, faults = run(args.cases, args.jobs, args.seconds)
+    sizes = {kind: len(content) for kind, content in originals().items()}
+    print('| format | file, kB | read | refused | at fault | largest memory, kB |\n|---|---|---|---|---|---|')
     for kind in _SUFFIXES:
-        print(f'| {kind} | {" | ".join(str(counts[kind, outcome]) for outcome in ("read", "refused", "fault"))} |')
+        cells = [counts[kind, outcome] for outcome in ('read', 'refused', 'fault')]
+        print(f'| {kind} | {sizes[kind] // 1000} | {" | ".join(map(str, cells))} | {most[kind] // 1000} |')
     print(f'{args.cases} cases in {time.monotonic() - began:.0f} s, {len(faults)} faults')
     for line in faults[:50]:
         print(line)

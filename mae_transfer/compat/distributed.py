@@ -79,13 +79,19 @@ def is_restart() -> bool:
 
 def is_first_to_tell() -> bool:
     """Whether no other process of the run on this machine has asked this before: one of them tells why it ended."""
-    if max(int(os.environ.get(name, 1)) for name in ('WORLD_SIZE', 'SLURM_NTASKS')) == 1:
+    if not has_several_processes():
         return True
+    told = Path(_told(os.getppid()) + os.environ.get('TORCHELASTIC_RESTART_COUNT', '0'))
     try:
-        Path(_told(os.getppid()) + os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')).touch(exist_ok=False)
+        told.touch(exist_ok=False)
     except FileExistsError:
         return False
     return True
+
+
+def has_several_processes() -> bool:
+    """Whether this process was started as one of several."""
+    return max(int(os.environ.get(name, 1)) for name in ('WORLD_SIZE', 'SLURM_NTASKS')) > 1
 
 
 def forget_told(launcher: int) -> None:

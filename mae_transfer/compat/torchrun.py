@@ -28,11 +28,13 @@ def main() -> int:
     options = sys.argv[1:]
     if '--signals_to_handle' in get_args_parser().format_help():  # older ones do not pass on SIGUSR1
         options = ['--signals_to_handle', ','.join(number.name for number in STOPPING), *options]
+    distributed.forget_told(os.getpid())  # what a killed launcher with this process id left
     try:
         torchrun(options)
     except ChildFailedError as error:
-        rank, failure = error.get_first_failure()
-        if failure.exitcode >= 0:
+        killed = [(rank, failure) for rank, failure in error.failures.items() if failure.exitcode < 0]
+        rank, failure = killed[0] if killed else error.get_first_failure()  # others may have missed it, and ended too
+        if not killed:
             return failure.exitcode
         name = signal.Signals(-failure.exitcode).name
         cause = ', as the system does when the memory is full' if name == 'SIGKILL' else ''

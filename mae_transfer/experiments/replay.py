@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmengine.dist import get_rank, get_world_size, is_main_process
+from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from ..errors import UserError
+from ..launch import world_size
 from ..runner import StrictRunner
 from ..settings import change_settings, read_config
 from ..vit.weights.checkpoint import read_checkpoint
@@ -65,9 +66,9 @@ def replay(path: Path, options: Sequence[str], launcher: str, work_dir: str) -> 
     if 'step' not in meta:
         raise UserError(f'{path} is no step that was left out: name a file of steps_not_finite/ in the work_dir')
     step = meta['step']
-    if (processes := len(step['items'])) != get_world_size():
+    if (processes := len(step['items'])) != world_size(launcher):
         raise UserError(
-            f'{path} is a step of {processes} processes; found {get_world_size()}: torchrun --nproc_per_node '
+            f'{path} is a step of {processes} processes; found {world_size(launcher)}: torchrun --nproc_per_node '
             f'{processes} tools/replay.py {path} --launcher pytorch'
         )
     config = Path(work_dir, 'config.py')
@@ -75,10 +76,11 @@ def replay(path: Path, options: Sequence[str], launcher: str, work_dir: str) -> 
     config.write_text(meta['cfg'])
     cfg = read_config(config, options)
     fixed = dict(work_dir=work_dir, launcher=launcher, load_from=str(path), resume=True, log_level='ERROR')
+    fixed.update(val_cfg=None, val_dataloader=None, val_evaluator=None)  # one may be due before the step
     hooks = {f'default_hooks.{name}': None for name in ('checkpoint', 'step_guard') if name in cfg.default_hooks}
     runner = StrictRunner.from_cfg(change_settings(cfg, [*{**fixed, **hooks}.items()]))
     watch = _ReplayHook(step['iterations'])
-    runner.register_hook(watch, 'HIGHEST')
+    runner.register_hook(watch, 'ABOVE_NORMAL')  # after the losses of all processes are averaged
     try:
         runner.train()
     except _Done:
@@ -86,8 +88,9 @@ def replay(path: Path, options: Sequence[str], launcher: str, work_dir: str) -> 
     if not is_main_process():
         return
     yield f'{step["iterations"]} forward passes of {processes} processes from iteration {meta["iter"]} on'
-    for iteration, items in enumerate(step['items'][get_rank()], meta['iter'] + 1):
-        yield from (f'iteration {iteration}: {file}, seed {seed}' for file, seed in items)
+    for number, passes in enumerate(step['items']):
+        for iteration, items in enumerate(passes, meta['iter'] + 1):
+            yield from (f'iteration {iteration}, process {number}: {file}, seed {seed}' for file, seed in items)
     yield f'loss then {step["losses"]}, now {watch.losses}'
     yield f'norm of the gradients then {step["grad_norm"]:g}, now {float(runner.optim_wrapper.grad_norm):g}'
     if watch.layers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import signal
@@ -90,7 +91,7 @@ class CheckpointHook(hooks.CheckpointHook):
         if runner.rank == 0:
             for path in Path(self.out_dir).glob(f'*.pth{PART}'):
                 path.unlink()
-        self._agree, self._saved_at = Agreement(), time.monotonic()
+        self._agree, self._counted_from = Agreement(), time.monotonic()
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
@@ -125,8 +126,13 @@ class CheckpointHook(hooks.CheckpointHook):
                 self._write_due(runner, dict(epoch=runner.epoch + 1, iter=runner.iter))
 
     def after_train(self, runner: Runner) -> None:
-        """Wait for the last file."""
+        """Wait for the last file; raises ``UserError`` if it could not be written, whatever ``on_save_error`` is."""
         self._wait(runner)
+        if self._has_failed:
+            raise UserError(
+                f'the last checkpoint of the run could not be written to {self.out_dir}: make room there, and --resume '
+                'from the one before it'
+            )
         super().after_train(runner)
 
     def _is_time_by_iteration(self, runner: Runner) -> bool:
@@ -139,8 +145,47 @@ class CheckpointHook(hooks.CheckpointHook):
             return _GIVE_UP
         if received:
             return received
-        is_late = self.minutes is not None and time.monotonic() - self._saved_at > 60 * self.minutes
-        return _SAVE if is_late and is_main_process() and not self._writer.is_busy else 0
+        now = time.monotonic()
+        is_late = self.minutes is not None and now - self._counted_from > 60 * self.minutes
+        if not is_late or not is_main_process() or self._writer.is_busy:
+            return 0
+        self._counted_from = now  # several processes follow a step later: it must not be asked for twice
+        return _SAVE
+
+    def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
+        """Write the weights if a metric of ``save_best`` is the best so far, then remove the ones before.
+
+        MMEngine's, which this replaces, removes them first.
+        """
+        if not self.save_best:
+            return
+        if 'auto' in self.key_indicators:
+            self._init_rule(self.rules, [next(iter(metrics))])
+        place, updated = runner.epoch if self.by_epoch else runner.iter, False
+        for metric in self.key_indicators:
+            name = '' if len(self.key_indicators) == 1 else f'_{metric}'
+            hub, score = runner.message_hub, metrics[metric]
+            best, before = (hub.runtime_info.get(f'best_{what}{name}') for what in ('score', 'ckpt'))
+            if score is None or not self.is_better_than[metric](score, self._worst(metric) if best is None else best):
+                continue
+            file = f'best_{metric}_{self.filename_tmpl.format(place)}'.replace('/', '_')
+            path, meta = os.path.join(self.out_dir, file), dict(epoch=runner.epoch, iter=runner.iter)
+            try:
+                runner.checkpoint_writer(path, meta, with_optimizer=False, with_schedulers=False)()
+            except OSError as error:
+                runner.logger.error(f'{path} was not written: {error.strerror or error}; {before or "none"} stays')
+                continue
+            hub.update_info(f'best_score{name}', score)
+            hub.update_info(f'best_ckpt{name}', path)
+            if is_main_process() and before not in (None, path):
+                Path(before).unlink(missing_ok=True)
+            runner.logger.info(f'The best checkpoint with {score:0.4f} {metric} is saved to {file}.')
+            updated = True
+        if updated and self.last_ckpt is not None:  # which then names it
+            self._save_checkpoint_with_step(runner, place, dict(epoch=runner.epoch, iter=runner.iter))
+
+    def _worst(self, metric: str) -> float:
+        return -math.inf if self.is_better_than[metric](1, 0) else math.inf
 
     # Writing ----------------------------------------------------------------------------------------------------------
 
@@ -165,7 +210,7 @@ class CheckpointHook(hooks.CheckpointHook):
         self._wait(runner)
         check_finite(runner.model, meta['iter'])
         name = step if isinstance(step, str) else self.filename_tmpl.format(step)
-        self._saved_at = time.monotonic()
+        self._counted_from = time.monotonic()
         self.last_ckpt = os.path.join(self.out_dir, name)
         kept = [other for other in runner.message_hub.runtime_info.get(_KEPT, []) if other != name] + [name]
         old = kept[: -self.max_keep_ckpts] if self.max_keep_ckpts > 0 else []
@@ -185,8 +230,6 @@ class CheckpointHook(hooks.CheckpointHook):
         write()
         write_text(self.last_ckpt, Path(work_dir, 'last_checkpoint'))
         for path in old:
-            if path.is_dir():  # of DeepSpeed
-                shutil.rmtree(path)
             path.unlink(missing_ok=True)
 
     def _look_at_writer(self, runner: Runner) -> None:
@@ -206,9 +249,9 @@ class CheckpointHook(hooks.CheckpointHook):
 
     def _tell_failure(self, runner: Runner, error: OSError) -> None:
         self._has_failed = True
-        kept = runner.message_hub.get_info(_KEPT)
-        kept.remove(os.path.basename(self.last_ckpt))
-        older = f'{kept[-1]} before it is intact' if kept else 'there is none before it'
+        kept = [name for name in runner.message_hub.get_info(_KEPT) if Path(self.out_dir, name).is_file()]
+        runner.message_hub.update_info(_KEPT, kept)
+        older = f'{kept[-1]} is intact' if kept else 'there is none before it'
         room = shutil.disk_usage(self.out_dir).free
         runner.logger.error(
             f'checkpoint {self.last_ckpt} was not written: {error.strerror or error} ({room / 2**20:.0f} MB are free); '
@@ -217,9 +260,9 @@ class CheckpointHook(hooks.CheckpointHook):
 
 
 def check_finite(model: nn.Module, iteration: int) -> None:
-    """Raise ``UserError`` if a weight is not finite after so many iterations, in all processes alike."""
-    weights = [weight for weight in model.state_dict().values() if weight.is_floating_point()]
-    if weights and not torch.stack([weight.isfinite().all() for weight in weights]).all():
+    """Raise ``UserError`` if a parameter is not finite after so many iterations, in all processes alike."""
+    finite = [parameter.isfinite().all() for parameter in model.parameters()]
+    if finite and not torch.stack(finite).all():
         raise UserError(
             f'weights of the model are not finite after {iteration} iterations, and no checkpoint is written of '
             'them: lower base_lr, or clip gradients (optim_wrapper.clip_grad.max_norm=1); then --resume from the last '

@@ -27,7 +27,8 @@ class AutocastOptimWrapper(OptimWrapper):
         **kwargs: those of MMEngine's ``OptimWrapper``: ``optimizer``, ``accumulative_counts``, ``clip_grad``.
 
     Attributes:
-        grad_norm: 2-norm of the gradients of all parameters in the last step, before they were clipped.
+        grad_norm: norm of the gradients of all parameters in the last step, before they were clipped: the 2-norm,
+            unless ``clip_grad`` has another ``norm_type``.
         is_skipped: whether that was not finite, and the step was left out.
     """
 
@@ -59,10 +60,14 @@ class AutocastOptimWrapper(OptimWrapper):
         parameters = [parameter for group in self.optimizer.param_groups for parameter in group['params']]
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         self.scaler.unscale_(self.optimizer)
-        self.grad_norm = nn.utils.get_total_norm(gradients)
+        clip = dict(self.clip_grad_kwargs or {})
+        by_norm = self.clip_func is nn.utils.clip_grad_norm_ if clip else False
+        self.grad_norm = nn.utils.get_total_norm(gradients, clip.get('norm_type', 2.0) if by_norm else 2.0)
         self.is_skipped = not bool(self.grad_norm.isfinite())
-        if self.clip_grad_kwargs and not self.is_skipped:
-            self.clip_func(parameters, **self.clip_grad_kwargs)
+        if by_norm:
+            nn.utils.clip_grads_with_norm_(parameters, clip['max_norm'], self.grad_norm)
+        elif clip:
+            self.clip_func(parameters, **clip)
         if self.scaler.is_enabled() or not self.is_skipped:
             self.scaler.step(self.optimizer, **kwargs)  # which finds the same by itself
         self.scaler.update()

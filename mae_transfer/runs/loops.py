@@ -33,18 +33,12 @@ class EpochBasedTrainLoop(loops.EpochBasedTrainLoop):
         """Train and validate to the end."""
         self.runner.call_hook('before_train')
         if self._iter and self._iter == self._epoch * len(self.dataloader):
-            self._validate_if_due()
+            _validate_if_due(self, self._epoch, self._max_epochs)
         while self._epoch < self._max_epochs and not self.stop_training:
             self.run_epoch()
-            self._validate_if_due()
+            _validate_if_due(self, self._epoch, self._max_epochs)
         self.runner.call_hook('after_train')
         return self.runner.model
-
-    def _validate_if_due(self) -> None:
-        self._decide_current_val_interval()
-        is_time = self._epoch % self.val_interval == 0 or self._epoch == self._max_epochs
-        if self.runner.val_loop is not None and self._epoch >= self.val_begin and is_time:
-            self.runner.val_loop.run()
 
     def run_epoch(self) -> None:
         """Train to the end of the epoch."""
@@ -74,21 +68,15 @@ class IterBasedTrainLoop(loops.IterBasedTrainLoop):
         self.runner.call_hook('before_train')
         self.runner.call_hook('before_train_epoch')  # the run is one epoch to MMEngine's hooks
         if self._iter:
-            self._validate_if_due()
+            _validate_if_due(self, self._iter, self._max_iters)
         batches = self._batches()
         while self._iter < self._max_iters and not self.stop_training:
             self.runner.model.train()
             self.run_iter(next(batches))
-            self._validate_if_due()
+            _validate_if_due(self, self._iter, self._max_iters)
         self.runner.call_hook('after_train_epoch')
         self.runner.call_hook('after_train')
         return self.runner.model
-
-    def _validate_if_due(self) -> None:
-        self._decide_current_val_interval()
-        is_time = self._iter % self.val_interval == 0 or self._iter == self._max_iters
-        if self.runner.val_loop is not None and self._iter >= self.val_begin and is_time:
-            self.runner.val_loop.run()
 
     def _batches(self) -> Iterator[Any]:
         """All batches from the place of the run on; a sampler that ends begins again, in another order."""
@@ -107,6 +95,14 @@ class IterBasedTrainLoop(loops.IterBasedTrainLoop):
         """One forward pass, and a step of the optimiser where the batch is complete."""
         seed_step(self.runner.seed, self._iter, get_rank())
         super().run_iter(data_batch)
+
+
+def _validate_if_due(loop: EpochBasedTrainLoop | IterBasedTrainLoop, done: int, most: int) -> None:
+    """Validate if it is time after ``done`` of ``most`` epochs or iterations."""
+    loop._decide_current_val_interval()
+    is_time = done % loop.val_interval == 0 or done == most
+    if loop.runner.val_loop is not None and done >= loop.val_begin and is_time:
+        loop.runner.val_loop.run()
 
 
 def batches_from(loader: DataLoader, begin: int) -> Iterator[Any]:

@@ -150,12 +150,13 @@ def full_disk(after: int):
 @pytest.mark.parametrize('background', [False, True])
 def test_a_run_goes_on_when_the_disk_is_full(photos, tmp_path, background):
     with full_disk(after=4):  # file, folder; last_checkpoint, folder
-        run(photos, tmp_path, interval=2, by_epoch=False, max_keep_ckpts=1, background=background)
+        with pytest.raises(UserError, match='the last checkpoint of the run could not be written'):
+            run(photos, tmp_path, interval=2, by_epoch=False, max_keep_ckpts=1, background=background)
     assert names(tmp_path) == ['iter_2.pth']
     assert (tmp_path / 'last_checkpoint').read_text().endswith('iter_2.pth')
     log = ''.join(path.read_text() for path in tmp_path.glob('*/*.log'))
     assert log.count('iter_4.pth was not written: No space left on device') == 1
-    assert 'iter_2.pth before it is intact' in log
+    assert 'iter_2.pth is intact' in log and 'iter_12.pth was not written' in log
 
 
 @pytest.mark.parametrize('background', [False, True])
@@ -175,3 +176,54 @@ def test_what_a_killed_run_left_unfinished_is_removed(photos, tmp_path):
 def test_settings_that_mean_nothing_are_refused(settings):
     with pytest.raises(UserError, match=f'CheckpointHook.{next(iter(settings))} is'):
         CheckpointHook(**settings)
+
+
+def test_several_processes_that_follow_a_step_later_write_one_checkpoint(photos, tmp_path):
+    """Of 12 iterations, a minute each: one is due every five."""
+
+    class Later:
+        """An agreement as of several processes."""
+
+        asked = 0
+
+        def __call__(self, request: int) -> int:
+            agreed, self.asked = self.asked, request
+            return agreed
+
+    clock = iter(range(0, 100_000, 60))
+    with mock.patch.object(checkpoint.time, 'monotonic', lambda: next(clock)):
+        with mock.patch.object(checkpoint, 'Agreement', Later):
+            run(photos, tmp_path, interval=-1, minutes=4.5)
+    written = [int(name[5:-4]) for name in names(tmp_path) if name.startswith('iter_')]
+    assert len(written) >= 2 and min(b - a for a, b in zip(sorted(written), sorted(written)[1:])) > 1
+
+
+def test_the_best_is_removed_after_a_better_one_is_written(photos, tmp_path):
+    losses = iter([3.0, 4.0, 2.0])
+    there: list[list[str]] = []
+
+    def score(self, size):
+        there.append(sorted(path.name for path in tmp_path.glob('best_*')))
+        return {'loss': next(losses)}
+
+    cfg = pretraining(photos, tmp_path)
+    cfg.train_cfg.val_interval = 1
+    cfg.default_hooks.checkpoint = dict(type='CheckpointHook', interval=1, save_best='loss', rule='less')
+    with mock.patch('mmengine.evaluator.Evaluator.evaluate', score):
+        runner = StrictRunner.from_cfg(cfg)
+        writer = runner.checkpoint_writer
+
+        def note(path, *args, **kwargs):
+            write = writer(path, *args, **kwargs)
+
+            def written():
+                write()
+                there.append(sorted(path.name for path in tmp_path.glob('best_*')))
+
+            return written
+
+        runner.checkpoint_writer = note
+        runner.train()
+    assert there[-2:] == [['best_loss_epoch_1.pth', 'best_loss_epoch_3.pth'], ['best_loss_epoch_3.pth']]
+    info = read_checkpoint(tmp_path / 'epoch_3.pth')['message_hub']['runtime_info']
+    assert info['best_score'] == 2.0 and Path(info['best_ckpt']).name == 'best_loss_epoch_3.pth'

@@ -153,7 +153,7 @@ def test_a_step_that_was_left_out_is_run_again(photos, seeds, tmp_path):
     step = read_checkpoint(file)['meta']['step']
     assert lines[0] == '2 forward passes of 1 processes from iteration 4 on'
     assert lines[1:5] == [
-        f'iteration {number}: {name}, seed {seed}'
+        f'iteration {number}, process 0: {name}, seed {seed}'
         for number, items in zip((5, 6), step['items'][0])
         for name, seed in items
     ]
