@@ -1,12 +1,17 @@
 """What holds for every test."""
 
+import os
 from types import SimpleNamespace
 
-import pytest
-import torch
-from yapf.yapflib import yapf_api
+# One thread, also in the processes that tests start: their tensors are tiny, threads that wait for a busy core make
+# them many times slower, and a process that has computed with several threads must not be forked.
+os.environ.setdefault('OMP_NUM_THREADS', '1')
 
-from tests.helpers import forget_instances
+import pytest  # noqa: E402
+import torch  # noqa: E402
+from yapf.yapflib import yapf_api  # noqa: E402
+
+from tests.helpers import forget_instances  # noqa: E402
 
 
 @pytest.fixture(autouse=True, scope='session')

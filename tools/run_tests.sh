@@ -12,5 +12,4 @@ if [ $# -eq 0 ]; then
     tools/python -m mypy
     set -- --numprocesses 2 --dist loadfile
 fi
-# One thread: the tests' tensors are tiny, and threads that wait for a busy core make them many times slower.
-OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} exec tools/python -m pytest "$@"
+exec tools/python -m pytest "$@"
