@@ -31,10 +31,11 @@ import torch
 from ..errors import CheckpointError
 from ..vit import ViT
 from ..vit.weights.checkpoint import read_weights
+from .processes import memory_status
 
 _SUFFIXES = dict(torch='.pth', legacy='.pth', safetensors='.safetensors', pickle='.pkl', npz='.npz')
 #: What a case may allocate: this many times the file, and what Python and the allocator take in any case.
-_TIMES, _SLACK = 4, 2 * 2**20
+_TIMES, _SLACK = 4, 2**20
 
 
 class Reading(NamedTuple):
@@ -186,22 +187,16 @@ def read_case(number: int, files: dict[str, bytes], folder: Path) -> Reading:
         outcome = 'refused' if '\n' not in str(error).strip() else 'message of several lines'
     except BaseException as error:
         outcome = f'{type(error).__name__}: {str(error).splitlines()[0][:100] if str(error) else ""}'
-    if (memory := _memory('VmHWM') - before) > _TIMES * len(content) + _SLACK:
+    if (memory := memory_status()['VmHWM'] - before) > _TIMES * len(content) + _SLACK:
         outcome = f'{memory / 2**20:.1f} MB for a file of {len(content) / 2**20:.1f}'
     return Reading(kind, outcome, memory)
-
-
-def _memory(name: str) -> int:
-    """An entry of this process's memory in /proc, in bytes: VmRSS is now, VmHWM the peak."""
-    status = Path('/proc/self/status').read_text()
-    return 1024 * int(status.partition(f'{name}:')[2].split()[0])
 
 
 def _forget_peak() -> int:
     """Count the peak of the memory from now on; returns what is taken now, in bytes."""
     ctypes.CDLL(None).malloc_trim(0)  # what is free is given back, or it would hide what a case takes
     Path('/proc/self/clear_refs').write_text('5')
-    return _memory('VmRSS')
+    return memory_status()['VmRSS']
 
 
 def _work(first: int, step: int, cases: int, at: Any, results: Any) -> None:
@@ -209,6 +204,8 @@ def _work(first: int, step: int, cases: int, at: Any, results: Any) -> None:
     torch.set_num_threads(1)
     files, counts, most = originals(), Counter[tuple[str, str]](), dict.fromkeys(_SUFFIXES, 0)
     with tempfile.TemporaryDirectory() as folder:
+        for number in range(-200, 0):  # what is imported when it is first needed is not of a case
+            read_case(number, files, Path(folder))
         for number in range(first, cases, step):
             at.value = number
             kind, outcome, memory = read_case(number, files, Path(folder))

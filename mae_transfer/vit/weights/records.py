@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from io import BytesIO
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from mmengine.logging import HistoryBuffer
 # PyTorch's list has no public name; `weights_only=True` goes by it.
 from torch._weights_only_unpickler import _get_allowed_globals
 
+from .bounded_file import BoundedFile
 from .stand_ins import StandIn, WouldRun
 
 #: A file that calls something of these is none that was saved by accident: it is refused, not read around. What is safe
@@ -78,6 +79,19 @@ def _storage_from_bytes(content: Any) -> Any:
     if not isinstance(content, bytes) or content.startswith(b'PK'):
         raise WouldRun('torch.storage._load_from_bytes')
     return torch.load(BytesIO(content), map_location='cpu', pickle_module=RECORDS, weights_only=False)
+
+
+def _in_byte_order(dtype: np.dtype, state: Any) -> np.dtype:
+    """Replaces ``numpy.dtype.__setstate__``, which believes a file that numbers are objects.
+
+    Args:
+        state: version, byte order, and what only types of several parts have.
+    """
+    if not isinstance(state, tuple) or len(state) < 5 or any(part is not None for part in state[2:5]):
+        raise pickle.UnpicklingError('a type of numpy that is made of others')
+    if state[1] not in ('<', '>', '=', '|'):
+        raise pickle.UnpicklingError(f'a byte order {state[1]!r}')
+    return dtype if state[1] == '|' else dtype.newbyteorder(state[1])
 
 
 @cache
@@ -152,6 +166,9 @@ class RecordUnpickler(_InPython):
 
     dispatch = dict(_InPython.dispatch)
 
+    def __init__(self, file: BinaryIO, **options: Any):
+        super().__init__(BoundedFile(file), **options)
+
     def find_class(self, module: str, name: str) -> Any:
         """What a name in a file stands for; nothing is imported."""
         full = f'{_RENAMED.get(module, module)}.{name}'
@@ -194,12 +211,20 @@ class RecordUnpickler(_InPython):
             made.state = state
         elif type(made) is torch.Tensor:  # as files of the first versions of PyTorch have it
             made.set_(*state)  # type: ignore[call-overload]
+        elif isinstance(made, np.dtype):
+            self._replace(made, _in_byte_order(made, state))
         elif isinstance(made, type) or not _may_be_called(type(made)):
             raise WouldRun(f'{type(made).__name__}.__setstate__')
         elif hasattr(made, '__setstate__'):
             made.__setstate__(state)
         else:
             vars(made).update(state)
+
+    def _replace(self, made: Any, other: Any) -> None:
+        """Put another object where the one at the top of the stack is, and is remembered."""
+        if other is not made:
+            self.stack[-1] = other
+            self.memo.update({place: other for place, value in self.memo.items() if value is made})
 
     def load_append(self) -> None:
         value = self.stack.pop()
@@ -236,6 +261,9 @@ class RecordUnpickler(_InPython):
             raise pickle.UnpicklingError(f'items of a {type(target).__name__}')
         target.update(values)
 
+    def load_bytearray8(self) -> None:
+        self.append(bytearray(self.read(int.from_bytes(self.read(8), 'little'))))
+
     def load_binpersid(self) -> None:
         saved = self.stack.pop()
         if isinstance(saved, tuple) and saved[:1] == ('module',):  # a whole module with the text of its class
@@ -258,6 +286,7 @@ class RecordUnpickler(_InPython):
         pickle.SETITEM: load_setitem,
         pickle.SETITEMS: load_setitems,
         pickle.ADDITEMS: load_additems,
+        pickle.BYTEARRAY8: load_bytearray8,
         pickle.BINPERSID: load_binpersid,
         pickle.PERSID: load_persid,
     }

@@ -20,6 +20,7 @@ from mmengine.config import ConfigDict
 from mmengine.logging import HistoryBuffer
 from torch import nn
 
+from mae_transfer.benchmarks.processes import GB, memory_limit, memory_status
 from mae_transfer.errors import CheckpointError
 from mae_transfer.vit.weights.checkpoint import load_vit, read_checkpoint
 from mae_transfer.vit.weights.records import RecordUnpickler
@@ -204,3 +205,48 @@ def test_where_torch_is_told_to_take_no_other_reader(tmp_path, monkeypatch):
     torch.save(dict(record, model=small_vit().state_dict()), tmp_path / 'x.pth')
     load_vit(small_vit(), tmp_path / 'x.pth')
     assert read_checkpoint(tmp_path / 'x.pth')['history'].current() == 0.5
+
+
+@pytest.mark.parametrize('protocol', range(6))
+@pytest.mark.parametrize('kind', ['f4', '>f4', '<f8', '>i2', '?', 'U5', '>U5', 'S7'])
+def test_arrays_of_every_byte_order_are_read(kind, protocol):
+    array = np.arange(6).astype(kind).reshape(2, 3)
+    stored = dict(array=array, again=array[0], number=array[1, 2], type=array.dtype)
+    found = RecordUnpickler(io.BytesIO(pickle.dumps(stored, protocol))).load()
+    assert found['type'] == array.dtype and found['number'] == array[1, 2]
+    assert np.array_equal(found['array'], array) and np.array_equal(found['again'], array[0])
+
+
+@pytest.mark.parametrize(
+    'state',
+    [
+        (3, '<', None, None, None, -1, -1, 63),  # flags: the numbers are objects
+        (3, '<', ('O', (2,)), None, None, -1, -1, 0),
+        (3, 'x', None, None, None, -1, -1, 0),
+        (3, '<'),
+        None,
+    ],
+)
+def test_a_file_has_no_say_in_what_a_type_of_numpy_is(state):
+    """``numpy.dtype.__setstate__`` believes it; arrays of such numbers then harm the process when they are freed."""
+
+    class Type:
+        def __reduce__(self):
+            return np.dtype, ('f4', False, True), state or (3, '|', 'x', None, None)
+
+    try:
+        found = RecordUnpickler(io.BytesIO(pickle.dumps(Type()))).load()
+    except pickle.UnpicklingError as error:
+        assert 'type of numpy' in str(error) or 'byte order' in str(error)
+    else:
+        assert found == np.dtype('f4') and not found.hasobject
+
+
+@pytest.mark.parametrize('head', [b'\x80\x04\x95', b'\x80\x05\x96', b'\x80\x04\x8e', b'\x80\x04\x8d'])
+@pytest.mark.parametrize('length', [2**31, 2**40, 2**62])
+def test_no_memory_is_taken_for_a_length_that_a_file_only_states(head, length):
+    """Instructions FRAME, BYTEARRAY8, BINBYTES8 and BINUNICODE8."""
+    content = head + length.to_bytes(8, 'little') + b'abc.'
+    with memory_limit(memory_status()['VmRSS'] / GB + 0.2):
+        with pytest.raises((pickle.UnpicklingError, EOFError, IndexError)):
+            RecordUnpickler(io.BytesIO(content)).load()
