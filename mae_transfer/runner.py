@@ -98,6 +98,9 @@ class StrictRunner(Runner):
         if self.distributed and get_device() == 'cpu' and not is_model_wrapper(model):
             model = distributed.without_sync_bn(model, self.cfg)
             model_wrapper_cfg = distributed.wrapper_without_device(model_wrapper_cfg, self.cfg)
+            wrapped = super().wrap_model(model_wrapper_cfg, model)
+            distributed.average_in_order(wrapped)
+            return wrapped
         return super().wrap_model(model_wrapper_cfg, model)
 
     @staticmethod

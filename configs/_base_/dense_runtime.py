@@ -9,6 +9,7 @@ default_hooks = dict(
     checkpoint=dict(type='mae_transfer.CheckpointHook', max_keep_ckpts=2),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     step_guard=dict(type='mae_transfer.StepGuardHook'),
+    skipped_images=dict(type='mae_transfer.SkippedImagesHook', max_bad_share=0.1),
     input_statistics=dict(type='mae_transfer.InputStatisticsHook'),
 )
 

@@ -14,7 +14,7 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
     global_loss=dict(type='GlobalLossHook'),
     step_guard=dict(type='StepGuardHook'),
-    skipped_photos=dict(type='SkippedPhotosHook'),
+    skipped_images=dict(type='SkippedImagesHook', max_bad_share=0.1),
     input_statistics=dict(type='InputStatisticsHook'),
 )
 

@@ -42,7 +42,7 @@ _RECIPES = {
         'classes',
         [
             *('max_epochs=3', 'warmup=1', 'image_size=64', 'model.vit.patch_size=8', 'model.num_classes=2'),
-            *('optim_wrapper.dtype=float32', 'test_evaluator.topk=1', 'val_evaluator.topk=1'),
+            *('optim_wrapper.dtype=float32', 'test_evaluator.topk=[1]', 'val_evaluator.topk=[1]'),
         ],
     ),
     'detect': ('configs/quickstart/maskrcnn.py', 'coco', ['max_epochs=3', 'model.backbone.out_indices=0,1,2,3']),

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 
 from ..data.photos.source import check_present
 from ..errors import UserError
-from ..hooks.skipped_photos import skipped_summary
+from ..hooks.skipped_images import skipped_summary
 from ..optim.autocast import DTYPES
 
 LOG_EVERY = 50

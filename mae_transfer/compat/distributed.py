@@ -173,3 +173,20 @@ def wrapper_without_device(settings: Mapping | None, cfg: Mapping) -> dict:
         if 'output_device' in settings:
             settings['output_device'] = None
     return settings
+
+
+def average_in_order(model: nn.Module) -> None:
+    """Let DDP average the gradients of three and more processes in the order of the processes.
+
+    In gloo's ring a number's place in its bucket decides in which order the processes are added, and DDP fills its
+    buckets anew after the first step of a run, a resumed one too: their rounding would differ.
+    """
+    if isinstance(model, DistributedDataParallel) and torch.distributed.get_world_size() > 2:
+        model.register_comm_hook(None, _mean_in_order)
+
+
+def _mean_in_order(_: object, bucket: torch.distributed.GradBucket) -> torch.futures.Future[torch.Tensor]:
+    own = bucket.buffer()
+    parts = [torch.empty_like(own) for _ in range(torch.distributed.get_world_size())]
+    gathered = torch.distributed.all_gather(parts, own, async_op=True)
+    return gathered.get_future().then(lambda _: own.copy_(sum(parts[1:], parts[0])).div_(len(parts)))

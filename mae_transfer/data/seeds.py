@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import torch
@@ -50,18 +49,3 @@ def torch_seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would also seed the GPU's generator
         yield
-
-
-class SeededItems:
-    """Before a data set of MMEngine's in the bases of a class: items are also asked for by ``(index, seed)``.
-
-    All that is random about such an item, in its transforms and in the choice of another image for one that has no
-    objects, then follows from the seed: not from the worker that makes it, nor from what it made before.
-    """
-
-    def __getitem__(self, key: int | tuple[int, int]) -> Any:
-        if not isinstance(key, tuple):
-            return super().__getitem__(key)  # type: ignore[misc]
-        index, seed = key
-        with seeded(seed):
-            return super().__getitem__(index)  # type: ignore[misc]

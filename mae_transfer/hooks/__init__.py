@@ -9,7 +9,7 @@ from .input_statistics import InputStatisticsHook
 from .main_process_logger import MainProcessLoggerHook
 from .momentum import MomentumHook
 from .reconstructions import ReconstructionHook
-from .skipped_photos import SkippedPhotosHook
+from .skipped_images import SkippedImagesHook
 from .step_guard import StepGuardHook
 
 __all__ = [
@@ -22,6 +22,6 @@ __all__ = [
     'MainProcessLoggerHook',
     'MomentumHook',
     'ReconstructionHook',
-    'SkippedPhotosHook',
+    'SkippedImagesHook',
     'StepGuardHook',
 ]

@@ -289,3 +289,53 @@ def test_an_existing_group_is_kept(started, monkeypatch):
 )
 def test_the_model_wrapper_keeps_its_settings_except_for_the_device(fields, expected):
     assert wrapper_without_device(fields.pop('model_wrapper_cfg', None), fields) == expected
+
+
+IN_ORDER = """
+import os, sys
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+from mae_transfer.compat.distributed import average_in_order
+
+torch.distributed.init_process_group('gloo')
+rank = torch.distributed.get_rank()
+gradients = []
+for megabytes in (.001, .01, 25):  # other buckets
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(50, 40), nn.Tanh(), nn.Linear(40, 30), nn.Tanh(), nn.Linear(30, 7))
+    model = DistributedDataParallel(model, bucket_cap_mb=megabytes)
+    average_in_order(model)
+    for step in range(3):  # of which the first is made before the buckets are filled anew
+        model.zero_grad()
+        torch.manual_seed(rank)
+        model(torch.randn(5, 50)).square().sum().backward()
+        gradients.append(torch.cat([parameter.grad.flatten() for parameter in model.parameters()]))
+model = model.module
+model.zero_grad()
+for other in range(3):
+    torch.manual_seed(other)
+    (model(torch.randn(5, 50)).square().sum() / 3).backward()
+wanted = torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
+torch.testing.assert_close(gradients[0], wanted, rtol=1e-5, atol=1e-6)
+assert all(torch.equal(gradients[0], other) for other in gradients)
+"""
+
+
+def test_gradients_of_three_processes_do_not_depend_on_their_buckets(tmp_path):
+    """Or a resumed run, whose first step has other buckets, would round otherwise."""
+    (tmp_path / 'in_order.py').write_text(IN_ORDER)
+    environment = dict(os.environ, PYTHONPATH=str(REPOSITORY), MASTER_ADDR='127.0.0.1', MASTER_PORT=str(free_port()))
+    environment.update(CUDA_VISIBLE_DEVICES='', OMP_NUM_THREADS='1', WORLD_SIZE='3')
+    finish(
+        *(
+            subprocess.Popen(
+                [sys.executable, str(tmp_path / 'in_order.py')],
+                env=dict(environment, RANK=str(rank)),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+            for rank in range(3)
+        )
+    )

@@ -134,10 +134,10 @@ def test_a_hook_that_is_missing_in_the_scale_comes_from_the_row(scale):
     row.default_hooks.step_guard.most = 5
     scale.default_hooks.step_guard.most = 7
     del scale.default_hooks['fit_target']
-    scale.default_hooks.skipped_photos = None
+    scale.default_hooks.skipped_images = None
     hooks = scale_row(row, scale).default_hooks
     assert hooks.fit_target == dict(type='FitTargetHook')
-    assert hooks.step_guard.most == 7 and hooks.skipped_photos is None
+    assert hooks.step_guard.most == 7 and hooks.skipped_images is None
 
 
 def test_parts_are_recognised_by_their_class(scale):

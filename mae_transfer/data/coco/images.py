@@ -15,10 +15,10 @@ from mmengine.fileio import exists
 
 from ...errors import UserError
 from ...registry import DATASETS
+from ..dense_items import DenseItems
 from ..files.exif import header_of
 from ..files.loading import check_files, examine_images, refuse_colour_transforms, run_pipeline
 from ..label_maps.palette import complete_metainfo
-from ..seeds import SeededItems
 from .file import CocoFile, read_coco
 from .left import report_evaluated, report_learnt
 from .values import Tally, brief, note
@@ -28,7 +28,7 @@ _OF_COLOURS = (ColorTransform, PhotoMetricDistortion, RandomGrayscale, YOLOXHSVR
 
 
 @DATASETS.register_module()
-class CocoImages(SeededItems, CocoDataset):
+class CocoImages(DenseItems, CocoDataset):
     """MMDetection's ``CocoDataset`` that reports mistakes in the annotations as errors.
 
     Label ``i`` is the category named ``metainfo['classes'][i]``, regardless of the order of the file's categories;
@@ -38,8 +38,8 @@ class CocoImages(SeededItems, CocoDataset):
 
     Raises:
         UserError: a mistake that :func:`~mae_transfer.data.coco.file.read_coco` finds; no object that is left to learn
-            from or to evaluate; images that do not exist. When an image is loaded: one that cannot be read, or that has
-            another size than the annotations say.
+            from or to evaluate; images that do not exist. When an image is loaded: one that has another size than the
+            annotations say; in an evaluation, one that cannot be read.
     """
 
     def __init__(
@@ -137,7 +137,7 @@ class CocoImages(SeededItems, CocoDataset):
         del self._file  # the entries hold all that is needed
         return entries
 
-    def prepare_data(self, idx: int) -> dict | None:
+    def prepare_readable(self, idx: int) -> dict | None:
         """Run the pipeline on one image; raises as described for the class."""
         entry = self.get_data_info(idx)
         data = run_pipeline(self.pipeline, entry, entry['img_path'])

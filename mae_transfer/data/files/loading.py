@@ -17,7 +17,7 @@ from .image_files import conversion_of
 from .image_reader import UNREADABLE, ImageReader
 from .image_values import UnexpectedValues
 from .load_bands import LoadBands
-from .unreadable import told_by
+from .unreadable import Unreadable, told_by
 
 _JPEG = b'\xff\xd8'  # always 8 bits; no need to look at the rest
 
@@ -89,7 +89,7 @@ def run_pipeline(pipeline: Callable[[dict], dict | None], entry: dict, path: str
     """``pipeline(entry)``.
 
     Raises:
-        UserError: the image at ``path`` cannot be read, or has other values than the pipeline reads; other errors are
+        Unreadable: the image at ``path`` cannot be read, or has other values than the pipeline reads; other errors are
             raised unchanged.
     """
     reader = reader_of(pipeline)
@@ -99,16 +99,17 @@ def run_pipeline(pipeline: Callable[[dict], dict | None], entry: dict, path: str
     except UserError:
         raise
     except UnexpectedValues as error:
-        raise UserError(f'{path} {error}') from None
+        raise Unreadable(path, str(error)) from None
     except Exception as error:
         if (reason := decoding_fault(path)) is not None:
             if conversion := conversion_of(path):
-                raise UserError(f'{path} is not read: {conversion}') from error
-            raise UserError(f'{path} {reason}: repair it, or remove it from the annotations') from error
+                raise Unreadable(path, 'is not read', conversion) from error
+            raise Unreadable(path, reason, 'repair it, or remove it from the annotations') from error
         if _is_by_opencv(pipeline) and not _opencv_decodes(get(path)):
-            raise UserError(
-                f'{path} is not read by OpenCV, which reads the images of this pipeline: save it as a PNG, or set '
-                f'bands=(1,2,3), and mean and std as {MEASURE} prints them'
+            raise Unreadable(
+                path,
+                'is not read by OpenCV, which reads the images of this pipeline',
+                f'save it as a PNG, or set bands=(1,2,3), and mean and std as {MEASURE} prints them',
             ) from error
         raise
 

@@ -4,11 +4,26 @@ from __future__ import annotations
 
 import os
 
+from ...errors import UserError
 from ...first_bytes import text_file
 from ...paths import shown
 
 _STARTS = ((b'<svg', 'is an SVG drawing: save it as PNG'), (b'%pdf', 'is a PDF: save it as PNG'))
 _HEIF = (b'heic', b'heix', b'hevc', b'mif1', b'msf1')
+
+
+class Unreadable(UserError):
+    """An image or a label map that cannot be read, or an image whose values are not what the settings say.
+
+    Args:
+        path: of the file.
+        reason: what is wrong with it, e.g. 'is empty'.
+        advice: what to do.
+    """
+
+    def __init__(self, path: str, reason: str, advice: str = ''):
+        super().__init__(f'{path} {reason}: {advice}' if advice else f'{path} {reason}')
+        self.path, self.reason = path, reason
 
 
 def why_unreadable(path: str | os.PathLike, error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,10 +14,11 @@ from mmseg.datasets.transforms import CLAHE, AdjustGamma, PhotoMetricDistortion,
 
 from ...errors import UserError
 from ...registry import DATASETS
+from ..dense_items import DenseItems
 from ..files.exif import header_of
 from ..files.image_files import SUFFIXES, suffixes_of
 from ..files.loading import examine_images, reader_of, refuse_colour_transforms, run_pipeline, steps_of
-from ..seeds import SeededItems
+from ..files.unreadable import Unreadable
 from .label_numbers import IGNORED, Numbering, one_class_line, parse_values
 from .load_labels import LoadLabels, check_size, read_label_map
 from .pairs import find_pairs
@@ -31,7 +33,7 @@ _OF_COLOURS = (AdjustGamma, CLAHE, PhotoMetricDistortion, RandomGrayscale, Reran
 
 
 @DATASETS.register_module()
-class LabelledScenes(SeededItems, BaseSegDataset):
+class LabelledScenes(DenseItems, BaseSegDataset):
     """MMSegmentation's ``BaseSegDataset`` that says what is learnt from its label maps, and reports mistakes as errors.
 
     A label map is a picture of its image's size with one number for each pixel (see
@@ -146,7 +148,7 @@ class LabelledScenes(SeededItems, BaseSegDataset):
         numbers = found_numbers(read_label_map(entry['seg_map_path'], self.backend_args).numbers)
         return sorted({*self.numbering.labels(numbers).tolist()} - {IGNORED})
 
-    def prepare_data(self, idx: int) -> dict | None:
+    def prepare_readable(self, idx: int) -> dict | None:
         """Run the pipeline on one image and its label map; raises as described for the class."""
         entry = dict(self.get_data_info(idx), numbering=self.numbering)
         return run_pipeline(self.pipeline, entry, entry['img_path'])
@@ -156,8 +158,9 @@ class LabelledScenes(SeededItems, BaseSegDataset):
         if not len(self) or 'seg_map_path' not in self.get_data_info(0):
             return
         survey = Survey(self.numbering, self.data_prefix['seg_map_path'], training=not self.test_mode)
-        pixels = read_label_map(self.get_data_info(0)['seg_map_path'], self.backend_args).numbers.size
-        chosen = self._evenly(max(_LEAST, min(_EXAMINED, _PIXELS // pixels)))
+        header = header_of(self.get_data_info(0)['img_path'], self.backend_args)
+        pixels = math.prod(header.stored) if header else 1
+        chosen = self._evenly(max(_LEAST, min(_EXAMINED, _PIXELS // max(1, pixels))))
         for index in chosen:
             self._add_to(survey, index)
         survey.check_numbers()
@@ -173,7 +176,14 @@ class LabelledScenes(SeededItems, BaseSegDataset):
         return np.linspace(0, len(self) - 1, min(len(self), most)).round().astype(int).tolist()
 
     def _add_to(self, survey: Survey, index: int) -> None:
-        entry = self.get_data_info(index)
+        try:
+            self._survey(survey, self.get_data_info(index))
+        except Unreadable as error:  # it is left out of the training, and told then
+            if self.test_mode:
+                raise
+            survey.unreadable.append(error)
+
+    def _survey(self, survey: Survey, entry: dict) -> None:
         label_map = read_label_map(entry['seg_map_path'], self.backend_args)
         header, loader = header_of(entry['img_path'], self.backend_args), self._image_loader()
         shape = header and header.stored

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from ...errors import UserError
+from ..files.unreadable import Unreadable
 
 #: Formats that keep every number as it was written, and the suffixes by which label maps are found. JPEG and WebP
 #: change numbers, a PGM's are stretched to its greatest one, and a GIF's indices are numbered anew when it is saved;
@@ -46,7 +47,8 @@ def decode_label_map(content: bytes, path: str) -> LabelMap:
         path: of the file, for messages.
 
     Raises:
-        UserError: a file that is damaged, no picture, or in a format that changes numbers; several pages; colours;
+        Unreadable: a file that is damaged, or no picture.
+        UserError: a file in a format that changes numbers; several pages; colours;
             floats that are not whole; transparent pixels; a grey scale from white to black.
     """
     # Decoders raise errors of any kind for damaged files.
@@ -73,9 +75,9 @@ def decode_label_map(content: bytes, path: str) -> LabelMap:
         numbers = _by_opencv(content) if content[:2] in (b'II', b'MM') else None
     except Exception as error:
         reason = ' '.join(str(error).split()) or type(error).__name__
-        raise UserError(f'label map {path} cannot be read: {reason}') from None
+        raise Unreadable(f'label map {path}', 'cannot be read', reason) from None
     if numbers is None:
-        raise UserError(f'label map {path} cannot be read: it is no picture, or is damaged')
+        raise Unreadable(f'label map {path}', 'cannot be read', 'it is no picture, or is damaged')
     if mode in ('1', 'L') and 'I' in raw:
         raise UserError(f'label map {path} has a grey scale in which 0 is white: save it with 0 as black')
     if numbers.ndim > 2:

@@ -29,6 +29,7 @@ class Survey:
         self.numbering, self.folder, self.training = numbering, folder, training
         self.pixels: Counter[int] = Counter()  # of each number
         self.forms: Counter[str] = Counter()
+        self.unreadable: list[UserError] = []  # errors of those that were left out
         self.numbers_of: dict[str, np.ndarray] = {}
         self._places: dict[tuple[int, ...], tuple[int, str]] = {}  # of colours: an index, and a file
         self._renumbered: list[str] = []  # files whose palettes number colours in another way, described
@@ -91,8 +92,10 @@ class Survey:
 
         Raises:
             UserError: a number that is neither of a class nor ignored; no labelled pixel; masks of 0 and 255 alone,
-                where 255 is ignored; a single class, where a model is trained.
+                where 255 is ignored; a single class, where a model is trained; no file that can be read.
         """
+        if not self.numbers_of and self.unreadable:
+            raise self.unreadable[0]
         self.check_numbers()
         if self.says_something:
             return

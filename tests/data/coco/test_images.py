@@ -116,19 +116,37 @@ def test_a_missing_image_file_is_refused_on_start_up(coco_images, tmp_path):
             lambda file: file.write_bytes(b'no picture'),
             r'1.jpg \(10 bytes\) is not an image, or is truncated: repair it',
         ),
-        (
-            lambda file: photo(file, (61, 103)),
-            r'1.jpg is 61 x 103 pixels, but .*a.json says 103 x 61: are width and height exchanged there, or was',
-        ),
     ],
 )
-def test_an_unusable_image_is_refused_when_it_is_loaded(spoil, says, coco_images, tmp_path):
-    dataset = coco_images()
+def test_an_unreadable_image_is_left_out_of_the_training_and_ends_an_evaluation(spoil, says, coco_images, tmp_path):
+    training, evaluation = coco_images(), coco_images(test_mode=True)
     spoil(tmp_path / '1.jpg')
-    assert dataset[0] is not None
+    assert 'skipped' not in training[0]['data_samples'].metainfo
+    for key in (1, (1, 5)):
+        skipped = training[key]['data_samples'].metainfo['skipped']
+        assert skipped and all('1.jpg (' in line for line in skipped)
+    once, again = training[1, 5], training[1, 5]
+    assert once['inputs'].equal(again['inputs']) and not once['data_samples'].img_path.endswith('1.jpg')
     with pytest.raises(UserError, match=says) as caught:
-        dataset[1]
+        evaluation[1]
     assert '\n' not in str(caught.value)
+
+
+def test_training_ends_where_no_image_can_be_read(coco_images, tmp_path):
+    dataset = coco_images()
+    for file in tmp_path.glob('*.jpg'):
+        file.write_bytes(b'')
+    with pytest.raises(UserError, match='none of 100 images, drawn one after another, can be read: .*jpg'):
+        dataset[0]
+
+
+def test_an_image_of_another_size_than_annotated_is_refused(coco_images, tmp_path):
+    dataset = coco_images()
+    photo(tmp_path / '1.jpg', (61, 103))
+    with pytest.raises(
+        UserError, match='1.jpg is 61 x 103 pixels, but .*a.json says 103 x 61: are width and height ex'
+    ):
+        dataset[1]
 
 
 @pytest.mark.parametrize('orientation', [6, 8])

@@ -1,5 +1,6 @@
 """Images with label maps: each mistake is reported in one line that names the file; correct files are read."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -117,6 +118,8 @@ MISTAKES = {
     ),  # which would be 1 in 8 bits
     'colours': (colours, r'0.png is a colour image \(mode RGB\): give one number per pixel'),
     'size': (paint(1, size=(90, 71)), r'0.png is 71 x 90 pixels, but its image is 70 x 90: give both the same size'),
+}
+UNREADABLE = {
     'no picture': (
         lambda root: (root / 'annotations/training/0.png').write_bytes(b'nothing'),
         r'0.png cannot be read: it is no picture, or is damaged',
@@ -139,6 +142,33 @@ def test_a_mistake_is_reported_in_one_line(name, late, scenes):
     with pytest.raises(UserError, match=says) as caught:
         dataset[0] if late else dataset.full_init()
     assert '\n' not in str(caught.value) and str(scenes) in str(caught.value)
+
+
+@pytest.mark.parametrize('name', UNREADABLE)
+@pytest.mark.parametrize('late', [False, True], ids=['on start-up', 'when loaded'])
+def test_an_unreadable_file_is_left_out_of_the_training_and_ends_an_evaluation(name, late, scenes):
+    spoil, says = UNREADABLE[name]
+    training, evaluation = (build(scenes, lazy_init=True, test_mode=test_mode) for test_mode in (False, True))
+    if late:
+        training.full_init(), evaluation.full_init()
+    spoil(scenes)
+    training.full_init()
+    skipped = training[dataset_index(training, 0), 1]['data_samples'].metainfo['skipped']
+    assert skipped and all(re.search('0.(jpg|png) ', line) and str(scenes) in line for line in skipped)
+    with pytest.raises(UserError, match=says) as caught:
+        evaluation[dataset_index(evaluation, 0)] if late else evaluation.full_init()
+    assert '\n' not in str(caught.value) and str(scenes) in str(caught.value)
+
+
+@pytest.mark.parametrize('name', UNREADABLE)
+def test_training_does_not_begin_where_nothing_can_be_read(name, scenes):
+    spoil, says = UNREADABLE[name]
+    spoil(scenes)
+    for i in (1, 2):
+        for file in (f'images/training/{i}.jpg', f'annotations/training/{i}.png'):
+            (scenes / file).write_bytes((scenes / file.replace(str(i), '0')).read_bytes())
+    with pytest.raises(UserError, match=says.replace('0', '[012]')):
+        build(scenes)
 
 
 def test_without_reduce_zero_label_the_classes_begin_at_zero(scenes):
