@@ -17,7 +17,7 @@ from mmengine.registry import HOOKS, LOOPS, METRICS, OPTIM_WRAPPERS
 
 from .checks import check_config
 from .classify.features import FeatureLoop
-from .compat import distributed
+from .compat import distributed, telling
 from .compat.package_configs import PREFIX, find_config
 from .errors import UserError
 from .evaluation import Accuracy
@@ -250,34 +250,41 @@ def run_main(main: Callable[[], None]) -> None:
         if missing is None:
             raise
         line = f"there is no type '{missing[1]}' in {missing[2]}: is it misspelt, or not imported (custom_imports)?"
-    except (RuntimeError, ConnectionError, EOFError) as error:
-        found = process_failure(error)
+    except Exception as error:
+        found, code = worker_failure(error), 1
+        if found is None and (found := peer_failure(error)) and telling.leave_to_launcher(f'error: {shown(found)}'):
+            distributed.end_process(code)
         if found is None:
-            if not distributed.is_first_to_tell():
-                distributed.end_process(1)
+            if not telling.is_first_to_tell():
+                distributed.end_process(code)
             raise
-        line, code = found, 1
+        line = found
     else:
         return distributed.end_process()
-    if distributed.is_first_to_tell():
+    if telling.is_first_to_tell():
         print(f'error: {shown(line)}', file=sys.stderr)
     distributed.end_process(code)
 
 
-def process_failure(error: Exception) -> str | None:
-    """One line for an error that says that another process has ended, a data loader's worker or one of the run."""
-    message = str(error)
-    worker = re.search(r'DataLoader worker .*?(?:killed by signal: (\w+)|exited unexpectedly)', message)
+def worker_failure(error: Exception) -> str | None:
+    """One line for an error that says that a data loader's worker has ended; None for another error."""
+    worker = re.search(r'DataLoader worker .*?(?:killed by signal: (\w+)|exited unexpectedly)', str(error))
     modules = (frame.f_globals.get('__name__') for frame, _ in traceback.walk_tb(error.__traceback__))
     is_of_pipe = not isinstance(error, RuntimeError) and 'torch.utils.data.dataloader' in modules
-    if worker or is_of_pipe:
-        how = f'was ended by the signal {worker[1]}' if worker and worker[1] else 'ended unexpectedly'
-        return (
-            f"a data loader's worker {how}, as when the memory is full: lower train_dataloader.num_workers or "
-            'prefetch_factor, then --resume'
-        )
+    if not worker and not is_of_pipe:
+        return None
+    how = f'was ended by the signal {worker[1]}' if worker and worker[1] else 'ended unexpectedly'
+    return (
+        f"a data loader's worker {how}, as when the memory is full: lower train_dataloader.num_workers or "
+        'prefetch_factor, then --resume'
+    )
+
+
+def peer_failure(error: Exception) -> str | None:
+    """One line for an error that says that another process of the run has ended; None for another error."""
+    message = str(error)
     ended = r'Connection (closed by peer|reset by peer|refused)|Broken pipe|Timed out waiting'
-    if distributed.has_several_processes() and re.search(ended, message):
-        cause = message.strip().splitlines()[0][:160]
-        return f'another process of the run has ended or does not answer ({cause}): its message says why; then --resume'
-    return None
+    if not telling.has_several_processes() or not re.search(ended, message):
+        return None
+    cause = message.strip().splitlines()[0][:160]
+    return f'another process of the run has ended or does not answer ({cause}): go on by --resume'

@@ -29,6 +29,7 @@ from .dense.checks import check_head_classes
 from .errors import UserError, shorten
 from .kinds import class_of
 from .optim.batch_plan import BatchPlan, plan_of
+from .runs.heartbeat import NoHeartbeat
 from .runs.resuming import find_place, intact_checkpoint, load_optimizer, resume_schedule
 from .runs.saving import check_intact, on_cpu, run_state, write_checkpoint
 from .runs.stop_signals import StopSignals, start_worker
@@ -49,6 +50,8 @@ class StrictRunner(Runner):
 
     #: whether every parameter of the model must come from the file (testing, resuming), or some (``--load-from``)
     require_all_weights = True
+    #: tells the other processes what this one is doing, if ``HeartbeatHook`` has started it
+    heartbeat = NoHeartbeat()
 
     def __init__(self, *args: Any, **kwargs: Any):
         safe_loading.install()

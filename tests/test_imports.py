@@ -78,10 +78,11 @@ def test_the_rooms_of_the_data_build_on_files():
     assert rooms_of_data() == {
         'files': set(),
         'photos': {'files', 'seeds'},
-        'label_maps': {'files', 'seeds'},
-        'coco': {'files', 'label_maps', 'seeds'},
+        'label_maps': {'dense_items', 'files'},
+        'coco': {'dense_items', 'files', 'label_maps'},
         'scenes': set(),
         'seeds': set(),
+        'dense_items': {'files', 'seeds'},
         'samplers': {'seeds'},
         # Commands: python -m mae_transfer.data.NAME.
         'statistics': {'files'},

@@ -8,6 +8,7 @@ default_hooks = dict(
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='mae_transfer.CheckpointHook', max_keep_ckpts=2),
     sampler_seed=dict(type='DistSamplerSeedHook'),
+    heartbeat=dict(type='mae_transfer.HeartbeatHook', seconds=40),
     step_guard=dict(type='mae_transfer.StepGuardHook'),
     skipped_images=dict(type='mae_transfer.SkippedImagesHook', max_bad_share=0.1),
     input_statistics=dict(type='mae_transfer.InputStatisticsHook'),

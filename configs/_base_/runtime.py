@@ -13,6 +13,7 @@ default_hooks = dict(
     checkpoint=dict(type='CheckpointHook', max_keep_ckpts=2),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     global_loss=dict(type='GlobalLossHook'),
+    heartbeat=dict(type='HeartbeatHook', seconds=40),
     step_guard=dict(type='StepGuardHook'),
     skipped_images=dict(type='SkippedImagesHook', max_bad_share=0.1),
     input_statistics=dict(type='InputStatisticsHook'),

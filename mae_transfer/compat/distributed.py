@@ -5,15 +5,12 @@ and SyncBN has no CPU kernel. The tools call :func:`start_group` before the Runn
 the end; ``StrictRunner`` calls the other functions. If MMEngine finds an accelerator, :func:`start_group` does nothing.
 """
 
-import glob
 import logging
 import multiprocessing
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 
 import torch.distributed
 from mmengine.device import get_device
@@ -75,34 +72,6 @@ def start_group(launcher: str) -> None:
 def is_restart() -> bool:
     """Whether torchrun started this process again after one of the run failed (``--max-restarts``)."""
     return int(os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)) > 0
-
-
-def is_first_to_tell() -> bool:
-    """Whether no other process of the run on this machine has asked this before: one of them tells why it ended."""
-    if not has_several_processes():
-        return True
-    told = Path(_told(os.getppid()) + os.environ.get('TORCHELASTIC_RESTART_COUNT', '0'))
-    try:
-        told.touch(exist_ok=False)
-    except FileExistsError:
-        return False
-    return True
-
-
-def has_several_processes() -> bool:
-    """Whether this process was started as one of several."""
-    return max(int(os.environ.get(name, 1)) for name in ('WORLD_SIZE', 'SLURM_NTASKS')) > 1
-
-
-def forget_told(launcher: int) -> None:
-    """Forget what the processes of a launcher with this process id have told."""
-    for path in glob.glob(f'{_told(launcher)}*'):
-        os.unlink(path)
-
-
-def _told(launcher: int) -> str:
-    job = '_'.join(os.environ.get(name, '') for name in ('SLURM_JOB_ID', 'SLURM_STEP_ID'))
-    return os.path.join(tempfile.gettempdir(), f'mae_transfer_{os.getuid()}_{launcher}_{job}_told')
 
 
 def end_process(code: int = 0) -> None:

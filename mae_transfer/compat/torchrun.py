@@ -19,7 +19,7 @@ from torch.distributed.run import get_args_parser
 from torch.distributed.run import main as torchrun
 
 from ..runs.stop_signals import CAN_GO_ON, STOPPING
-from . import distributed
+from . import telling
 
 
 def main() -> int:
@@ -28,23 +28,37 @@ def main() -> int:
     options = sys.argv[1:]
     if '--signals_to_handle' in get_args_parser().format_help():  # older ones do not pass on SIGUSR1
         options = ['--signals_to_handle', ','.join(number.name for number in STOPPING), *options]
-    distributed.forget_told(os.getpid())  # what a killed launcher with this process id left
+    launcher = os.getpid()
+    telling.forget_told(launcher)  # what a killed launcher with this process id left
+    telling.tell_for(launcher)
     try:
         torchrun(options)
     except ChildFailedError as error:
-        killed = [(rank, failure) for rank, failure in error.failures.items() if failure.exitcode < 0]
-        rank, failure = killed[0] if killed else error.get_first_failure()  # others may have missed it, and ended too
-        if not killed:
-            return failure.exitcode
-        name = signal.Signals(-failure.exitcode).name
-        cause = ', as the system does when the memory is full' if name == 'SIGKILL' else ''
-        print(f'error: process {rank} was ended by {name}{cause}: go on by --resume', file=sys.stderr)
-        return 128 - failure.exitcode
+        return _tell(error, *telling.what_was_told(launcher))
     except SignalException as stopped:  # the processes have been asked to stop, and have ended
         return 128 + stopped.sigval if stopped.sigval == signal.SIGINT else CAN_GO_ON
     finally:
-        distributed.forget_told(os.getpid())
+        telling.forget_told(launcher)
     return 0
+
+
+def _tell(error: ChildFailedError, is_told: bool, left: str) -> int:
+    """Tell why the run ended, unless a process has; returns the exit code.
+
+    Args:
+        left: a line to tell if nothing more is known.
+    """
+    codes = {rank: failure.exitcode for rank, failure in error.failures.items()}
+    # torchrun ends the others by SIGTERM, and a process that does not follow by SIGKILL.
+    killed = [rank for rank, code in codes.items() if code < 0 and code != -signal.SIGTERM]
+    if is_told or not killed:
+        if left and not is_told:
+            print(left, file=sys.stderr)
+        return next((code for code in codes.values() if code > 0), 1)
+    name = signal.Signals(-codes[killed[0]]).name
+    cause = ', as the system does when the memory is full' if name == 'SIGKILL' else ''
+    print(f'error: process {killed[0]} was ended by {name}{cause}: go on by --resume', file=sys.stderr)
+    return 128 - codes[killed[0]]
 
 
 if __name__ == '__main__':

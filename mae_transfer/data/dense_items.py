@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import UserError
 from ..paths import shown
-from .files.unreadable import Unreadable
+from .files.unreadable import UnreadableError
 from .seeds import seeded
 
 #: So many unreadable images, one after another, are no accident.
@@ -29,7 +29,7 @@ class DenseItems:
 
     @abstractmethod
     def prepare_readable(self, idx: int) -> dict | None:
-        """Run the pipeline on one image; raises ``Unreadable``."""
+        """Run the pipeline on one image; raises ``UnreadableError``."""
 
     def __getitem__(self, key: int | tuple[int, int]) -> Any:
         self._skipped: list[str] = []
@@ -49,12 +49,12 @@ class DenseItems:
         """Run the pipeline on one image; None for one that is left out, in whose place MMEngine draws another.
 
         Raises:
-            Unreadable: the image cannot be read, in an evaluation.
+            UnreadableError: the image cannot be read, in an evaluation.
             UserError: none of many images can be read.
         """
         try:
             return self.prepare_readable(idx)
-        except Unreadable as error:
+        except UnreadableError as error:
             if self.test_mode:
                 raise
             self._skipped.append(f'{error.path} ({error.reason})')

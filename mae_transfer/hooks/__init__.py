@@ -5,6 +5,7 @@ from .checkpoint import CheckpointHook
 from .confusion import ConfusionHook
 from .fit_target import FitTargetHook
 from .global_loss import GlobalLossHook
+from .heartbeat import HeartbeatHook
 from .input_statistics import InputStatisticsHook
 from .main_process_logger import MainProcessLoggerHook
 from .momentum import MomentumHook
@@ -18,6 +19,7 @@ __all__ = [
     'ConfusionHook',
     'FitTargetHook',
     'GlobalLossHook',
+    'HeartbeatHook',
     'InputStatisticsHook',
     'MainProcessLoggerHook',
     'MomentumHook',

@@ -239,10 +239,12 @@ class CheckpointHook(hooks.CheckpointHook):
     def _wait(self, runner: Runner) -> None:
         """Wait for what is being written, and tell if it could not be."""
         try:
-            if not self._writer.wait():
-                return
+            with runner.heartbeat.pause():
+                has_written = self._writer.wait()
         except OSError as error:
             return self._tell_failure(runner, error)
+        if not has_written:
+            return
         self._has_failed = False
         kept = runner.message_hub.get_info(_KEPT)
         runner.message_hub.update_info(_KEPT, kept[-self.max_keep_ckpts :] if self.max_keep_ckpts > 0 else kept)

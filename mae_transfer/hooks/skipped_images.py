@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ class SkippedImagesHook(Hook):
             raise UserError(f'SkippedImagesHook.max_bad_share is a share, from 0 to 1; found {max_bad_share!r}')
         self.max_bad_share = max_bad_share
         self.skipped: set[str] = set()
-        self._bad = self._drawn = 0
+        self._drawn = 0
 
     def before_train(self, runner: Runner) -> None:
         """Read some images of the first evaluation, which may be hours away; raises ``UserError``."""
@@ -51,15 +52,14 @@ class SkippedImagesHook(Hook):
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
     ) -> None:
         """Log the images that the data loader skipped while it made this batch; raises ``UserError`` for too many."""
-        self.after_val_iter(runner, batch_idx, data_batch, outputs)
+        skipped = skipped_in(data_batch)
+        self._tell(runner, skipped)
         loader = runner.train_dataloader
-        bad = len(skipped_in(data_batch))
-        self._bad += bad
-        self._drawn += (loader.batch_size or 1) + bad
-        is_judged = self._drawn >= min(_JUDGED, len(loader.dataset))
-        if self._bad > self.max_bad_share * self._drawn and is_judged:
+        self._drawn += (loader.batch_size or 1) + len(skipped)
+        drawn = min(self._drawn, len(loader.dataset))  # later epochs draw them again
+        if drawn >= min(_JUDGED, len(loader.dataset)) and len(self.skipped) > self.max_bad_share * drawn:
             raise UserError(
-                f'{self._bad} of {self._drawn} images drawn cannot be read, more than max_bad_share='
+                f'{len(self.skipped)} of {drawn} images cannot be read, more than max_bad_share='
                 f'{self.max_bad_share:g}: repair those listed in {_list_of(runner)}, or allow more, --cfg-options '
                 'default_hooks.skipped_images.max_bad_share=1'
             )
@@ -67,8 +67,13 @@ class SkippedImagesHook(Hook):
     def after_val_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: Any = None
     ) -> None:
-        """Log the images that the data loader skipped while it made this batch."""
-        new = [name for name in dict.fromkeys(skipped_in(data_batch)) if name not in self.skipped]
+        """Log the photos that the data loader skipped while it made this batch."""
+        self._tell(runner, (data_batch or {}).get('skipped', ()))
+
+    after_test_iter = after_val_iter
+
+    def _tell(self, runner: Runner, skipped: Iterable[str]) -> None:
+        new = [name for name in dict.fromkeys(skipped) if name not in self.skipped]
         self.skipped.update(new)
         for name in new:
             runner.logger.warning(f'unreadable image skipped: {shown(name)}')
@@ -78,8 +83,6 @@ class SkippedImagesHook(Hook):
                     file.write(''.join(f'{shown(name)}\n' for name in new))
             except OSError as error:
                 runner.logger.error(f'{_list_of(runner)} is not complete: {error.strerror or error}')
-
-    after_test_iter = after_val_iter
 
     def after_train(self, runner: Runner) -> None:
         """Log number and names of the images that any process skipped."""
@@ -94,7 +97,7 @@ def _list_of(runner: Runner) -> Path:
 
 
 def skipped_in(batch: dict | None) -> list[str]:
-    """The names of the images that were skipped while a batch was made, with their reasons.
+    """The names of the images that were skipped while a training's batch was made, with their reasons.
 
     Args:
         batch: of photos, with ``skipped``, or of detection and segmentation, whose ``data_samples`` have it.

@@ -120,7 +120,8 @@ class StepGuardHook(Hook):
         epoch = begin // len(loader) if isinstance(runner.train_loop, EpochBasedTrainLoop) else runner.epoch
         path = Path(runner.work_dir, FOLDER, f'iter_{begin}.pth')
         path.parent.mkdir(exist_ok=True)
-        runner.checkpoint_writer(str(path), dict(epoch=epoch, iter=begin, step=step))()
+        with runner.heartbeat.pause():
+            runner.checkpoint_writer(str(path), dict(epoch=epoch, iter=begin, step=step))()
         return path
 
     def _look_for_jump(self, runner: Runner) -> None:

@@ -53,7 +53,8 @@ class EpochBasedTrainLoop(loops.EpochBasedTrainLoop):
     def run_iter(self, idx: int, data_batch: Any) -> None:
         """One forward pass, and a step of the optimiser where the batch is complete."""
         seed_step(self.runner.seed, self._iter, get_rank())
-        super().run_iter(idx, data_batch)
+        with self.runner.heartbeat.step(self._iter + 1):
+            super().run_iter(idx, data_batch)
 
 
 @LOOPS.register_module()
@@ -94,7 +95,8 @@ class IterBasedTrainLoop(loops.IterBasedTrainLoop):
     def run_iter(self, data_batch: Any) -> None:
         """One forward pass, and a step of the optimiser where the batch is complete."""
         seed_step(self.runner.seed, self._iter, get_rank())
-        super().run_iter(data_batch)
+        with self.runner.heartbeat.step(self._iter + 1):
+            super().run_iter(data_batch)
 
 
 def _validate_if_due(loop: EpochBasedTrainLoop | IterBasedTrainLoop, done: int, most: int) -> None:

@@ -97,15 +97,17 @@ def test_batches_without_skipped_images_are_ignored(tmp_path):
 def test_too_many_end_the_run_as_soon_as_there_is_enough_to_judge(images, batches, tmp_path):
     """One in eleven is drawn in vain: judged after 200 images, or when all were drawn."""
     hook, run = SkippedImagesHook(0.09), Run(tmp_path, images)
-    with pytest.raises(
-        UserError, match=f'{batches} of {11 * batches} images drawn cannot be read, more than max_bad_share=0.09'
-    ):
+    says = f'{batches} of {min(11 * batches, images)} images cannot be read, more than max_bad_share=0.09'
+    with pytest.raises(UserError, match=says):
         for batch in range(1000):
-            hook.after_train_iter(run, batch, dict(skipped=['a.jpg']))
+            hook.after_train_iter(run, batch, dict(skipped=[f'{batch}.jpg']))
     assert batch == batches - 1
-    hook = SkippedImagesHook(0.091)
+
+
+def test_an_image_that_is_drawn_again_counts_once(tmp_path):
+    hook, run = SkippedImagesHook(0.09), Run(tmp_path, 24)
     for batch in range(1000):
-        hook.after_train_iter(run, batch, dict(skipped=['a.jpg']))
+        hook.after_train_iter(run, batch, dict(skipped=['a.jpg', 'b.jpg']))
 
 
 def test_a_run_with_too_many_ends(photos, tmp_path):

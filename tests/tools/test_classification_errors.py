@@ -109,7 +109,7 @@ def test_folders_and_files_whose_names_are_not_utf_8(class_photos, tmp_path):
         (data / split / 'red').rename(data / split / name)
     (data / 'train' / name / f'{name}.png').write_bytes(b'damaged')
     ended = call('train', FINETUNE, '--work-dir', tmp_path / 'run', *class_options(data))
-    assert ended.code == 0 and 'unreadable photo skipped: caf\\xe9/caf\\xe9.png' in ended.out, ended.err
+    assert ended.code == 0 and 'unreadable image skipped: caf\\xe9/caf\\xe9.png' in ended.out, ended.err
     ended = call(
         'test', FINETUNE, tmp_path / 'run', '--per-class', '--work-dir', tmp_path / 'test', *class_options(data)
     )

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -18,12 +19,25 @@ from tests.tools.commands import CONFIG, REPOSITORY, checkpoint, free_port, smal
 ENDLESS = 100_000
 
 
+STUCK = """
+import time
+from mmengine.dist import get_rank
+from mmengine.hooks import Hook
+from mae_transfer.registry import HOOKS
+@HOOKS.register_module()
+class StuckHook(Hook):
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if runner.iter == 100 and get_rank() == 1:
+            time.sleep(10_000)
+"""
+
+
 class Run:
     """A training that is started as a user would start it."""
 
-    def __init__(self, tool: str, work_dir: Path, *arguments):
+    def __init__(self, tool: str, work_dir: Path, *arguments, config: Path = CONFIG):
         self.work_dir, self.out = work_dir, work_dir.with_suffix('.txt')
-        command = [str(REPOSITORY / 'tools' / tool), str(CONFIG), *map(str, arguments), '--work-dir', str(work_dir)]
+        command = [str(REPOSITORY / 'tools' / tool), str(config), *map(str, arguments), '--work-dir', str(work_dir)]
         environment = dict(os.environ, OMP_NUM_THREADS='1', PORT=str(free_port()), PYTHON=sys.executable)
         with self.out.open('w') as out:
             self.process = subprocess.Popen(command, env=environment, stdout=out, stderr=out, start_new_session=True)
@@ -92,11 +106,42 @@ def test_a_killed_process_ends_the_run_and_is_named(photos, tmp_path):
         run.wait_for_steps()
         os.kill(run.processes('train.py')[1], signal.SIGKILL)
         assert run.ended() == 128 + signal.SIGKILL
-    assert (
-        run.errors[-1]
-        == 'error: process 1 was ended by SIGKILL, as the system does when the memory is full: go on by --resume'
-    )
+    assert run.errors == [
+        'error: process 1 was ended by SIGKILL, as the system does when the memory is full: go on by --resume'
+    ]
     assert 'Traceback' not in run.text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('number', [0, 1])
+def test_a_stopped_process_ends_the_run_within_a_minute_and_is_named(photos, tmp_path, number):
+    with Run('dist_train.sh', tmp_path / 'run', 2, *small(photos, 4, ENDLESS)) as run:
+        run.wait_for_steps()
+        began = time.monotonic()
+        os.kill(run.processes('train.py')[number], signal.SIGSTOP)
+        assert run.ended() != 0
+    assert time.monotonic() - began < 60
+    [line] = run.errors
+    assert re.search(f'process {number} (stands still, last at|does not answer)', line) and 'Traceback' not in run.text
+
+
+@pytest.mark.slow
+def test_a_collective_call_that_one_process_never_makes_ends_the_run_within_a_minute(photos, tmp_path):
+    (tmp_path / 'stuck_hook.py').write_text(STUCK)
+    config = tmp_path / 'stuck.py'
+    config.write_text(
+        f"_base_ = '{CONFIG}'\ncustom_imports = dict(imports=['mae_transfer', 'stuck_hook'])\n"
+        "custom_hooks = [dict(type='StuckHook')]\n"
+    )
+    with mock.patch.dict(os.environ, PYTHONPATH=str(tmp_path)):
+        with Run('dist_train.sh', tmp_path / 'run', 2, *small(photos, 4, ENDLESS), config=config) as run:
+            run.wait_for_steps()
+            began = time.monotonic()
+            assert run.ended() == 1
+    assert time.monotonic() - began < 60
+    [line] = run.errors
+    assert re.search(r'step \d+ has not ended for 4\d seconds, the longest before took [.\d]+: process ', line)
+    assert 'process 1 is at stuck_hook.py:10 before_train_iter' in line and 'Traceback' not in run.text
 
 
 @pytest.mark.slow

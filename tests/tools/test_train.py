@@ -204,8 +204,8 @@ def test_an_unreadable_photo_is_skipped_named_and_counted(tmp_path):
     (photos / 'train' / '004.jpg').write_text('no image')
     out = train(CONFIG, '--work-dir', tmp_path / 'run', *small(photos, epochs=2)).out
     assert len(losses(tmp_path / 'run')) == 6
-    assert out.count('unreadable photo skipped: 003.jpg') == out.count('unreadable photo skipped: 004.jpg') == 1
-    assert '2 unreadable photos were skipped: 003.jpg, 004.jpg' in out
+    assert out.count('unreadable image skipped: 003.jpg') == out.count('unreadable image skipped: 004.jpg') == 1
+    assert '2 unreadable images were skipped: 003.jpg, 004.jpg' in out
 
 
 def test_a_list_file_names_the_photos(tmp_path):

@@ -12,7 +12,7 @@ from ...registry import TRANSFORMS
 from .bands import Bands
 from .image_reader import ImageReader
 from .image_values import UnexpectedValues
-from .unreadable import Unreadable
+from .unreadable import UnreadableError
 
 
 @TRANSFORMS.register_module()
@@ -25,7 +25,7 @@ class LoadBands(LoadImageFromFile):
         backend_args: of MMEngine's file reader, for files that are not on a local disk.
 
     Raises:
-        Unreadable: an image with other values; see :class:`~mae_transfer.data.files.image_reader.ImageReader`.
+        UnreadableError: an image with other values; see :class:`~mae_transfer.data.files.image_reader.ImageReader`.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class LoadBands(LoadImageFromFile):
         try:
             image = self.reader(Path(path) if local else get(path, backend_args=self.backend_args))
         except UnexpectedValues as error:
-            raise Unreadable(path, str(error)) from None
+            raise UnreadableError(path, str(error)) from None
         array = np.array(image) if isinstance(image, np.ndarray) or image.mode != 'L' else np.array(image)[..., None]
         results.update(img=array, img_shape=array.shape[:2], ori_shape=array.shape[:2])
         return results

@@ -17,7 +17,7 @@ from .image_files import conversion_of
 from .image_reader import UNREADABLE, ImageReader
 from .image_values import UnexpectedValues
 from .load_bands import LoadBands
-from .unreadable import Unreadable, told_by
+from .unreadable import UnreadableError, told_by
 
 _JPEG = b'\xff\xd8'  # always 8 bits; no need to look at the rest
 
@@ -89,8 +89,8 @@ def run_pipeline(pipeline: Callable[[dict], dict | None], entry: dict, path: str
     """``pipeline(entry)``.
 
     Raises:
-        Unreadable: the image at ``path`` cannot be read, or has other values than the pipeline reads; other errors are
-            raised unchanged.
+        UnreadableError: the image at ``path`` cannot be read, or has other values than the pipeline reads; other errors
+            are raised unchanged.
     """
     reader = reader_of(pipeline)
     try:
@@ -99,14 +99,14 @@ def run_pipeline(pipeline: Callable[[dict], dict | None], entry: dict, path: str
     except UserError:
         raise
     except UnexpectedValues as error:
-        raise Unreadable(path, str(error)) from None
+        raise UnreadableError(path, str(error)) from None
     except Exception as error:
         if (reason := decoding_fault(path)) is not None:
             if conversion := conversion_of(path):
-                raise Unreadable(path, 'is not read', conversion) from error
-            raise Unreadable(path, reason, 'repair it, or remove it from the annotations') from error
+                raise UnreadableError(path, 'is not read', conversion) from error
+            raise UnreadableError(path, reason, 'repair it, or remove it from the annotations') from error
         if _is_by_opencv(pipeline) and not _opencv_decodes(get(path)):
-            raise Unreadable(
+            raise UnreadableError(
                 path,
                 'is not read by OpenCV, which reads the images of this pipeline',
                 f'save it as a PNG, or set bands=(1,2,3), and mean and std as {MEASURE} prints them',
@@ -154,7 +154,7 @@ def decoding_fault(path: str) -> str | None:
             return 'has more pixels than OpenCV reads (the environment variable OPENCV_IO_MAX_IMAGE_PIXELS sets this)'
     if _is_decoded(content):
         return None
-    return told_by(content[:64]) or f'({len(content)} bytes) is not an image, or is truncated'
+    return told_by(content[:64]) or f'is not an image, or is truncated ({len(content)} bytes)'
 
 
 def _is_decoded(content: bytes) -> bool:

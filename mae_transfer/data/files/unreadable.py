@@ -12,7 +12,7 @@ _STARTS = ((b'<svg', 'is an SVG drawing: save it as PNG'), (b'%pdf', 'is a PDF: 
 _HEIF = (b'heic', b'heix', b'hevc', b'mif1', b'msf1')
 
 
-class Unreadable(UserError):
+class UnreadableError(UserError):
     """An image or a label map that cannot be read, or an image whose values are not what the settings say.
 
     Args:
@@ -21,8 +21,8 @@ class Unreadable(UserError):
         advice: what to do.
     """
 
-    def __init__(self, path: str, reason: str, advice: str = ''):
-        super().__init__(f'{path} {reason}: {advice}' if advice else f'{path} {reason}')
+    def __init__(self, path: str, reason: str = '', advice: str = ''):  # torch repeats a worker's error by its message
+        super().__init__(f'{path} {reason}'.strip() + (f': {advice}' if advice else ''))
         self.path, self.reason = path, reason
 
 

@@ -18,7 +18,7 @@ from ..dense_items import DenseItems
 from ..files.exif import header_of
 from ..files.image_files import SUFFIXES, suffixes_of
 from ..files.loading import examine_images, reader_of, refuse_colour_transforms, run_pipeline, steps_of
-from ..files.unreadable import Unreadable
+from ..files.unreadable import UnreadableError
 from .label_numbers import IGNORED, Numbering, one_class_line, parse_values
 from .load_labels import LoadLabels, check_size, read_label_map
 from .pairs import find_pairs
@@ -178,7 +178,7 @@ class LabelledScenes(DenseItems, BaseSegDataset):
     def _add_to(self, survey: Survey, index: int) -> None:
         try:
             self._survey(survey, self.get_data_info(index))
-        except Unreadable as error:  # it is left out of the training, and told then
+        except UnreadableError as error:  # it is left out of the training, and told then
             if self.test_mode:
                 raise
             survey.unreadable.append(error)

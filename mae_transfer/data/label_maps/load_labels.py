@@ -8,7 +8,7 @@ from mmseg.datasets.transforms import LoadAnnotations
 from ...errors import UserError
 from ...registry import TRANSFORMS
 from ..files.exif import header_of
-from ..files.unreadable import Unreadable
+from ..files.unreadable import UnreadableError
 from .reading import LabelMap, decode_label_map
 from .survey import found_numbers
 
@@ -55,7 +55,7 @@ def read_label_map(path: str, backend_args: dict | None = None) -> LabelMap:
     try:
         content = get(path, backend_args=backend_args)
     except OSError as error:
-        raise Unreadable(f'label map {path}', 'cannot be read', error.strerror or str(error)) from None
+        raise UnreadableError(f'label map {path}', 'cannot be read', error.strerror or str(error)) from None
     return decode_label_map(content, path)
 
 

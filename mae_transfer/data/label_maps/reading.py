@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from ...errors import UserError
-from ..files.unreadable import Unreadable
+from ..files.unreadable import UnreadableError
 
 #: Formats that keep every number as it was written, and the suffixes by which label maps are found. JPEG and WebP
 #: change numbers, a PGM's are stretched to its greatest one, and a GIF's indices are numbered anew when it is saved;
@@ -47,7 +47,7 @@ def decode_label_map(content: bytes, path: str) -> LabelMap:
         path: of the file, for messages.
 
     Raises:
-        Unreadable: a file that is damaged, or no picture.
+        UnreadableError: a file that is damaged, or no picture.
         UserError: a file in a format that changes numbers; several pages; colours;
             floats that are not whole; transparent pixels; a grey scale from white to black.
     """
@@ -75,9 +75,9 @@ def decode_label_map(content: bytes, path: str) -> LabelMap:
         numbers = _by_opencv(content) if content[:2] in (b'II', b'MM') else None
     except Exception as error:
         reason = ' '.join(str(error).split()) or type(error).__name__
-        raise Unreadable(f'label map {path}', 'cannot be read', reason) from None
+        raise UnreadableError(f'label map {path}', 'cannot be read', reason) from None
     if numbers is None:
-        raise Unreadable(f'label map {path}', 'cannot be read', 'it is no picture, or is damaged')
+        raise UnreadableError(f'label map {path}', 'cannot be read', 'it is no picture, or is damaged')
     if mode in ('1', 'L') and 'I' in raw:
         raise UserError(f'label map {path} has a grey scale in which 0 is white: save it with 0 as black')
     if numbers.ndim > 2:

@@ -15,6 +15,7 @@ from ...paths import shown, user_path
 from ...registry import DATASETS, FUNCTIONS, TRANSFORMS
 from ..files.bands import Bands
 from ..files.examination import MOST_EXAMINED
+from ..files.file_names import FileNames
 from ..files.image_files import evenly, suffixes_of, warn_once
 from ..files.image_reader import ImageReader
 from .classes import Classes, class_folders, folder_labels, resolve_classes
@@ -84,9 +85,7 @@ class LabelledImages(ImageDataset):
         if self.images is None:
             places = evenly(len(source.names), MOST_EXAMINED)
             self.reader.examine([self.root / source.names[place] for place in places])
-        # One block of bytes, which worker processes share: of millions of str objects, each worker would get its own
-        # copy, because reading them changes their reference counts.
-        self._names = np.array([os.fsencode(name) for name in source.names])
+        self._names = FileNames(source.names)
         if not callable(transform):
             transform = _build_transform(transform, training, img_size)
         self.transform = transform
@@ -96,7 +95,7 @@ class LabelledImages(ImageDataset):
 
     def name(self, index: int) -> str:
         """See the base class."""
-        return os.fsdecode(self._names[index])
+        return self._names[index]
 
     def get_cat_ids(self, index: int) -> list[int]:
         """See the base class."""

@@ -12,6 +12,7 @@ from ...errors import UserError
 from ...registry import DATASETS, FUNCTIONS
 from ..files.bands import Bands
 from ..files.examination import MOST_EXAMINED
+from ..files.file_names import FileNames
 from ..files.image_files import evenly, suffixes_of
 from ..files.image_reader import ImageReader
 from ..files.photo_sources import find_photos
@@ -74,7 +75,8 @@ class Photos(ImageDataset):
         if split not in ('train', 'val'):
             raise UserError(f"split is 'train' or 'val'; found '{split}'")
         self.reader = ImageReader(bands, exif_orientation)
-        root, self.names = find_photos(data_root, split, hold_out, suffixes_of(bands))
+        root, names = find_photos(data_root, split, hold_out, suffixes_of(bands))
+        self.names = FileNames(names)
         super().__init__(root, training=split == 'train', skip_unreadable=True)
         self.max_pixels = pixel_limit(max_pixels)
         self.reader.examine([self.root / self.names[place] for place in evenly(len(self), MOST_EXAMINED)])

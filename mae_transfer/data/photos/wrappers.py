@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from array import array
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Sequence
@@ -172,10 +173,10 @@ class ClassBalancedDataset(_Wrapper):
         self.metainfo = self.dataset.metainfo
         labels = [set(self.dataset.get_cat_ids(inner)) for inner in range(len(self.dataset))]
         counts = Counter(label for own in labels for label in own)  # images of each class
-        self.inner_indices: list[int] = []  # sorted
+        self.inner_indices = array('q')  # sorted; worker processes share it
         for inner, own in enumerate(labels):
             rarest = min((counts[label] for label in own), default=0)
-            self.inner_indices += [inner] * _repeats(oversample_thr * len(labels), rarest)
+            self.inner_indices.extend([inner] * _repeats(oversample_thr * len(labels), rarest))
 
     def __len__(self) -> int:
         return len(self.inner_indices)

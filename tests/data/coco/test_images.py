@@ -114,7 +114,7 @@ def test_a_missing_image_file_is_refused_on_start_up(coco_images, tmp_path):
         (lambda file: file.write_bytes(b''), r'1.jpg is empty \(0 bytes\)'),
         (
             lambda file: file.write_bytes(b'no picture'),
-            r'1.jpg \(10 bytes\) is not an image, or is truncated: repair it',
+            r'1.jpg is not an image, or is truncated \(10 bytes\): repair it',
         ),
     ],
 )

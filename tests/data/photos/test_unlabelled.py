@@ -14,7 +14,8 @@ from tests.helpers import photo_folder, save_photo
 
 # --- sources ----------------------------------------------------------------------------------------------------------
 def train_and_val(source: Path, **settings) -> list[str]:
-    return sorted(Photos(str(source), 'train', **settings).names + Photos(str(source), 'val', **settings).names)
+    train, val = (Photos(str(source), split, **settings) for split in ('train', 'val'))
+    return sorted([*train.names, *val.names])
 
 
 def test_a_folder_tree_is_searched_at_any_depth(tmp_path):
