@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import re
 import sys
@@ -251,7 +252,7 @@ def run_main(main: Callable[[], None]) -> None:
             raise
         line = f"there is no type '{missing[1]}' in {missing[2]}: is it misspelt, or not imported (custom_imports)?"
     except Exception as error:
-        found, code = worker_failure(error), 1
+        found, code = worker_failure(error) or disk_failure(error), 1
         if found is None and (found := peer_failure(error)) and telling.leave_to_launcher(f'error: {shown(found)}'):
             distributed.end_process(code)
         if found is None:
@@ -278,6 +279,13 @@ def worker_failure(error: Exception) -> str | None:
         f"a data loader's worker {how}, as when the memory is full: lower train_dataloader.num_workers or "
         'prefetch_factor, then --resume'
     )
+
+
+def disk_failure(error: Exception) -> str | None:
+    """One line for an error that says that a disk is full, or a file too large for it; None for another error."""
+    if not isinstance(error, OSError) or error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return None
+    return f'{error.filename or "a file"} cannot be written: {error.strerror}: make room there, then --resume'
 
 
 def peer_failure(error: Exception) -> str | None:

@@ -80,6 +80,7 @@ OPTIMIZERS = _child(root.OPTIMIZERS, 'optim')
 OPTIM_WRAPPERS = _child(root.OPTIM_WRAPPERS, 'optim')
 OPTIM_WRAPPER_CONSTRUCTORS = _child(root.OPTIM_WRAPPER_CONSTRUCTORS, 'optim')
 PARAM_SCHEDULERS = _child(root.PARAM_SCHEDULERS, 'optim')
+VISBACKENDS = _child(root.VISBACKENDS, 'runs')
 
 # Nothing of ours lives in these; without a child MMEngine warns at every look-up from this scope.
 for _parent in (
@@ -91,7 +92,6 @@ for _parent in (
     root.RUNNERS,
     root.STRATEGIES,
     root.TASK_UTILS,
-    root.VISBACKENDS,
     root.VISUALIZERS,
     root.WEIGHT_INITIALIZERS,
 ):

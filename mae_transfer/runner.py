@@ -12,6 +12,7 @@ from typing import Any
 from mmengine.dataset import InfiniteSampler
 from mmengine.device import get_device
 from mmengine.dist import get_world_size, is_main_process
+from mmengine.logging import MMLogger
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.optim import OptimWrapper, _ParamScheduler
 from mmengine.registry import PARAM_SCHEDULERS
@@ -30,6 +31,7 @@ from .errors import UserError, shorten
 from .kinds import class_of
 from .optim.batch_plan import BatchPlan, plan_of
 from .runs.heartbeat import NoHeartbeat
+from .runs.log_files import tell_once
 from .runs.resuming import find_place, intact_checkpoint, load_optimizer, resume_schedule
 from .runs.saving import check_intact, on_cpu, run_state, write_checkpoint
 from .runs.stop_signals import StopSignals, start_worker
@@ -87,6 +89,10 @@ class StrictRunner(Runner):
         """As MMEngine's; every hook can be left out by None, not only MMEngine's own six."""
         hooks = {name: hook for name, hook in (hooks or {}).items() if hook is not None or name in _MMENGINE_HOOKS}
         super().register_default_hooks(hooks)
+
+    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
+        """As MMEngine's; where its file cannot be written, that is told once."""
+        return tell_once(super().build_logger(*args, **kwargs))
 
     # What is built ----------------------------------------------------------------------------------------------------
 

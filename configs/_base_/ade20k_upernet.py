@@ -211,5 +211,7 @@ default_hooks = dict(
     checkpoint=dict(interval='${max(1, train_cfg.max_iters // 40)}', by_epoch=False),
     visualization=dict(type='mae_transfer.SegmentationPictures'),
 )
-visualizer = dict(type='SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')], name='visualizer')
+visualizer = dict(
+    type='SegLocalVisualizer', vis_backends=[dict(type='mae_transfer.LocalVisBackend')], name='visualizer'
+)
 log_processor = dict(type='LogProcessor', window_size=50, by_epoch=False)

@@ -1,8 +1,11 @@
 """Depth and learning-rate factor of a parameter. tests/optim compares real parameter groups with the official ones."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mae_transfer.vit.depth import layer_scale, parameter_depth
+from tests.helpers import small_vit
 
 
 @pytest.mark.parametrize(
@@ -40,3 +43,18 @@ def test_the_factor_is_the_decay_to_the_power_of_the_distance_from_the_head(name
 
 def test_a_decay_of_one_changes_nothing():
     assert layer_scale('cls_token', 24, 1.0) == 1
+
+
+@settings(deadline=None, max_examples=25, derandomize=True)
+@given(depth=st.integers(1, 30), decay=st.floats(0.3, 1), place=st.data())
+def test_each_layer_s_rate_is_the_next_one_s_times_the_decay(depth, decay, place):
+    names = [name for name, _ in small_vit(depth).named_parameters()]
+    found = [parameter_depth(name, depth) for name in names]
+    assert set(found) == set(range(depth + 2))
+    block = place.draw(st.integers(0, depth - 1))
+    assert {parameter_depth(name, depth) for name in names if name.startswith(f'blocks.{block}.')} == {block + 1}
+    for name in names:
+        here = parameter_depth(name, depth)
+        later = 'norm.weight' if here >= depth else f'blocks.{here}.norm1.weight'
+        wanted = 1.0 if here == depth + 1 else decay * layer_scale(later, depth, decay)
+        assert layer_scale(name, depth, decay) == pytest.approx(wanted, rel=1e-9)

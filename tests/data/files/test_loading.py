@@ -145,7 +145,9 @@ def test_some_of_many_files_are_looked_for():
         check_files(['a', 'b', 'c'], lambda i: f'file {i + 1}', lambda path: path == 'a')
 
 
-@pytest.mark.parametrize('content, reason', [(b'', 'is empty (0 bytes)'), (b'x', 'is not an image, or is truncated (1 bytes)')])
+@pytest.mark.parametrize(
+    'content, reason', [(b'', 'is empty (0 bytes)'), (b'x', 'is not an image, or is truncated (1 bytes)')]
+)
 def test_the_reason_is_told(tmp_path, content, reason):
     (tmp_path / 'a.jpg').write_bytes(content)
     assert decoding_fault(str(tmp_path / 'a.jpg')).startswith(reason)
