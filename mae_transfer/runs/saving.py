@@ -55,7 +55,8 @@ def write_checkpoint(checkpoint: dict, path: str | Path) -> None:
         try:
             torch.save(checkpoint, file)
         except RuntimeError as error:  # how torch reports that the file could not be written
-            file.flush()  # raises the cause, an OSError
+            file.write(bytes(2**20))  # raises the cause, an OSError
+            file.flush()
             raise OSError(str(error).splitlines()[0]) from error
 
 
