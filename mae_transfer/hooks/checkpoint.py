@@ -77,6 +77,7 @@ class CheckpointHook(hooks.CheckpointHook):
         self._due: str | None = None  # the file to write when no gradients are accumulated; {} is the iteration then
         self._stop = 0  # the signal on which to stop then
         self._has_failed = False
+        self._trains, self._written_at = False, -1  # the latter iterations
 
     # The course of a run ----------------------------------------------------------------------------------------------
 
@@ -91,7 +92,7 @@ class CheckpointHook(hooks.CheckpointHook):
         if runner.rank == 0:
             for path in Path(self.out_dir).glob(f'*.pth{PART}'):
                 path.unlink()
-        self._agree, self._counted_from = Agreement(), time.monotonic()
+        self._agree, self._counted_from, self._trains = Agreement(), time.monotonic(), True
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
@@ -124,6 +125,27 @@ class CheckpointHook(hooks.CheckpointHook):
             self._due = self.filename_tmpl.format(runner.epoch + 1)
             if runner.optim_wrapper.should_update():
                 self._write_due(runner, dict(epoch=runner.epoch + 1, iter=runner.iter))
+
+    def after_val_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: Any = None
+    ) -> None:
+        """Stop in a training's validation if a signal was received, and the checkpoint of this step was written.
+
+        Another checkpoint is not written here: averaged weights may be in the model. The validation is made again
+        after ``--resume``.
+
+        Raises:
+            Stopped: by a signal.
+        """
+        if not self._trains:
+            return
+        agreed = self._agree(runner.stop_signals.received)
+        if agreed == _SAVE:
+            self._due = self._due or _BY_ITERATION
+        elif 0 < agreed < _SAVE:
+            self._due, self._stop = self._due or _BY_ITERATION, agreed
+            if self._written_at == runner.iter:
+                self._end_by_signal(runner, runner.iter, os.path.basename(self.last_ckpt))
 
     def after_train(self, runner: Runner) -> None:
         """Wait for the last file; raises ``UserError`` if it could not be written, whatever ``on_save_error`` is."""
@@ -194,14 +216,16 @@ class CheckpointHook(hooks.CheckpointHook):
         runner.logger.info(f'Saving checkpoint at {meta["iter"]} iterations')
         self._save_checkpoint_with_step(runner, name, meta)
         if self._stop:
-            self._wait(runner)
-            self._agree.wait_for_all()  # a launcher that sees one process end kills the others
-            wrote = 'its checkpoint could not be written' if self._has_failed else f'{name} was written'
-            raise Stopped(
-                self._stop,
-                f'stopped by {signal.Signals(self._stop).name} after {meta["iter"]} iterations; {wrote}: go on by '
-                '--resume',
-            )
+            self._end_by_signal(runner, meta['iter'], name)
+
+    def _end_by_signal(self, runner: Runner, iterations: int, name: str) -> None:
+        self._wait(runner)
+        self._agree.wait_for_all()  # a launcher that sees one process end kills the others
+        wrote = 'its checkpoint could not be written' if self._has_failed else f'{name} was written'
+        raise Stopped(
+            self._stop,
+            f'stopped by {signal.Signals(self._stop).name} after {iterations} iterations; {wrote}: go on by --resume',
+        )
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int | str, meta: dict) -> None:
         """Write a checkpoint, then remove the oldest; called by MMEngine's too, with a number, after the best one."""
@@ -210,7 +234,7 @@ class CheckpointHook(hooks.CheckpointHook):
         self._wait(runner)
         check_finite(runner.model, meta['iter'])
         name = step if isinstance(step, str) else self.filename_tmpl.format(step)
-        self._counted_from = time.monotonic()
+        self._counted_from, self._written_at = time.monotonic(), meta['iter']
         self.last_ckpt = os.path.join(self.out_dir, name)
         kept = [other for other in runner.message_hub.runtime_info.get(_KEPT, []) if other != name] + [name]
         old = kept[: -self.max_keep_ckpts] if self.max_keep_ckpts > 0 else []

@@ -110,6 +110,27 @@ def test_a_signal_stops_the_run_after_the_step_with_a_checkpoint(photos, tmp_pat
     assert Path((tmp_path / 'last_checkpoint').read_text()).name == 'iter_6.pth'
 
 
+@pytest.mark.parametrize('is_written', [True, False])
+def test_a_signal_in_a_validation_stops_it_if_the_step_s_checkpoint_was_written(is_written, photos, tmp_path):
+    cfg = pretraining(photos, tmp_path)
+    cfg.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=3, val_interval=1)
+    cfg.default_hooks.checkpoint = dict(type='CheckpointHook', interval=1 if is_written else 2)
+    runner, seen = StrictRunner.from_cfg(cfg), []
+
+    class Signal(Hook):
+        def after_val_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+            seen.append((runner.epoch, batch_idx))
+            if len(seen) == 2:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    runner.register_hook(Signal())
+    wrote = '6 iterations; epoch_1.pth' if is_written else '7 iterations; iter_7.pth'
+    with pytest.raises(Stopped, match=f'stopped by SIGTERM after {wrote} was written: go on by --resume'):
+        runner.train()
+    assert seen[-1] == ((1, 1) if is_written else (1, len(runner.val_dataloader) - 1))
+    assert read_checkpoint(tmp_path / wrote.split()[-1])['meta']['iter'] == int(wrote[0])
+
+
 def test_the_exit_codes_tell_a_stop_from_ctrl_c():
     assert Stopped(signal.SIGTERM, '').exit_code == Stopped(signal.SIGUSR1, '').exit_code == CAN_GO_ON
     assert Stopped(signal.SIGINT, '').exit_code == 130
