@@ -32,7 +32,7 @@ from .kinds import class_of
 from .optim.batch_plan import BatchPlan, plan_of
 from .runs.heartbeat import NoHeartbeat
 from .runs.log_files import tell_once
-from .runs.resuming import find_place, intact_checkpoint, load_optimizer, resume_schedule
+from .runs.resuming import find_place, intact_checkpoint, load_optimizer, other_processes, resume_schedule
 from .runs.saving import check_intact, on_cpu, run_state, write_checkpoint
 from .runs.stop_signals import StopSignals, start_worker
 from .vit.weights.checkpoint import read_weights
@@ -194,6 +194,7 @@ class StrictRunner(Runner):
             return lambda: None
         # What a run on another number of processes needs to find its place.
         meta = dict(meta, accumulation=self.accumulation, epoch_length=len(self.train_dataloader))
+        meta['processes'] = get_world_size()
         checkpoint = run_state(self, meta, with_optimizer, with_schedulers)
         self.call_hook('before_save_checkpoint', checkpoint=checkpoint)
         return partial(write_checkpoint, on_cpu(checkpoint, copy), path)
@@ -259,6 +260,8 @@ class StrictRunner(Runner):
                 differences = resume_schedule(self.optim_wrapper, own, schedulers, states, place, epoch_length)
         self._has_loaded = True
         self.logger.info(f'resumed epoch: {self.epoch}, iter: {self.iter}, from {filename}')
+        if difference := other_processes(checkpoint['meta'], get_world_size()):
+            self.logger.warning(difference)
         if differences:
             self.logger.warning(f"this run's settings are used where the file's differ: {shorten(differences)}")
 

@@ -112,6 +112,23 @@ def find_place(checkpoint: Mapping, filename: str, loop: BaseLoop, epoch_length:
     return place
 
 
+def other_processes(meta: Mapping, processes: int) -> str | None:
+    """What differs where a run goes on with another number of processes; None for the same.
+
+    Args:
+        meta: of the checkpoint.
+        processes: of this run.
+    """
+    before = meta.get('processes', processes)
+    if before == processes:
+        return None
+    return (
+        f'the file is of a run of {before} processes, this one has {processes}: the images, crops and masks of each '
+        'step are the same, and its sums are rounded otherwise; what is drawn for all images of a process together '
+        '(drop path, mixing, the choice of proposals), and statistics of batch norms, differ'
+    )
+
+
 def load_optimizer(wrapper: OptimWrapper, state: dict, filename: str) -> list[dict]:
     """Load the state of the parameters, such as moments; each group's settings are the file's then.
 
