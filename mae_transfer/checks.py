@@ -11,8 +11,10 @@ from mmengine import registry
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.evaluator import BaseMetric
-from mmengine.optim import LinearParamScheduler
+from mmengine.hooks import CheckpointHook
+from mmengine.optim import LinearParamScheduler, OptimWrapper
 from mmengine.registry import MODELS, PARAM_SCHEDULERS
+from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from .classify import ViTClassifier
@@ -65,6 +67,9 @@ def check_parts(cfg: Config, *purposes: str) -> None:
     needed = ['model', *(f'{purpose}_dataloader' for purpose in purposes if purpose != 'val')]
     if missing := [part for part in needed if not isinstance(cfg.get(part), Mapping)]:
         raise UserError(f'{cfg.filename} is no config of a run, as it has no {", ".join(missing)}: start from configs/')
+    for name, hook in (cfg.get('default_hooks') or {}).items():
+        if hook is not None and not isinstance(hook, Mapping):
+            raise UserError(f'default_hooks.{name} is a hook, dict(type=...), or None for none; found {hook}')
     seed = (cfg.get('randomness') or {}).get('seed')
     if seed is not None and not (is_whole(seed, 0) and seed < 2**32):
         raise UserError(f'randomness.seed is a whole number from 0 to 4294967295, or None; found {seed}')
@@ -74,8 +79,8 @@ def check_parts(cfg: Config, *purposes: str) -> None:
 _REGISTRIES = [
     getattr(registry, name)
     for name in (
-        *('DATASETS', 'DATA_SAMPLERS', 'HOOKS', 'LOOPS', 'METRICS', 'MODELS', 'OPTIM_WRAPPERS', 'PARAM_SCHEDULERS'),
-        *('TASK_UTILS', 'TRANSFORMS'),
+        *('DATASETS', 'DATA_SAMPLERS', 'HOOKS', 'LOOPS', 'METRICS', 'MODELS', 'OPTIMIZERS', 'OPTIM_WRAPPERS'),
+        *('PARAM_SCHEDULERS', 'TASK_UTILS', 'TRANSFORMS'),
     )
 ]
 #: Settings that are taken out before the class is called: by registries, the Runner and mmcv's norms; by a TokenTarget
@@ -104,7 +109,8 @@ def check_settings(cfg: Config) -> None:
     for place, settings in _typed({name: value for name, value in cfg.to_dict().items() if name in READ}):
         kind = next((kind for registry in _REGISTRIES if (kind := class_of(settings, registry, scope))), None)
         # Layers of torch and mmcv are built by functions that take settings of their own.
-        if isinstance(kind, type) and kind.__module__.partition('.')[0] not in ('torch', 'mmcv'):
+        is_layer = isinstance(kind, type) and kind.__module__.partition('.')[0] in ('torch', 'mmcv')
+        if isinstance(kind, type) and (not is_layer or issubclass(kind, Optimizer)):
             if (parameters := _all_parameters(kind)) is not None:
                 _check_names(place, settings, kind.__name__, (*parameters, *_OF_BUILDERS))
     for place, loader in data_loaders(cfg).items():
@@ -114,16 +120,19 @@ def check_settings(cfg: Config) -> None:
 def _all_parameters(kind: type) -> set[str] | None:
     """The settings of a class; None where they cannot be told, as it passes others on.
 
-    A data set or metric passes others to the class that it derives from, so that they can be told.
+    A data set, metric, checkpoint hook or optimiser's wrapper passes others to the class that it derives from, so that
+    they can be told.
     """
     names: set[str] = set()
-    passes_on = issubclass(kind, (BaseDataset, BaseMetric))
+    passes_on = issubclass(kind, (BaseDataset, BaseMetric, CheckpointHook, OptimWrapper))
     for parent in kind.__mro__ if passes_on else (kind,):
         if passes_on and '__init__' not in vars(parent):
             continue
         parameters = signature(parent).parameters
         names |= {*parameters}
-        if all(parameter.kind is not Parameter.VAR_KEYWORD for parameter in parameters.values()):
+        # Others of MMEngine's CheckpointHook are for its own way of writing, which is not ours.
+        takes_others = any(parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters.values())
+        if not takes_others or parent is CheckpointHook:
             return names
     return None
 

@@ -23,6 +23,11 @@ def is_whole(number: Any, least: int) -> bool:
     return isinstance(number, int) and not isinstance(number, bool) and number >= least
 
 
+def is_number(value: Any) -> bool:
+    """Whether a setting is a number; ``True`` and NaN are none."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value == value
+
+
 def shorten(names: Iterable[str], most: int = 6) -> str:
     """Join names for a message: 'a, b, c', or 'a, b and 7 more' where there are more than ``most``."""
     names = list(names)

@@ -12,6 +12,7 @@ from mae_transfer.checks import (
     check_image_sizes,
     check_length,
     check_loaders,
+    check_parts,
     check_settings,
 )
 from mae_transfer.data import LabelledPhotos
@@ -195,6 +196,9 @@ def test_settings_that_exist_pass():
         ('train_dataloader.batchsize=2', "train_dataloader.batchsize: DataLoader has no setting 'batchsize'"),
         ('val_dataloader.dataset.size=2', 'val_dataloader.dataset.size: Photos has no setting'),
         ('default_hooks.fit_target.batch=3', 'default_hooks.fit_target.batch: FitTargetHook has no setting'),
+        ('default_hooks.checkpoint.minuts=3', 'checkpoint.minuts: CheckpointHook has no setting .*mean .*minutes'),
+        ('optim_wrapper.foo=3', 'optim_wrapper.foo: AutocastOptimWrapper has no setting'),
+        ('optim_wrapper.optimizer.beta=3', 'optim_wrapper.optimizer.beta: AdamW has no setting .*mean .*betas'),
         ('param_scheduler.0.warm_up=3', 'param_scheduler.0.warm_up: WarmupCosineLR has no setting'),
         (
             'model.masking.rate=.5',
@@ -207,6 +211,12 @@ def test_a_setting_that_its_class_does_not_have_is_named_with_its_place(option, 
     with pytest.raises(UserError, match=words) as caught:
         check_settings(cfg)
     assert '\n' not in str(caught.value)
+
+
+def test_a_hook_that_is_none_is_refused():
+    cfg = change_settings(read_config(CONFIGS / 'mae_pretrain_vitb.py'), ['default_hooks.foo=1'])
+    with pytest.raises(UserError, match=r'default_hooks.foo is a hook, dict\(type=...\), or None for none; found 1'):
+        check_parts(cfg, 'train')
 
 
 # --- numbers that cannot be -------------------------------------------------------------------------------------------

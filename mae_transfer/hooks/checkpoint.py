@@ -18,7 +18,7 @@ from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 from torch import nn
 
-from ..errors import UserError
+from ..errors import UserError, is_number
 from ..registry import HOOKS
 from ..runs.agreement import Agreement
 from ..runs.saving import PART, BackgroundWriter, write_text
@@ -68,7 +68,7 @@ class CheckpointHook(hooks.CheckpointHook):
         **kwargs: Any,
     ):
         super().__init__(*args, **kwargs)
-        if minutes is not None and not minutes > 0:
+        if minutes is not None and not (is_number(minutes) and minutes > 0):
             raise UserError(f'CheckpointHook.minutes is a number above 0, or None for no limit; found {minutes!r}')
         if on_save_error not in ('continue', 'stop'):
             raise UserError(f"CheckpointHook.on_save_error is 'continue' or 'stop'; found {on_save_error!r}")

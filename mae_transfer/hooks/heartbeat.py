@@ -9,7 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from ..compat import telling
-from ..errors import UserError
+from ..errors import UserError, is_number
 from ..paths import shown
 from ..registry import HOOKS
 from ..runs.heartbeat import start_heartbeat
@@ -29,7 +29,7 @@ class HeartbeatHook(Hook):
     """
 
     def __init__(self, seconds: float = 40):
-        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds > 0:
+        if not is_number(seconds) or not seconds > 0:
             raise UserError(f'HeartbeatHook.seconds is a number of seconds, above 0; found {seconds!r}')
         self.seconds = seconds
 

@@ -10,7 +10,7 @@ from mmengine.dist import all_gather_object, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from ..errors import UserError, shorten
+from ..errors import UserError, is_number, shorten
 from ..paths import shown
 from ..registry import HOOKS
 
@@ -33,8 +33,7 @@ class SkippedImagesHook(Hook):
     priority = 'BELOW_NORMAL'
 
     def __init__(self, max_bad_share: float = 0.1) -> None:
-        is_number = isinstance(max_bad_share, (int, float)) and not isinstance(max_bad_share, bool)
-        if not is_number or not 0 <= max_bad_share <= 1:
+        if not is_number(max_bad_share) or not 0 <= max_bad_share <= 1:
             raise UserError(f'SkippedImagesHook.max_bad_share is a share, from 0 to 1; found {max_bad_share!r}')
         self.max_bad_share = max_bad_share
         self.skipped: set[str] = set()

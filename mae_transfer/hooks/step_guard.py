@@ -11,7 +11,7 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ..errors import UserError
+from ..errors import UserError, is_number, is_whole
 from ..optim import AutocastOptimWrapper
 from ..registry import HOOKS
 from ..runs.items import items_of
@@ -39,14 +39,17 @@ class StepGuardHook(Hook):
         window: steps of the optimiser.
 
     Raises:
-        UserError: ``most`` below 1.
+        UserError: ``most`` or ``window`` below 1, ``spike`` not above 1.
     """
 
     priority = 'ABOVE_NORMAL'  # before the log and CheckpointHook
 
     def __init__(self, most: int = 5, spike: float | None = 3.0, window: int = 50):
-        if most < 1:
-            raise UserError(f'StepGuardHook.most is a number of steps, 1 or more; found {most}')
+        for name, steps in dict(most=most, window=window).items():
+            if not is_whole(steps, 1):
+                raise UserError(f'StepGuardHook.{name} is a number of steps, 1 or more; found {steps!r}')
+        if spike is not None and not (is_number(spike) and spike > 1):
+            raise UserError(f'StepGuardHook.spike is a factor above 1, or None for never; found {spike!r}')
         self.most, self.spike, self.window = most, spike, window
         self._in_row = self._in_all = 0
         self._statistics: list[tuple[Tensor, Tensor]] = []

@@ -192,3 +192,9 @@ def test_another_optimiser_wrapper_is_refused(photos, tmp_path):
     cfg.optim_wrapper.pop('dtype')
     with pytest.raises(UserError, match="needs optim_wrapper.type='mae_transfer.AutocastOptimWrapper'.*'OptimWrapper'"):
         StrictRunner.from_cfg(cfg).train()
+
+
+@pytest.mark.parametrize('settings', [dict(most=0), dict(most='x'), dict(window=2.5), dict(spike=1), dict(spike='x')])
+def test_settings_that_mean_nothing_are_refused(settings):
+    with pytest.raises(UserError, match=f'StepGuardHook.{next(iter(settings))} is a'):
+        StepGuardHook(**settings)
