@@ -21,8 +21,7 @@ class HeartbeatHook(Hook):
 
     One that is stopped, or whose machine is not reached, is noticed after 16 seconds. A step that does not end, as
     where one process waits for a collective call that another never makes, is given ``seconds``, and ten times as long
-    as the longest before. Validations, saving and waiting for data are
-    no steps: others wait ten minutes for them.
+    as the longest before. Validations, saving and waiting for data are no steps: others wait ten minutes for them.
 
     Args:
         seconds: the least time that a step is given.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 import threading
@@ -13,6 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
+from mmengine.logging import print_log
 from torch import distributed
 
 from ..errors import shorten
@@ -233,5 +235,13 @@ def start_heartbeat(seconds: float, end: Callable[[str], None]) -> NoHeartbeat:
         port = [store.port]
     distributed.broadcast_object_list(port)
     if rank > 0:
-        store = distributed.TCPStore(host, port[0], None, False, patience)
+        try:
+            store = distributed.TCPStore(host, port[0], None, False, patience)
+        except distributed.DistError:
+            print_log(
+                f'process {rank} does not reach port {port[0]} of {host}: nobody notices if it stands still',
+                logger='current',
+                level=logging.WARNING,
+            )
+            return NoHeartbeat()
     return Heartbeat(seconds, rank, world, store, end)

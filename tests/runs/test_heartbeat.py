@@ -7,20 +7,28 @@ import threading
 import time
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
+from unittest import mock
 
 import pytest
 from torch import distributed
 
 from mae_transfer.runs import heartbeat
-from mae_transfer.runs.heartbeat import SILENT_BEATS, Beat, Heartbeat, where_is_main_thread
+from mae_transfer.runs.heartbeat import (
+    SILENT_BEATS,
+    Beat,
+    Heartbeat,
+    NoHeartbeat,
+    start_heartbeat,
+    where_is_main_thread,
+)
 
-BEAT = 0.02
+BEAT = 0.03
 
 
 class Run:
     """Three processes, each a heartbeat in this one; ``reasons`` are those for which they ended."""
 
-    def __init__(self, monkeypatch, seconds: float = 0.3):
+    def __init__(self, monkeypatch, seconds: float = 10):
         self.reasons: dict[int, str] = {}
         self.places = {rank: f'mae.py:{rank} forward' for rank in range(3)}
         monkeypatch.setattr(heartbeat, 'where_is_main_thread', lambda: self.places[self.rank_here()])
@@ -47,6 +55,10 @@ class Run:
             with self.step():
                 time.sleep(duration)
 
+    def hurry(self) -> None:
+        """Give a step less time from now on."""
+        self.all[0].seconds = 0.3
+
     def wait(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
         while len(self.reasons) < 3 and time.monotonic() < deadline:
@@ -66,13 +78,14 @@ def run(monkeypatch):
 
 def test_a_run_that_goes_on_is_left_alone(run):
     run.steps(30)
-    time.sleep(0.5)  # a validation, longer than a step may be
-    run.steps(3)
+    run.hurry()
+    time.sleep(0.6)  # a validation, longer than a step may be
     assert run.reasons == {}
 
 
 def test_a_step_that_does_not_end_is_told_with_the_place_of_each_process(run):
     run.steps(3)
+    run.hurry()
     with run.step():
         run.wait(5)
     assert set(run.reasons) == {0, 1, 2} and len(set(run.reasons.values())) == 1
@@ -82,12 +95,14 @@ def test_a_step_that_does_not_end_is_told_with_the_place_of_each_process(run):
 
 
 def test_steps_may_be_ten_times_as_long_as_the_longest_before(run):
-    run.steps(1, 0.1)
-    run.steps(1, 0.6)
+    run.steps(1, 0.2)
+    run.hurry()
+    run.steps(1, 0.8)
     assert run.reasons == {}
 
 
 def test_nothing_is_known_of_the_first_step(run):
+    run.hurry()
     run.steps(1, 1.0)
     assert run.reasons == {}
 
@@ -95,7 +110,6 @@ def test_nothing_is_known_of_the_first_step(run):
 @pytest.mark.parametrize('frozen', [0, 2])
 def test_a_process_that_tells_nothing_any_more_is_named(run, frozen):
     run.steps(3)
-    run.all[0].seconds = 1000
     with run.step():
         time.sleep(5 * BEAT)
         run.all[frozen]._ended.set()
@@ -108,8 +122,9 @@ def test_a_process_that_tells_nothing_any_more_is_named(run, frozen):
     )
 
 
-def test_others_wait_for_one_that_waits_for_data_or_writes(run, monkeypatch):
+def test_others_wait_for_one_that_waits_for_data_or_writes(run):
     run.steps(3)
+    run.hurry()
     with run.step(0, 2):
         time.sleep(0.6)
     assert run.reasons == {}
@@ -117,6 +132,7 @@ def test_others_wait_for_one_that_waits_for_data_or_writes(run, monkeypatch):
 
 def test_a_pause_is_no_part_of_a_step(run):
     run.steps(3)
+    run.hurry()
     with run.step(), run.all[0].pause(), run.all[1].pause(), run.all[2].pause():
         time.sleep(0.6)
     assert run.reasons == {}
@@ -128,6 +144,7 @@ def test_a_pause_is_no_part_of_a_step(run):
 def test_they_do_not_wait_for_ever(run, monkeypatch):
     monkeypatch.setattr(heartbeat, '_BETWEEN', 0.5)
     run.steps(3)
+    run.hurry()
     with run.step(0, 2):
         run.wait(5)
     assert 'process 1 is at mae.py:1 forward, between two steps' in run.reasons[1]
@@ -140,7 +157,6 @@ def test_between_two_steps_a_process_may_be_silent(run):
     run.all[1]._ended.set()
     time.sleep(3 * SILENT_BEATS * BEAT)
     assert run.reasons == {}
-    run.all[0].seconds = 1000
     with run.step(0, 2):  # which wait for it
         run.wait(1)
     assert run.reasons[0].startswith('process 1 stands still')
@@ -177,3 +193,18 @@ def test_the_place_of_the_main_thread():
     thread.start()
     thread.join()
     assert found[0].startswith(('threading.py:', 'test_heartbeat.py:'))
+
+
+def test_a_process_that_does_not_reach_the_first_trains_unwatched(monkeypatch):
+    """Behind a firewall, e.g."""
+    monkeypatch.setattr(heartbeat.distributed, 'is_initialized', lambda: True)
+    monkeypatch.setattr(heartbeat.distributed, 'get_world_size', lambda: 2)
+    monkeypatch.setattr(heartbeat.distributed, 'get_rank', lambda: 1)
+    monkeypatch.setattr(heartbeat.distributed, 'broadcast_object_list', lambda port: port.__setitem__(0, 1234))
+    monkeypatch.setenv('MASTER_ADDR', 'first')
+    with (
+        mock.patch.object(heartbeat.distributed, 'TCPStore', side_effect=distributed.DistNetworkError('refused')),
+        mock.patch.object(heartbeat, 'print_log') as told,
+    ):
+        assert type(start_heartbeat(40, print)) is NoHeartbeat
+    assert told.call_args[0][0].startswith('process 1 does not reach port 1234 of first: nobody notices')
