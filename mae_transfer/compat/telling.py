@@ -25,11 +25,12 @@ def is_first_to_tell() -> bool:
     """Whether no other process of the run on this machine has asked this before."""
     if not has_several_processes():
         return True
-    file = _file('told')
     try:
-        file.touch(exist_ok=False)
+        _file('told').touch(exist_ok=False)
     except FileExistsError:
         return False
+    except OSError:  # a full disk: better told twice than not at all
+        return True
     return True
 
 
@@ -37,7 +38,10 @@ def leave_to_launcher(line: str) -> bool:
     """Leave a line to the launcher; False if this process must tell itself."""
     if os.environ.get(_LAUNCHER) != str(os.getppid()):
         return False
-    _file('left').write_text(line)
+    try:
+        _file('left').write_text(line)
+    except OSError:
+        return False
     return True
 
 

@@ -49,3 +49,12 @@ def test_a_line_is_left_only_to_a_launcher_that_tells_it(monkeypatch):
     telling.tell_for(os.getppid())
     assert telling.leave_to_launcher('error: x')
     assert telling.what_was_told(os.getppid()) == (False, 'error: x')
+
+
+def test_where_nothing_can_be_written_every_process_tells(monkeypatch):
+    monkeypatch.setattr(telling.tempfile, 'gettempdir', lambda: '/dev/null')
+    telling.tell_for(os.getppid())
+    assert [telling.is_first_to_tell() for _ in range(2)] == [True, True]
+    assert not telling.leave_to_launcher('error: x')
+    assert telling.what_was_told(os.getppid()) == (False, '')
+    telling.forget_told(os.getppid())
