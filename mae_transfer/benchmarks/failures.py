@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 from ..data.scenes.quickstart import write_scenes
 from ..experiments.tool_runs import package_file
+from .run_processes import training_processes
 
 
 class Ending(NamedTuple):
@@ -71,18 +72,6 @@ class Run:
             time.sleep(0.1)
         time.sleep(5)
 
-    def processes(self, of_data: bool = False) -> list[int]:
-        """Ids of the run's training processes, or of their data loaders' workers, in the order of their start."""
-        found: dict[int, int] = {}
-        for path in Path('/proc').glob('[0-9]*'):
-            try:
-                if os.fsencode(str(self.work_dir)) in (path / 'cmdline').read_bytes():
-                    found[int(path.name)] = int((path / 'stat').read_text().rpartition(')')[2].split()[1])
-            except OSError:
-                continue
-        training = {pid for pid, parent in found.items() if not _is_training(parent) and _is_training(pid)}
-        return sorted(pid for pid, parent in found.items() if parent in training) if of_data else sorted(training)
-
     def end(self, harm: Callable[[Run], None]) -> Ending:
         """Do harm, and wait for the end."""
         began = time.monotonic()
@@ -102,18 +91,9 @@ class Run:
         return Ending(lines, code, seconds)
 
 
-def _is_training(pid: int) -> bool:
-    """Whether a process runs tools/train.py itself, or is a worker of one that does."""
-    try:
-        words = Path(f'/proc/{pid}/cmdline').read_bytes().split(b'\0')
-    except OSError:
-        return False
-    return any(word.endswith(b'train.py') for word in words[:3])
-
-
 def _send(number: int, which: int = 0, of_data: bool = False) -> Callable[[Run], None]:
     """Harm: send a signal to a process of the run, or to a data loader's worker."""
-    return lambda run: os.kill(run.processes(of_data)[which], number)
+    return lambda run: os.kill(training_processes(run.work_dir, of_data)[which], number)
 
 
 def _send_launcher(number: int) -> Callable[[Run], None]:

@@ -18,7 +18,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +27,7 @@ from ..experiments.tool_runs import package_file
 from ..runs.fingerprint import fingerprint
 from ..runs.saving import PART
 from ..vit.weights.checkpoint import find_checkpoint, read_checkpoint
+from .run_processes import processes_of
 
 _SIZES = [
     *('arch=32x4x2', 'pretrained=none', 'total_batch_size=12', 'train_dataloader.batch_size=2'),
@@ -108,7 +108,7 @@ class Training:
 
     def kill(self, process: subprocess.Popen) -> None:
         """Kill all of its processes."""
-        while own := list(self._processes()):
+        while own := processes_of(self.folder):
             for pid in own:
                 try:
                     os.kill(pid, signal.SIGKILL)
@@ -116,15 +116,6 @@ class Training:
                     pass
             if process.poll() is None:
                 process.wait()
-
-    def _processes(self) -> Iterator[int]:
-        """The ids of all processes that have the run's folder in their command line."""
-        for path in Path('/proc').glob('[0-9]*/cmdline'):
-            try:
-                if os.fsencode(str(self.folder)) in path.read_bytes() and int(path.parent.name) != os.getpid():
-                    yield int(path.parent.name)
-            except OSError:
-                continue
 
     def is_saving(self) -> bool:
         """Whether a checkpoint is being written."""

@@ -231,12 +231,11 @@ def start_heartbeat(seconds: float, end: Callable[[str], None]) -> NoHeartbeat:
     host, port = os.environ.get('MASTER_ADDR', '127.0.0.1'), [0]
     if rank == 0:
         store = distributed.TCPStore(host, 0, None, True, patience, wait_for_workers=False)
-        store.set('0', json.dumps(Beat(0, None, 0.0, 0.0, 'its start')))
-        port = [store.port]
+        watch, port = Heartbeat(seconds, rank, world, store, end), [store.port]
     distributed.broadcast_object_list(port)
     if rank > 0:
         try:
-            store = distributed.TCPStore(host, port[0], None, False, patience)
+            watch = Heartbeat(seconds, rank, world, distributed.TCPStore(host, port[0], None, False, patience), end)
         except distributed.DistError:
             print_log(
                 f'process {rank} does not reach port {port[0]} of {host}: nobody notices if it stands still',
@@ -244,4 +243,4 @@ def start_heartbeat(seconds: float, end: Callable[[str], None]) -> NoHeartbeat:
                 level=logging.WARNING,
             )
             return NoHeartbeat()
-    return Heartbeat(seconds, rank, world, store, end)
+    return watch

@@ -319,6 +319,7 @@ for other in range(3):
 wanted = torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
 torch.testing.assert_close(gradients[0], wanted, rtol=1e-5, atol=1e-6)
 assert all(torch.equal(gradients[0], other) for other in gradients)
+torch.save(gradients[0], f'{sys.argv[1]}/{rank}.pt')
 """
 
 
@@ -330,7 +331,7 @@ def test_gradients_of_three_processes_do_not_depend_on_their_buckets(tmp_path):
     finish(
         *(
             subprocess.Popen(
-                [sys.executable, str(tmp_path / 'in_order.py')],
+                [sys.executable, str(tmp_path / 'in_order.py'), str(tmp_path)],
                 env=dict(environment, RANK=str(rank)),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -339,3 +340,5 @@ def test_gradients_of_three_processes_do_not_depend_on_their_buckets(tmp_path):
             for rank in range(3)
         )
     )
+    first, *others = (torch.load(tmp_path / f'{rank}.pt') for rank in range(3))
+    assert first.any() and all(torch.equal(first, other) for other in others)

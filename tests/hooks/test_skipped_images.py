@@ -108,6 +108,7 @@ def test_an_image_that_is_drawn_again_counts_once(tmp_path):
     hook, run = SkippedImagesHook(0.09), Run(tmp_path, 24)
     for batch in range(1000):
         hook.after_train_iter(run, batch, dict(skipped=['a.jpg', 'b.jpg']))
+    assert hook.skipped == {'a.jpg', 'b.jpg'} and len(run.found) == 2
 
 
 def test_a_run_with_too_many_ends(photos, tmp_path):

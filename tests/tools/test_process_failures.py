@@ -13,6 +13,7 @@ from unittest import mock
 
 import pytest
 
+from mae_transfer.benchmarks.run_processes import training_processes
 from tests.tools.commands import CONFIG, REPOSITORY, checkpoint, free_port, small
 
 #: An epoch of 3 steps takes a moment; so many are not reached within a test.
@@ -49,18 +50,15 @@ class Run:
             assert self.process.poll() is None and time.monotonic() < deadline, self.text
             time.sleep(0.1)
 
-    def processes(self, kind: str) -> list[int]:
-        """Ids of the run's processes of a kind, 'train.py' or a data loader's 'worker', by their order."""
-        found: dict[int, int] = {}
-        for path in Path('/proc').glob('[0-9]*/cmdline'):
-            try:
-                words = path.read_bytes().split(b'\0')
-                status = Path(path.parent, 'status').read_text()
-            except OSError:
-                continue
-            if str(self.work_dir).encode() in words and any(word.endswith(b'train.py') for word in words[:3]):
-                found[int(path.parent.name)] = int(re.search(r'PPid:\s+(\d+)', status)[1])
-        return sorted(pid for pid, parent in found.items() if (parent in found) == (kind == 'worker'))
+    @property
+    def processes(self) -> list[int]:
+        """Ids of the processes that train, by their order."""
+        return training_processes(self.work_dir)
+
+    @property
+    def workers(self) -> list[int]:
+        """Ids of their data loaders' workers."""
+        return training_processes(self.work_dir, of_data=True)
 
     def ended(self, within: float = 120) -> int:
         """The exit code; fails if the run has not ended in time."""
@@ -85,7 +83,7 @@ class Run:
     def __exit__(self, *_) -> None:
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
-        for pid in [*self.processes('train.py'), *self.processes('worker')]:
+        for pid in [*self.processes, *self.workers]:
             os.kill(pid, signal.SIGKILL)
 
 
@@ -104,7 +102,7 @@ def test_the_launcher_asked_to_stop_ends_all_processes_after_the_step(photos, tm
 def test_a_killed_process_ends_the_run_and_is_named(photos, tmp_path):
     with Run('dist_train.sh', tmp_path / 'run', 2, *small(photos, 4, ENDLESS)) as run:
         run.wait_for_steps()
-        os.kill(run.processes('train.py')[1], signal.SIGKILL)
+        os.kill(run.processes[1], signal.SIGKILL)
         assert run.ended() == 128 + signal.SIGKILL
     assert run.errors == [
         'error: process 1 was ended by SIGKILL, as the system does when the memory is full: go on by --resume'
@@ -118,7 +116,7 @@ def test_a_stopped_process_ends_the_run_within_a_minute_and_is_named(photos, tmp
     with Run('dist_train.sh', tmp_path / 'run', 2, *small(photos, 4, ENDLESS)) as run:
         run.wait_for_steps()
         began = time.monotonic()
-        os.kill(run.processes('train.py')[number], signal.SIGSTOP)
+        os.kill(run.processes[number], signal.SIGSTOP)
         assert run.ended() != 0
     assert time.monotonic() - began < 60
     [line] = run.errors
@@ -151,7 +149,7 @@ def test_with_restarts_the_run_goes_on_by_itself(photos, tmp_path):
     )
     with Run('dist_train.sh', tmp_path / 'run', 2, '--max-restarts', 1, *options) as run:
         run.wait_for_steps()
-        os.kill(run.processes('train.py')[1], signal.SIGKILL)
+        os.kill(run.processes[1], signal.SIGKILL)
         deadline = time.monotonic() + 120
         while 'resumed epoch' not in run.text:
             assert run.process.poll() is None and time.monotonic() < deadline, run.text
@@ -162,7 +160,7 @@ def test_a_killed_worker_ends_the_run_in_one_line(photos, tmp_path):
     options = small(photos, 8, ENDLESS, train_dataloader__num_workers=1)
     with Run('train.py', tmp_path / 'run', *options) as run:
         run.wait_for_steps()
-        os.kill(run.processes('worker')[0], signal.SIGKILL)
+        os.kill(run.workers[0], signal.SIGKILL)
         assert run.ended() == 1
     assert len(run.errors) == 1 and 'Traceback' not in run.text
     assert re.search(
@@ -176,7 +174,7 @@ def test_workers_leave_it_to_the_run_to_stop(photos, tmp_path):
     options = small(photos, 8, ENDLESS, train_dataloader__num_workers=1)
     with Run('train.py', tmp_path / 'run', *options) as run:
         run.wait_for_steps()
-        for pid in [*run.processes('worker'), *run.processes('train.py')]:
+        for pid in [*run.workers, *run.processes]:
             os.kill(pid, signal.SIGTERM)
         assert run.ended() == 75
     assert 'stopped by SIGTERM' in run.text and 'Traceback' not in run.text
