@@ -71,10 +71,13 @@ class MAEDecoder(nn.Module):
         x = x + torch.cat([positions[:1].expand(len(x), 1, -1), positions[1:][patches]], dim=1)
         if self.mask_token is not None:
             x = torch.cat([x, (self.mask_token + positions[1:][mask.masked]).to(x.dtype)], dim=1)
-        for block in self.blocks:
+        for block in self.blocks[:-1]:
             x = block(x)
+        # Of the last block only the tokens that are predicted are computed; the others are attended to.
+        first = 1 if everywhere else 1 + mask.keep.shape[1]
+        x = self.blocks[-1](x, first=first) if len(self.blocks) else x[:, first:]
+        prediction = self.pred(self.norm(x))
         if not everywhere:
-            return self.pred(self.norm(x[:, 1 + mask.keep.shape[1] :]))
-        prediction = self.pred(self.norm(x[:, 1:]))
+            return prediction
         restore = torch.cat([mask.keep, mask.masked], dim=1).argsort(dim=1)
         return prediction.gather(1, restore[..., None].expand_as(prediction))

@@ -10,6 +10,11 @@ from .design import PLAIN, Design
 from .places import Places
 
 
+#: Up to this product of tokens and channels of a head, training on a CPU attends in float32 where bfloat16 is asked for:
+#: PyTorch's backward pass in bfloat16 is slower there, by a factor of up to five (docs/performance.md).
+_FASTER_IN_FLOAT32 = 20_000
+
+
 class Attention(nn.Module):
     """Multi-head self-attention over a sequence, computed by PyTorch's fused kernel.
 
@@ -35,13 +40,16 @@ class Attention(nn.Module):
             return self.qkv.bias
         return torch.cat([self.q_bias, torch.zeros_like(self.q_bias), self.v_bias])
 
-    def forward(self, x: Tensor, places: Places | None = None, window_size: int = 0) -> Tensor:
-        """(B, N, D) to (B, N, D).
+    def forward(self, x: Tensor, places: Places | None = None, window_size: int = 0, first: int = 0) -> Tensor:
+        """(B, N, D) to (B, N - first, D).
 
         Args:
             places: of the tokens, or, where there are windows, of those of a window; windows need the grid.
             window_size: side of the windows to which attention is confined; 0 for all tokens.
+            first: tokens before this number are attended to, but not computed; without places and windows only.
         """
+        if first:
+            return self.proj(self.norm(self._attend_from(x, first)))
         qkv = self.qkv(x) if self.q_bias is None else F.linear(x, self.qkv.weight, self.bias)
         if not window_size:
             return self.proj(self.norm(self._attend_fused(qkv, places)))
@@ -62,6 +70,15 @@ class Attention(nn.Module):
         grid, table = (None, None) if places is None else (places.grid, places.table)
         return self.attend(q, k, v, grid, table).transpose(1, 2).flatten(2)
 
+    def _attend_from(self, x: Tensor, first: int) -> Tensor:
+        """Tokens (B, N, D) to attended values (B, N - first, D) of those from number ``first`` on."""
+        dim, bias = x.shape[2], self.bias
+        own, others = (None, None) if bias is None else (bias[:dim], bias[dim:])
+        q = F.linear(x[:, first:], self.qkv.weight[:dim], own).unflatten(2, (self.num_heads, -1)).transpose(1, 2)
+        kv = F.linear(x, self.qkv.weight[dim:], others)
+        k, v = kv.unflatten(2, (2, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        return self.attend(self.q_norm(q), self.k_norm(k), v).transpose(1, 2).flatten(2)
+
     def attend(
         self, q: Tensor, k: Tensor, v: Tensor, grid: tuple[int, int] | None = None, table: Tensor | None = None
     ) -> Tensor:
@@ -70,6 +87,10 @@ class Attention(nn.Module):
         Args:
             grid, table: as in :class:`~mae_transfer.vit.places.Places`; only relative positions use them.
         """
+        is_short = q.shape[-2] * q.shape[-1] <= _FASTER_IN_FLOAT32
+        if is_short and q.device.type == 'cpu' and q.dtype is torch.bfloat16 and q.requires_grad:
+            with torch.autocast('cpu', enabled=False):
+                return F.scaled_dot_product_attention(q.float(), k.float(), v.float()).to(q.dtype)
         return F.scaled_dot_product_attention(q, k, v)
 
 

@@ -44,11 +44,12 @@ class Block(nn.Module):
         self.ls2 = design.make_layer_scale(dim)
         self.drop_path2 = DropPath(drop_path) if drop_path > 0 else nn.Identity()
 
-    def forward(self, x: Tensor, places: Places | None = None) -> Tensor:
-        """(B, N, D) to (B, N, D).
+    def forward(self, x: Tensor, places: Places | None = None, first: int = 0) -> Tensor:
+        """(B, N, D) to (B, N - first, D).
 
         Args:
             places: of the tokens; needed only by windows, which allow no class token, and by positions in attention.
+            first: tokens before this number are attended to, but not computed; without places and windows only.
         """
-        x = x + self.drop_path1(self.ls1(self.attn(self.norm1(x), places, self.window_size)))
+        x = x[:, first:] + self.drop_path1(self.ls1(self.attn(self.norm1(x), places, self.window_size, first)))
         return x + self.drop_path2(self.ls2(self.mlp(self.norm2(x))))

@@ -8,6 +8,7 @@ from torch import nn
 
 from mae_transfer.vit.attention import Attention, join_windows, split_windows
 from mae_transfer.vit.block import Block
+from mae_transfer.vit.design import resolve_design
 from mae_transfer.vit.places import Places
 from tests.helpers import enlarge
 
@@ -99,3 +100,27 @@ def test_drop_path_drops_whole_branches_of_an_image_and_rescales(window):
     dropped = change.abs().amax(dim=(1, 2)) == 0
     assert 0.4 < dropped.float().mean().item() < 0.6
     torch.testing.assert_close(change[~dropped], (2 * branch).expand_as(change[~dropped]), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    'design', [{}, dict(qkv_bias='qv'), dict(qkv_bias=''), dict(qk_norm=True, attention_norm=True)]
+)
+@settings(deadline=None, max_examples=10)
+@given(first=st.integers(0, 6))
+def test_the_last_tokens_alone_are_what_they_are_among_all(design, first):
+    block = enlarge(Block(8, 2, design=resolve_design(design)))
+    whole, part = (torch.randn(2, 7, 8, generator=torch.Generator().manual_seed(first)).requires_grad_() for _ in '12')
+    expected, found = block(whole)[:, first:], block(part, first=first)
+    torch.testing.assert_close(found, expected)
+    found.square().sum().backward()
+    expected.square().sum().backward()
+    torch.testing.assert_close(part.grad, whole.grad, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize('tokens', [5, 50, 700])
+def test_attention_of_half_precision_on_a_cpu_is_as_exact_as_its_type(tokens):
+    q, k, v = torch.randn(3, 1, 2, tokens, 64).bfloat16().unbind()
+    exact = Attention(128, 2).attend(q.double(), k.double(), v.double())
+    found = Attention(128, 2).attend(q.requires_grad_(), k, v)
+    assert found.dtype is torch.bfloat16
+    assert (found - exact).abs().max() < 2**-7 * exact.abs().max()  # two units in the last place of the largest
