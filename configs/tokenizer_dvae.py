@@ -62,7 +62,7 @@ optim_wrapper = dict(
     dtype='bfloat16',
     constructor='LayerDecayOptimWrapperConstructor',
     paramwise_cfg=dict(layer_decay=1.0),
-    optimizer=dict(type='AdamW', betas=(0.9, 0.999), weight_decay=1e-4),
+    optimizer=dict(type='AdamW', betas=(0.9, 0.999), weight_decay=1e-4, fused=True),
 )
 param_scheduler = [dict(type='WarmupCosineLR', warmup='${warmup}', by_epoch=True, convert_to_iter_based=True)]
 train_cfg = dict(

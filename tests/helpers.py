@@ -74,7 +74,7 @@ def pretraining(photos: Path, work_dir: Path, *hooks: dict, **changes) -> Config
                     type='AutocastOptimWrapper',
                     dtype='float32',
                     constructor='LayerDecayOptimWrapperConstructor',
-                    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+                    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05, fused=True),
                 ),
                 train_cfg=dict(type='EpochBasedTrainLoop', max_epochs=3, val_interval=3),
                 val_cfg=dict(),

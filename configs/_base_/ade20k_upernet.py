@@ -192,7 +192,7 @@ optim_wrapper = dict(
     dtype='bfloat16',
     constructor='mae_transfer.LayerDecayOptimWrapperConstructor',
     paramwise_cfg=dict(layer_decay="${recipe(init, arch, 'ade20k_upernet.layer_decay', 0.65)}"),
-    optimizer=dict(type='AdamW', betas=(0.9, 0.999), weight_decay=0.05),
+    optimizer=dict(type='AdamW', betas=(0.9, 0.999), weight_decay=0.05, fused=True),
 )
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-6, begin=0, end='${warmup}', by_epoch=False),

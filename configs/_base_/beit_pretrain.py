@@ -104,7 +104,7 @@ optim_wrapper = dict(
     dtype='bfloat16',
     constructor='LayerDecayOptimWrapperConstructor',
     paramwise_cfg=dict(layer_decay=1.0),
-    optimizer=dict(type='AdamW', betas=(0.9, 0.999), eps=1e-8, weight_decay=0.05),
+    optimizer=dict(type='AdamW', betas=(0.9, 0.999), eps=1e-8, weight_decay=0.05, fused=True),
     clip_grad=dict(max_norm=3.0),
 )
 param_scheduler = [

@@ -67,7 +67,10 @@ optim_wrapper = dict(
     constructor='mae_transfer.LayerDecayOptimWrapperConstructor',
     paramwise_cfg=dict(layer_decay=1.0),
     optimizer=dict(
-        type='AdamW', betas=(0.9, 0.999), weight_decay="${recipe(init, arch, 'coco_maskrcnn.weight_decay', 0.1)}"
+        type='AdamW',
+        betas=(0.9, 0.999),
+        weight_decay="${recipe(init, arch, 'coco_maskrcnn.weight_decay', 0.1)}",
+        fused=True,
     ),
 )
 param_scheduler = [

@@ -65,7 +65,7 @@ optim_wrapper = dict(
     dtype='bfloat16',
     constructor='mae_transfer.LayerDecayOptimWrapperConstructor',
     paramwise_cfg=dict(layer_decay=0.7, no_decay_kind='norms', no_decay_names=('pos_embed',)),
-    optimizer=dict(type='AdamW', betas=(0.9, 0.999), weight_decay=0.1),
+    optimizer=dict(type='AdamW', betas=(0.9, 0.999), weight_decay=0.1, fused=True),
 )
 # The full learning rate from step `warmup` on (LinearLR reaches it at end - 1); a tenth of it after 8/9 of the run, a
 # hundredth after 26/27.

@@ -31,7 +31,7 @@ optim_wrapper = dict(
     dtype='bfloat16',
     constructor='LayerDecayOptimWrapperConstructor',
     paramwise_cfg=dict(layer_decay="${recipe(init, arch, 'in1k_finetune.layer_decay', 0.65)}"),
-    optimizer=dict(type='AdamW', betas=(0.9, 0.999), weight_decay=0.05),
+    optimizer=dict(type='AdamW', betas=(0.9, 0.999), weight_decay=0.05, fused=True),
 )
 param_scheduler = [
     dict(type='WarmupCosineLR', warmup='${warmup}', min_lr=1e-6, by_epoch=True, convert_to_iter_based=True)

@@ -16,6 +16,8 @@ Named settings:
 - `max_epochs`: length of the run; the schedule and all intervals follow. `warmup`: epochs before the full learning
   rate.
 - `repeat`: passes over the photos in one epoch, each with other crops: for small sets, whose epochs would be few steps.
+- `crops_per_decode`: crops that are made of a photo each time it is read, for slow disks and few cores: an epoch then
+  reads a part of the photos, and still has one crop for each (`SeededSampler`). 1: the recipe.
 - `total_batch_size`: images per optimiser step on any number of GPUs; the runner accumulates gradients accordingly.
 - `base_lr`: learning rate per 256 images of `total_batch_size`.
 """
@@ -34,6 +36,7 @@ exif_orientation = False
 max_epochs = 1600
 warmup = 40  # epochs
 repeat = 1
+crops_per_decode = 1
 total_batch_size = 4096
 base_lr = 1.5e-4  # 2.4e-3 at a batch of 4096
 
@@ -61,7 +64,7 @@ train_dataloader = dict(
     num_workers=8,
     persistent_workers=True,
     drop_last=True,
-    sampler=dict(type='SeededSampler', shuffle=True),
+    sampler=dict(type='SeededSampler', shuffle=True, repeats='${crops_per_decode}'),
     collate_fn=dict(type='mae_transfer.collate_photos'),
     dataset=dict(
         type='Photos',
@@ -98,7 +101,7 @@ optim_wrapper = dict(
     dtype='bfloat16',
     constructor='LayerDecayOptimWrapperConstructor',
     paramwise_cfg=dict(layer_decay=1.0, no_decay_names=()),
-    optimizer=dict(type='AdamW', betas=(0.9, 0.95), weight_decay=0.05),
+    optimizer=dict(type='AdamW', betas=(0.9, 0.95), weight_decay=0.05, fused=True),
 )
 param_scheduler = [dict(type='WarmupCosineLR', warmup='${warmup}', by_epoch=True, convert_to_iter_based=True)]
 

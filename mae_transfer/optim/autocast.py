@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -29,7 +29,9 @@ class AutocastOptimWrapper(OptimWrapper):
     Attributes:
         grad_norm: norm of the gradients of all parameters in the last step, before they were clipped: the 2-norm,
             unless ``clip_grad`` has another ``norm_type``.
-        is_skipped: whether that was not finite, and the step was left out.
+        is_skipped: whether that was not finite, and the step was left out: a tensor on the device, so that the host
+            need not wait for the step.
+        before_step: called before each step of the optimiser.
     """
 
     def __init__(self, dtype: str = 'bfloat16', **kwargs: Any):
@@ -39,7 +41,8 @@ class AutocastOptimWrapper(OptimWrapper):
         self.dtype = DTYPES[dtype]
         self.scaler = torch.amp.GradScaler(get_device(), enabled=self.dtype is torch.float16)
         self.grad_norm: Tensor | None = None
-        self.is_skipped = False
+        self.is_skipped = torch.tensor(False)
+        self.before_step: Callable[[], None] = lambda: None
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
@@ -55,21 +58,29 @@ class AutocastOptimWrapper(OptimWrapper):
     def step(self, **kwargs: Any) -> None:
         """Clip, step and update the loss scale. Without a step if the norm of all gradients is not finite.
 
-        The gradients are those of all processes together, so all come to the same result.
+        The gradients are those of all processes together, so all come to the same result. A fused optimiser finds it
+        on the device; for others the host waits for the norm.
         """
+        self.before_step()
         parameters = [parameter for group in self.optimizer.param_groups for parameter in group['params']]
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         self.scaler.unscale_(self.optimizer)
         clip = dict(self.clip_grad_kwargs or {})
         by_norm = self.clip_func is nn.utils.clip_grad_norm_ if clip else False
         self.grad_norm = nn.utils.get_total_norm(gradients, clip.get('norm_type', 2.0) if by_norm else 2.0)
-        self.is_skipped = not bool(self.grad_norm.isfinite())
+        self.is_skipped = ~self.grad_norm.isfinite()
         if by_norm:
             nn.utils.clip_grads_with_norm_(parameters, clip['max_norm'], self.grad_norm)
         elif clip:
             self.clip_func(parameters, **clip)
-        if self.scaler.is_enabled() or not self.is_skipped:
+        if self.scaler.is_enabled():
             self.scaler.step(self.optimizer, **kwargs)  # which finds the same by itself
+        elif all(group.get('fused') for group in self.optimizer.param_groups):
+            # What GradScaler gives a fused optimiser.
+            self.optimizer.found_inf, self.optimizer.grad_scale = self.is_skipped.float(), None
+            self.optimizer.step(**kwargs)
+        elif not self.is_skipped:
+            self.optimizer.step(**kwargs)
         self.scaler.update()
 
     @property

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from .design import PLAIN, Design
 from .places import Places
 
-
-#: Up to this product of tokens and channels of a head, training on a CPU attends in float32 where bfloat16 is asked for:
+#: Up to this product of tokens and channels of a head, training on a CPU attends in float32 instead of bfloat16:
 #: PyTorch's backward pass in bfloat16 is slower there, by a factor of up to five (docs/performance.md).
 _FASTER_IN_FLOAT32 = 20_000
 

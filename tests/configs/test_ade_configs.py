@@ -69,7 +69,7 @@ RECIPE = {
     'optim_wrapper.type': 'mae_transfer.AutocastOptimWrapper',
     'optim_wrapper.dtype': 'bfloat16',
     'optim_wrapper.clip_grad': None,
-    'optim_wrapper.optimizer': dict(type='AdamW', betas=(0.9, 0.999), weight_decay=0.05),
+    'optim_wrapper.optimizer': dict(type='AdamW', betas=(0.9, 0.999), weight_decay=0.05, fused=True),
     'model.backbone.patch_size': 16,
     'model.backbone.class_token': True,
     'model.backbone.learn_positions': True,

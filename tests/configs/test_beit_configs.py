@@ -44,7 +44,7 @@ RECIPE = {
     'total_batch_size': 2048,
     'train_cfg.type': 'EpochBasedTrainLoop',
     'train_cfg.max_epochs': 800,
-    'optim_wrapper.optimizer': dict(type='AdamW', betas=(0.9, 0.999), eps=1e-8, weight_decay=0.05),
+    'optim_wrapper.optimizer': dict(type='AdamW', betas=(0.9, 0.999), eps=1e-8, weight_decay=0.05, fused=True),
     'optim_wrapper.clip_grad': dict(max_norm=3.0),
     'optim_wrapper.dtype': 'bfloat16',
     'param_scheduler.0.min_lr': 1e-5,

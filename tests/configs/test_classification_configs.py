@@ -35,7 +35,7 @@ FINETUNE = {  # official FINETUNE.md and main_finetune.py; MAE Table 9
     'model.data_preprocessor.erasing': dict(probability=0.25, mode='pixel'),
     'train_dataloader.dataset.transform': dict(type='FineTuneCrop', auto_augment='rand-m9-mstd0.5-inc1'),
     'train_dataloader.drop_last': True,
-    'optim_wrapper.optimizer': dict(type='AdamW', betas=(0.9, 0.999), weight_decay=0.05),
+    'optim_wrapper.optimizer': dict(type='AdamW', betas=(0.9, 0.999), weight_decay=0.05, fused=True),
     'optim_wrapper.clip_grad': None,
     'optim_wrapper.dtype': 'bfloat16',
     'default_hooks.ema': None,
@@ -63,7 +63,7 @@ SCRATCH = {  # MAE Table 11
     'model.label_smoothing': 0.1,
     'model.data_preprocessor.mixup': dict(mixup_alpha=0.8, cutmix_alpha=1.0, prob=1.0, switch_prob=0.5),
     'train_dataloader.dataset.transform.auto_augment': 'rand-m9-mstd0.5-inc1',
-    'optim_wrapper.optimizer': dict(type='AdamW', betas=(0.9, 0.95), weight_decay=0.3),
+    'optim_wrapper.optimizer': dict(type='AdamW', betas=(0.9, 0.95), weight_decay=0.3, fused=True),
     'default_hooks.ema': dict(type='EMAHook', ema_type='ExponentialMovingAverage', momentum=1e-4),
 }
 

@@ -19,7 +19,7 @@ SHARED = {
     'optim_wrapper.type': 'mae_transfer.AutocastOptimWrapper',
     'optim_wrapper.dtype': 'bfloat16',
     'optim_wrapper.clip_grad': None,
-    'optim_wrapper.optimizer': dict(type='AdamW', betas=(0.9, 0.999), weight_decay=0.1),
+    'optim_wrapper.optimizer': dict(type='AdamW', betas=(0.9, 0.999), weight_decay=0.1, fused=True),
     'model.backbone.patch_size': 16,
     'model.backbone.window_size': 14,
     'model.backbone.global_blocks': None,  # the ViT's own choice: the end of each quarter

@@ -36,7 +36,7 @@ RECIPE = {
     'base_lr': 1.5e-4,
     'total_batch_size': 4096,
     'train_cfg.max_epochs': 300,
-    'optim_wrapper.optimizer': dict(type='AdamW', betas=(0.9, 0.999), weight_decay=0.1),
+    'optim_wrapper.optimizer': dict(type='AdamW', betas=(0.9, 0.999), weight_decay=0.1, fused=True),
     'optim_wrapper.clip_grad': None,
     'model.type': 'MoCoV3',
     'model.hidden_dim': 4096,

@@ -37,7 +37,7 @@ RECIPE = {
     'total_batch_size': 4096,
     'train_cfg.type': 'EpochBasedTrainLoop',
     'train_cfg.max_epochs': 1600,
-    'optim_wrapper.optimizer': dict(type='AdamW', betas=(0.9, 0.95), weight_decay=0.05),
+    'optim_wrapper.optimizer': dict(type='AdamW', betas=(0.9, 0.95), weight_decay=0.05, fused=True),
     'optim_wrapper.paramwise_cfg': dict(layer_decay=1.0, no_decay_names=()),
     'optim_wrapper.clip_grad': None,
     'optim_wrapper.dtype': 'bfloat16',

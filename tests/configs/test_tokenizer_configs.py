@@ -40,7 +40,7 @@ def test_the_recipe_is_what_the_docstring_says():
             'max_epochs': 100,
             'train_cfg.max_epochs': 100,
             'train_cfg.val_interval': 5,
-            'optim_wrapper.optimizer': dict(type='AdamW', betas=(0.9, 0.999), weight_decay=1e-4),
+            'optim_wrapper.optimizer': dict(type='AdamW', betas=(0.9, 0.999), weight_decay=1e-4, fused=True),
             'default_hooks.annealing': dict(type='AnnealingHook'),
             'default_hooks.checkpoint.interval': 5,
             'model.vocab_size': 8192,

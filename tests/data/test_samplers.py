@@ -1,5 +1,6 @@
 """The order of an epoch's samples, and their seeds."""
 
+from collections import Counter
 from itertools import islice
 
 import pytest
@@ -109,3 +110,52 @@ def test_a_wrapper_that_drops_the_seeds_is_refused(kind):
 
     with pytest.raises(UserError, match="Wrapper does not pass on .*: choose type='mae_transfer.Wrapper'"):
         kind(Wrapper(), seed=0)
+
+
+def test_repeats_show_a_photo_several_times_in_a_row_with_other_seeds():
+    keys = list(sampler(20, repeats=4))
+    assert len(keys) == len(sampler(20, repeats=4)) == 20
+    groups = [keys[i : i + 4] for i in range(0, 20, 4)]
+    assert all(len({index for index, _ in group}) == 1 for group in groups)
+    assert len({seed for _, seed in keys}) == 20
+
+
+@pytest.mark.parametrize('repeats', [2, 3, 4])
+@pytest.mark.parametrize('length', [12, 24])
+def test_as_many_epochs_as_repeats_show_every_photo_that_many_times(length, repeats):
+    shown = [index for epoch in range(repeats) for index, _ in sampler(length, epoch=epoch, repeats=repeats)]
+    assert sorted(shown) == sorted(list(range(length)) * repeats)
+    seeds = [seed for epoch in range(repeats) for _, seed in sampler(length, epoch=epoch, repeats=repeats)]
+    assert len(set(seeds)) == len(seeds)
+
+
+def test_photos_that_do_not_divide_are_all_shown_and_few_of_them_more_often():
+    shown = Counter(index for epoch in range(3) for index, _ in sampler(20, epoch=epoch, repeats=3))
+    assert set(shown) == set(range(20)) and set(shown.values()) <= {3, 6}
+    assert len(sampler(20, repeats=3)) == 21
+
+
+def test_the_next_round_of_epochs_has_another_order():
+    first, second = ([index for index, _ in sampler(epoch=epoch, repeats=2)] for epoch in (0, 2))
+    assert first != second
+
+
+@pytest.mark.parametrize('world', [2, 5])
+def test_processes_divide_photos_not_crops(world):
+    ranks = [list(sampler(40, rank, world, repeats=4)) for rank in range(world)]
+    groups = [[keys[i : i + 4] for i in range(0, len(keys), 4)] for keys in ranks]
+    assert [key for together in zip(*groups, strict=True) for group in together for key in group] == list(
+        sampler(40, repeats=4)
+    )
+
+
+def test_a_repeated_epoch_goes_on_after_the_samples_that_are_skipped():
+    whole, rest = list(sampler(repeats=4)), sampler(repeats=4)
+    rest.skip(6)
+    assert list(rest) == whole[6:]
+
+
+@pytest.mark.parametrize('repeats', [0, 1.5, True, 'four'])
+def test_repeats_are_a_number_of_crops(repeats):
+    with pytest.raises(UserError, match='repeats is a number of crops'):
+        sampler(repeats=repeats)

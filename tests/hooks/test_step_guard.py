@@ -14,6 +14,7 @@ from mae_transfer.experiments.replay import replay
 from mae_transfer.hooks import StepGuardHook
 from mae_transfer.registry import MODELS
 from mae_transfer.runner import StrictRunner
+from mae_transfer.runs.host_copy import HostCopy
 from mae_transfer.vit.weights.checkpoint import read_checkpoint
 from tests.helpers import photo_folder, pretraining
 
@@ -55,10 +56,11 @@ class Note(Hook):
         self.seeds.append([int(seed) for seed in data_batch['seeds']])
 
 
-def run(photos, folder, breaks=lambda seed: False, total=2, dtype='float32', **settings):
+def run(photos, folder, breaks=lambda seed: False, total=2, dtype='float32', fused=True, **settings):
     """Two epochs; the runner has ``noted``, ``told`` (warnings) and ``error``."""
     cfg = pretraining(photos, folder, dict(type='StepGuardHook', **settings), total_batch_size=total, base_lr=0.1)
     cfg.optim_wrapper.optimizer.pop('lr')
+    cfg.optim_wrapper.optimizer.fused = fused
     cfg.optim_wrapper.dtype = dtype
     cfg.model.type = 'Fragile'
     cfg.train_cfg.max_epochs = 2
@@ -77,14 +79,32 @@ def run(photos, folder, breaks=lambda seed: False, total=2, dtype='float32', **s
     return runner
 
 
+class LateCopy(HostCopy):
+    """Behaves as on a GPU, where the host looks at a step before the next one."""
+
+    def __init__(self, value):
+        super().__init__(value)
+        self.is_there = False
+
+    def read(self):
+        return float(self._value)
+
+
+@pytest.fixture(params=['at once', 'late'])
+def looks(request, monkeypatch):
+    if request.param == 'late':
+        monkeypatch.setattr('mae_transfer.hooks.step_guard.HostCopy', LateCopy)
+
+
 @pytest.fixture(scope='module')
 def seeds(photos, tmp_path_factory):
     """The seeds of the twelve batches of a run."""
     return run(photos, tmp_path_factory.mktemp('whole')).noted.seeds
 
 
-def test_a_step_that_is_not_finite_changes_nothing(photos, seeds, tmp_path):
-    runner = run(photos, tmp_path, lambda seed: seed in seeds[4])
+@pytest.mark.parametrize('fused', [True, False])
+def test_a_step_that_is_not_finite_changes_nothing(looks, photos, seeds, tmp_path, fused):
+    runner = run(photos, tmp_path, lambda seed: seed in seeds[4], fused=fused)
     before, after, later = runner.noted.weights[3:6]
     assert all(torch.equal(before[name], after[name]) for name in before if 'num_batches' not in name)
     assert not torch.equal(after['vit.cls_token'], later['vit.cls_token'])
@@ -95,7 +115,7 @@ def test_a_step_that_is_not_finite_changes_nothing(photos, seeds, tmp_path):
     ]
 
 
-def test_all_passes_of_an_accumulation_are_left_out_with_it(photos, seeds, tmp_path):
+def test_all_passes_of_an_accumulation_are_left_out_with_it(looks, photos, seeds, tmp_path):
     runner = run(photos, tmp_path, lambda seed: seed == seeds[4][0], total=4)
     assert torch.equal(runner.noted.weights[3]['vit.cls_token'], runner.noted.weights[5]['vit.cls_token'])
     step = read_checkpoint(tmp_path / 'steps_not_finite/iter_4.pth')['meta']['step']
@@ -104,13 +124,13 @@ def test_all_passes_of_an_accumulation_are_left_out_with_it(photos, seeds, tmp_p
     assert found == seeds[4:6]
 
 
-def test_the_norm_of_the_gradients_is_logged(photos, tmp_path):
+def test_the_norm_of_the_gradients_is_logged(looks, photos, tmp_path):
     runner = run(photos, tmp_path)
     norms = runner.message_hub.get_scalar('train/grad_norm').data[0]
     assert len(norms) == 12 and min(norms) > 0
 
 
-def test_so_many_in_a_row_end_the_run(photos, seeds, tmp_path):
+def test_so_many_in_a_row_end_the_run(looks, photos, seeds, tmp_path):
     bad = {seed for batch in seeds[3:] for seed in batch}
     runner = run(photos, tmp_path, bad.__contains__, most=4)
     assert re.match('4 steps in a row are not finite, the last after iteration 7: lower base_lr', runner.error)
@@ -118,7 +138,7 @@ def test_so_many_in_a_row_end_the_run(photos, seeds, tmp_path):
     assert len(list((tmp_path / 'steps_not_finite').iterdir())) == 3
 
 
-def test_with_a_good_step_between_them_it_goes_on(photos, seeds, tmp_path):
+def test_with_a_good_step_between_them_it_goes_on(looks, photos, seeds, tmp_path):
     bad = {seed for batch in seeds[2:12:2] for seed in batch}
     assert run(photos, tmp_path, bad.__contains__, most=2).error is None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from io import BytesIO
 from typing import NamedTuple
 
+import numpy as np
 from mmengine.fileio import get
 from PIL import Image
 
@@ -35,3 +36,14 @@ def header_of(path: str, backend_args: dict | None = None) -> Header | None:
             return Header((height, width), int(image.getexif().get(EXIF_ORIENTATION, 1)))
     except Exception:
         return None
+
+
+def turned(array: np.ndarray, orientation: int) -> np.ndarray:
+    """An array (H, W, C), turned as an EXIF orientation says."""
+    if orientation in (5, 6, 7, 8):
+        array = array.transpose(1, 0, 2)
+    if orientation in (2, 3, 6, 7):
+        array = array[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        array = array[::-1]
+    return array

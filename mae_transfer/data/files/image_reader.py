@@ -15,7 +15,7 @@ from ...errors import UserError
 from ...paths import shown
 from .bands import MEASURE, Bands, resolve_bands
 from .examination import examined, note_remarks
-from .exif import EXIF_ORIENTATION
+from .exif import EXIF_ORIENTATION, turned
 from .image_limits import quiet_tifffile
 from .image_values import (
     ImageValues,
@@ -214,7 +214,7 @@ class ImageReader:
             if is_tiff(start):
                 series = tiff_series(stream)
                 self._check_scale(zero_is_white(series))
-                return _turned(_decoded(series, source), orientation_of(series))
+                return turned(_decoded(series, source), orientation_of(series))
             self._check_scale(False)
             refuse_containers(start)
             with opened_by_pillow(stream) as image:
@@ -226,18 +226,7 @@ class ImageReader:
                     array = np.asarray(image.convert('RGB' if pillow_values(image).channels == 3 else 'RGBA'))
                 else:
                     array = np.asarray(image)
-        return _turned(_channels_last(array, 'YXS'[: array.ndim]), orientation)
-
-
-def _turned(array: np.ndarray, orientation: int) -> np.ndarray:
-    """An array (H, W, C), turned as an EXIF orientation says."""
-    if orientation in (5, 6, 7, 8):
-        array = array.transpose(1, 0, 2)
-    if orientation in (2, 3, 6, 7):
-        array = array[:, ::-1]
-    if orientation in (3, 4, 7, 8):
-        array = array[::-1]
-    return array
+        return turned(_channels_last(array, 'YXS'[: array.ndim]), orientation)
 
 
 def _as_float32(array: np.ndarray) -> np.ndarray:

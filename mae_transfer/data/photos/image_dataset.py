@@ -123,6 +123,10 @@ class ImageDataset(Dataset):
     def read(self, index: int) -> Pixels:
         """The decoded image; raises one of :data:`UNREADABLE` if it cannot be read."""
 
+    def read_for(self, index: int, seed: int) -> Any:
+        """What ``item`` is given: the image of ``read``; a subclass may read only what the item of the seed needs."""
+        return self.read(index)
+
     @abstractmethod
     def item(self, image: Pixels, index: int, seed: int) -> dict[str, Any]:
         """The item made from an image, without ``skipped``; random generators are seeded already."""
@@ -143,7 +147,7 @@ class ImageDataset(Dataset):
             raise IndexError(index)
         if seed is None:
             seed = int(torch.randint(2**62, ())) if self.training else index
-        image, index, skipped = self._next_readable(index)
+        image, index, skipped = self._next_readable(index, seed)
         with self.seeded(seed):
             return dict(self.item(image, index, seed), skipped=skipped)
 
@@ -154,16 +158,16 @@ class ImageDataset(Dataset):
             UserError: as for an item.
         """
         for index in evenly(len(self), MOST_EXAMINED):
-            self._next_readable(index)
+            self._next_readable(index, index)
 
-    def _next_readable(self, index: int) -> tuple[Pixels, int, list[str]]:
+    def _next_readable(self, index: int, seed: int) -> tuple[Any, int, list[str]]:
         """The first readable image from ``index`` on, its index, and the names of the unreadable ones before it."""
         skipped: list[str] = []
         for step in range(len(self)):
             candidate = (index + step) % len(self)
             try:
                 with decoding_up_to(self.max_pixels):
-                    return self.read(candidate), candidate, skipped
+                    return self.read_for(candidate, seed), candidate, skipped
             except UserError:
                 raise
             except Image.DecompressionBombError as error:

@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
+import torch
+
+from ...errors import UserError, is_whole
 from ...paths import shown, user_path
 from ..files.image_files import warn_once
 
@@ -16,9 +19,20 @@ def loader_settings(settings: Mapping[str, Any]) -> dict:
 
     A data set whose ``data_root`` is a list becomes a concatenation of data sets, one for each root. Without workers,
     ``persistent_workers`` and ``prefetch_factor``, which PyTorch would refuse, are removed. With ``repeat`` an epoch is
-    that many passes over the data.
+    that many passes over the data. Where there is a GPU, batches lie in memory that it can copy from by itself
+    (``pin_memory``).
+
+    Raises:
+        UserError: a batch that would divide the crops of a photo.
     """
     settings = dict(settings)
+    size, repeats = settings.get('batch_size'), (settings.get('sampler') or {}).get('repeats', 1)
+    if isinstance(size, int) and is_whole(repeats, 1) and size % repeats:
+        raise UserError(
+            f'train_dataloader.batch_size {size} divides the {repeats} crops of a photo: choose a multiple, e.g. '
+            f'{-(-size // repeats) * repeats}, or other crops_per_decode'
+        )
+    settings.setdefault('pin_memory', torch.cuda.is_available())
     if isinstance(settings.get('dataset'), Mapping):
         settings['dataset'] = dataset_settings(settings['dataset'])
     if (times := settings.pop('repeat', 1)) != 1:

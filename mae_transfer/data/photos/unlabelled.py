@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -17,8 +18,9 @@ from ..files.image_files import evenly, suffixes_of
 from ..files.image_reader import ImageReader
 from ..files.photo_sources import find_photos
 from ..seeds import torch_seeded
-from .crops import CentreCrop, InRange, Pixels, Transform
+from .crops import CentreCrop, InRange, Pixels
 from .image_dataset import MAX_PIXELS, ImageDataset, pixel_limit
+from .random_crop import CropReader, Decoded, RandomSizeCrop
 
 _BICUBIC = InterpolationMode.BICUBIC
 
@@ -83,9 +85,13 @@ class Photos(ImageDataset):
         if color_jitter is not None and self.reader.bands != 'RGB':
             raise UserError(f"color_jitter={color_jitter} is for bands='RGB'; found bands={bands}: set it to None")
         _check_crops(scale, color_jitter)
-        self.transform = _train_transform(to_2tuple(img_size), augment, scale, color_jitter)
-        if split == 'val':
-            self.transform = CentreCrop(img_size)
+        self.transform: Callable[[Any], torch.Tensor] = CentreCrop(img_size)
+        if split == 'train':
+            self.transform = _train_transform(to_2tuple(img_size), augment, scale, color_jitter, self.reader.mode)
+        self.read_crop: CropReader | None = None
+        # A subclass with another `item` expects whole photos.
+        if isinstance(self.transform, RandomSizeCrop) and type(self).item is Photos.item:
+            self.read_crop = CropReader(self.transform, self.reader, self.seeded)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -98,7 +104,11 @@ class Photos(ImageDataset):
         """See the base class."""
         return self.reader(self.root / self.names[index])
 
-    def item(self, image: Pixels, index: int, seed: int) -> dict:
+    def read_for(self, index: int, seed: int) -> Pixels | Decoded:
+        """See the base class: a JPEG is decoded at the scale that the crop needs."""
+        return self.read(index) if self.read_crop is None else self.read_crop(self.root / self.names[index], seed)
+
+    def item(self, image: Any, index: int, seed: int) -> dict:
         """See the class; the masking follows from the same seed as the crop."""
         return dict(inputs=self.transform(image), seeds=seed)
 
@@ -125,13 +135,19 @@ def _numbers(values: Any, count: int) -> bool:
 
 
 def _train_transform(
-    size: tuple[int, int], augment: str, scale: tuple[float, float], color_jitter: tuple[float, ...] | None
-) -> Transform:
-    """The transform of 'train'; see :class:`Photos`."""
+    size: tuple[int, int],
+    augment: str,
+    scale: tuple[float, float],
+    color_jitter: tuple[float, ...] | None,
+    mode: str | None,
+) -> Callable[[Any], torch.Tensor]:
+    """The transform of 'train', for PIL images of a mode or, without one, for arrays; see :class:`Photos`."""
     if augment == 'none' and color_jitter is None:
         return CentreCrop(size)
     if color_jitter is not None and augment == 'none':
         raise UserError(f"color_jitter needs random crops; found {color_jitter} with augment='{augment}'")
+    if augment == 'random_size' and color_jitter is None and mode is not None:
+        return RandomSizeCrop(size, scale)
     if augment == 'random_size':
         crop = [v2.RandomResizedCrop(size, scale=scale, interpolation=_BICUBIC)]
     elif augment == 'fixed_size':

@@ -36,8 +36,10 @@ def test_each_of_several_roots_becomes_a_data_set():
 
 def test_without_workers_the_settings_for_workers_are_removed():
     settings = dict(num_workers=0, persistent_workers=True, prefetch_factor=4, batch_size=2)
-    assert loader_settings(settings) == dict(num_workers=0, batch_size=2)
-    assert loader_settings(dict(settings, num_workers=2)) == dict(settings, num_workers=2)
+    assert loader_settings(dict(settings, pin_memory=True)) == dict(num_workers=0, batch_size=2, pin_memory=True)
+    assert loader_settings(dict(settings, num_workers=2)) == dict(
+        settings, num_workers=2, pin_memory=torch.cuda.is_available()
+    )
 
 
 def loader(kind: str, roots: list[str], workers: int, **changes) -> dict:
@@ -156,3 +158,10 @@ def test_an_evaluator_s_annotations_must_belong_to_a_single_root():
     assert cfg.train_dataloader.dataset.data_root == ['a', 'b']
     assert cfg.val_evaluator.ann_file == 'a/annotations/instances_val2017.json'
     assert cfg.test_evaluator.ann_file == 'b/annotations/instances_val2017.json'
+
+
+def test_a_batch_takes_all_crops_of_a_photo():
+    settings = dict(batch_size=6, sampler=dict(type='SeededSampler', repeats=4))
+    with pytest.raises(UserError, match='batch_size 6 divides the 4 crops of a photo: choose a multiple, e.g. 8'):
+        loader_settings(settings)
+    assert loader_settings(dict(settings, batch_size=8))['batch_size'] == 8
