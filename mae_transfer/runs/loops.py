@@ -20,6 +20,7 @@ from torch.utils.data import BatchSampler, DataLoader
 
 from ..data.seeds import seed_step
 from ..registry import LOOPS
+from .prefetch import on_device
 
 
 @LOOPS.register_module()
@@ -116,4 +117,4 @@ def batches_from(loader: DataLoader, begin: int) -> Iterator[Any]:
     if begin and type(loader.batch_sampler) is BatchSampler and hasattr(loader.sampler, 'skip'):
         loader.sampler.skip(begin * loader.batch_sampler.batch_size)
         begin = 0
-    return islice(loader, begin, None)
+    return on_device(islice(loader, begin, None))
