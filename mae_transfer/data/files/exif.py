@@ -10,7 +10,7 @@ from mmengine.fileio import get
 from PIL import Image
 
 EXIF_ORIENTATION = 0x0112  # the tag
-_SIDES_EXCHANGED = (5, 6, 7, 8)  # its values for which height and width change places
+SIDES_EXCHANGED = (5, 6, 7, 8)  # its values for which height and width change places
 _WIDTH, _HEIGHT = 256, 257  # tags of a TIFF
 
 
@@ -23,7 +23,7 @@ class Header(NamedTuple):
     @property
     def exchanges_sides(self) -> bool:
         """Whether height and width change places when the image is shown."""
-        return self.orientation in _SIDES_EXCHANGED
+        return self.orientation in SIDES_EXCHANGED
 
 
 def header_of(path: str, backend_args: dict | None = None) -> Header | None:

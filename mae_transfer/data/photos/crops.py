@@ -1,8 +1,7 @@
-"""Crops of photos for pre-training, fine-tuning, linear probing and evaluation, as tensors (C, h, w)."""
+"""Crops of photos for fine-tuning and evaluation, as tensors (C, h, w); random ones: random_crop.py."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -116,39 +115,6 @@ class FineTuneCrop:
             if (value := getattr(self, name)) is not None:
                 raise UserError(f"{name}={value!r} is for bands='RGB': set it to None")
         return self.plain(image)
-
-
-@TRANSFORMS.register_module()
-class ProbeCrop:
-    """Random crop and flip of MAE's linear probing (BYOL's crop; official util/crop.py).
-
-    Area and aspect ratio are drawn once, and each side is clamped to the image's; torchvision draws again until both
-    sides fit. On elongated images, crops therefore extend further along the short side than torchvision's.
-
-    Args:
-        img_size: side, or (height, width), of the crop.
-        scale: least and greatest share of the image's area.
-    """
-
-    def __init__(self, img_size: int | tuple[int, int], scale: tuple[float, float] = (0.08, 1.0)) -> None:
-        self.size, self.scale = list(to_2tuple(img_size)), scale
-        self.finish = v2.RandomHorizontalFlip()
-
-    def box(self, width: int, height: int) -> tuple[int, int, int, int]:
-        """Draw a crop of an image of this size: (top, left, height, width), in pixels."""
-        area = width * height * torch.empty(1).uniform_(*self.scale).item()
-        ratio = math.exp(torch.empty(1).uniform_(math.log(3 / 4), math.log(4 / 3)).item())
-        crop_width = min(max(1, round(math.sqrt(area * ratio))), width)
-        crop_height = min(max(1, round(math.sqrt(area / ratio))), height)
-        top = int(torch.randint(height - crop_height + 1, ()))
-        left = int(torch.randint(width - crop_width + 1, ()))
-        return top, left, crop_height, crop_width
-
-    def __call__(self, image: Pixels) -> torch.Tensor:
-        box = self.box(*size_of(image))
-        return InRange([lambda x: v2.functional.resized_crop(x, *box, self.size, interpolation=_BICUBIC), self.finish])(
-            image
-        )
 
 
 @TRANSFORMS.register_module()

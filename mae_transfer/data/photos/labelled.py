@@ -22,6 +22,7 @@ from .classes import Classes, class_folders, folder_labels, resolve_classes
 from .crops import Pixels, Transform
 from .image_dataset import MAX_PIXELS, ImageDataset, pixel_limit
 from .labels import find_cifar, read_source, split_folder
+from .random_crop import CropReader, Decoded, ResizedCrop
 from .source import Source
 
 
@@ -89,6 +90,10 @@ class LabelledImages(ImageDataset):
         if not callable(transform):
             transform = _build_transform(transform, training, img_size)
         self.transform = transform
+        self.read_crop: CropReader | None = None
+        # A subclass with another `item` expects whole images.
+        if self.images is None and isinstance(transform, ResizedCrop) and type(self).item is LabelledImages.item:
+            self.read_crop = CropReader(transform, self.reader, self._file, self.seeded)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -105,9 +110,16 @@ class LabelledImages(ImageDataset):
         """See the base class."""
         if self.images is not None:
             return self.reader.convert(self.images[index])
-        return self.reader(self.root / self.name(index))
+        return self.reader(self._file(index))
 
-    def item(self, image: Pixels, index: int, seed: int) -> dict[str, Any]:
+    def read_for(self, index: int, seed: int) -> Pixels | Decoded:
+        """See the base class: for random crops, a JPEG is decoded at the scale that the crop needs."""
+        return self.read(index) if self.read_crop is None else self.read_crop(index, seed)
+
+    def _file(self, index: int) -> Path:
+        return self.root / self.name(index)
+
+    def item(self, image: Any, index: int, seed: int) -> dict[str, Any]:
         """See :class:`LabelledPhotos`."""
         return dict(inputs=self.transform(image), labels=int(self.labels[index]), indices=index)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -15,11 +16,15 @@ from PIL import Image
 from timm.layers import to_2tuple
 from torchvision.transforms import InterpolationMode, v2
 
-from ..files.exif import EXIF_ORIENTATION, turned
+from ...registry import TRANSFORMS
+from ..files.exif import EXIF_ORIENTATION, SIDES_EXCHANGED, turned
 from ..files.image_reader import ImageReader
 from ..files.jpeg import REDUCTIONS, decode_jpeg, jpeg_size
-from .crops import Pixels, size_of
+from .crops import InRange, Pixels, size_of
 
+_BICUBIC = InterpolationMode.BICUBIC
+#: What libjpeg's filter reduces is reduced by this factor more, by a better filter, as by Pillow's ``thumbnail``.
+_GAP = 2
 #: A crop: top, left, height, width in pixels of the photo.
 Box = tuple[int, int, int, int]
 
@@ -38,45 +43,98 @@ class Decoded(NamedTuple):
     reduction: int = 1
 
 
-class RandomSizeCrop:
-    """Crop of random position, size and aspect ratio, resized by antialiased bicubic interpolation and flipped at
-    random.
+class ResizedCrop:
+    """Base of random crops that are resized by antialiased bicubic interpolation, and flipped at random.
 
-    Box and flip are those that torchvision's ``RandomResizedCrop`` and ``RandomHorizontalFlip`` draw from the same
-    random numbers. Pixels differ from Pillow's by two levels of 255 at most; PyTorch's resize is about three times as
-    fast. Where the photo was decoded at 1 / n of its size, the box is rounded to pixels of that size.
+    PyTorch resizes about three times as fast as Pillow. On photos the two differ by .03 levels of 255 on average, and by
+    14 at most, at single pixels where bicubic interpolation overshoots; in noise by more. Where the photo was decoded at
+    1 / n of its size, the box is rounded to pixels of that size, and pixels differ by .5 levels on average
+    (docs/performance.md).
 
     Args:
-        size: (height, width) of the result.
-        scale: least and greatest share of the photo's area.
+        size: side, or (height, width), of the result.
         hflip: probability of a flip.
     """
 
-    def __init__(self, size: int | tuple[int, int], scale: tuple[float, float], hflip: float = 0.5) -> None:
+    def __init__(self, size: int | tuple[int, int], hflip: float = 0.5) -> None:
         self.size, self.hflip = to_2tuple(size), hflip
-        self.draw = v2.RandomResizedCrop(self.size, scale=scale, interpolation=InterpolationMode.BICUBIC)
 
-    def box(self, size: tuple[int, int]) -> Box:
-        """Draw the crop of a photo of (width, height)."""
-        drawn = self.draw.make_params([torch.empty(1, size[1], size[0], device='meta')])
-        return drawn['top'], drawn['left'], drawn['height'], drawn['width']
+    def box(self, width: int, height: int) -> Box:
+        """Draw a crop of a photo of this size, from torch's generator: (top, left, height, width), in pixels."""
+        raise NotImplementedError(f'{type(self).__name__} must implement box')
 
-    def reduction(self, box: Box) -> int:
-        """The largest n at which the photo can be decoded at 1 / n of its size: the crop still has as many pixels as
-        the result."""
-        most = min(box[2] / self.size[0], box[3] / self.size[1])
+    def reduction(self, width: int, height: int) -> int:
+        """Draw a crop of a photo of this size, and say how small the photo may be decoded for it: the largest n at
+        which the crop, at 1 / n of its size, still has sides that are twice those of the result."""
+        box = self.box(width, height)
+        most = min(box[2] / self.size[0], box[3] / self.size[1]) / _GAP
         return max(n for n in REDUCTIONS if n == 1 or n <= most)
 
     def __call__(self, image: Pixels | Decoded) -> torch.Tensor:
-        """A photo with values of 8 bits to a tensor (C, h, w), uint8."""
+        """A photo, with values of 8 bits, to a tensor (C, h, w), uint8."""
         if not isinstance(image, Decoded):
             image = Decoded(np.atleast_3d(np.array(image)), size_of(image))
-        rows, columns = (slice(*span) for span in _reduced(self.box(image.size), image))
+        rows, columns = (slice(*span) for span in _reduced(self.box(*image.size), image))
         crop = torch.from_numpy(image.pixels[rows, columns]).permute(2, 0, 1)[None]
         # A crop that is contiguous in memory is resized faster; the copy costs a tenth of what it saves.
         crop = crop.contiguous(memory_format=torch.channels_last)
         crop = F.interpolate(crop, self.size, mode='bicubic', antialias=True)[0]
         return crop.flip(-1) if torch.rand(1) < self.hflip else crop
+
+
+class RandomSizeCrop(ResizedCrop):
+    """Crop of random position, size and aspect ratio: torchvision's ``RandomResizedCrop``.
+
+    Box and flip are those that torchvision draws from the same random numbers.
+
+    Args:
+        size, hflip: see the base class.
+        scale: least and greatest share of the photo's area.
+    """
+
+    def __init__(self, size: int | tuple[int, int], scale: tuple[float, float], hflip: float = 0.5) -> None:
+        super().__init__(size, hflip)
+        self.draw = v2.RandomResizedCrop(self.size, scale=scale)
+
+    def box(self, width: int, height: int) -> Box:
+        """See the base class."""
+        drawn = self.draw.make_params([torch.empty(1, height, width, device='meta')])
+        return drawn['top'], drawn['left'], drawn['height'], drawn['width']
+
+
+@TRANSFORMS.register_module()
+class ProbeCrop(ResizedCrop):
+    """Random crop and flip of MAE's linear probing (BYOL's crop; official util/crop.py).
+
+    Area and aspect ratio are drawn once, and each side is clamped to the image's; torchvision draws again until both
+    sides fit. On elongated images, crops therefore extend further along the short side than torchvision's.
+
+    Args:
+        img_size: side, or (height, width), of the crop.
+        scale: least and greatest share of the image's area.
+    """
+
+    def __init__(self, img_size: int | tuple[int, int], scale: tuple[float, float] = (0.08, 1.0)) -> None:
+        super().__init__(img_size)
+        self.scale = scale
+
+    def box(self, width: int, height: int) -> Box:
+        """See the base class."""
+        area = width * height * torch.empty(1).uniform_(*self.scale).item()
+        ratio = math.exp(torch.empty(1).uniform_(math.log(3 / 4), math.log(4 / 3)).item())
+        crop_width = min(max(1, round(math.sqrt(area * ratio))), width)
+        crop_height = min(max(1, round(math.sqrt(area / ratio))), height)
+        top = int(torch.randint(height - crop_height + 1, ()))
+        left = int(torch.randint(width - crop_width + 1, ()))
+        return top, left, crop_height, crop_width
+
+    def __call__(self, image: Pixels | Decoded) -> torch.Tensor:
+        """See the base class; an array of bands keeps the range of each of its channels."""
+        if not isinstance(image, np.ndarray):
+            return super().__call__(image)
+        box = self.box(*size_of(image))
+        flip = v2.RandomHorizontalFlip(self.hflip)
+        return InRange([lambda x: v2.functional.resized_crop(x, *box, list(self.size), _BICUBIC), flip])(image)
 
 
 def _reduced(box: Box, image: Decoded) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -88,47 +146,55 @@ def _reduced(box: Box, image: Decoded) -> tuple[tuple[int, int], tuple[int, int]
 
 
 class CropReader:
-    """Reads photos for a :class:`RandomSizeCrop`: JPEGs in colours at the scale that the crop needs, all others whole.
+    """Reads photos for a :class:`ResizedCrop`: JPEGs in colours at the scale that the crop needs, all others whole.
 
     The photo that was read last is kept, so that several crops of one photo in a row decode it once.
 
     Args:
         crop: of the photos.
         reader: of the files that are no such JPEGs. Its settings hold for JPEGs, too.
+        source: the path or the content of the file of a number.
         seeded: seeds the generators that the crop draws from.
     """
 
     def __init__(
-        self, crop: RandomSizeCrop, reader: ImageReader, seeded: Callable[[int], AbstractContextManager]
+        self,
+        crop: ResizedCrop,
+        reader: ImageReader,
+        source: Callable[[int], Path | bytes],
+        seeded: Callable[[int], AbstractContextManager],
     ) -> None:
-        self.crop, self.reader, self.seeded = crop, reader, seeded
-        self._last: tuple[Path | None, Pixels | Decoded | None] = None, None
+        self.crop, self.reader, self.source, self.seeded = crop, reader, source, seeded
+        self._last: tuple[int, Pixels | Decoded] | None = None
 
-    def __call__(self, path: Path, seed: int) -> Pixels | Decoded:
-        """The photo of a file, for the crop that ``seed`` draws; raises as the reader."""
-        of, image = self._last
-        if image is None or of != path or not self._suffices(image, seed):
-            image = self._read(path.read_bytes(), seed)
-            self._last = path, image
-        return image
+    def __call__(self, index: int, seed: int) -> Pixels | Decoded:
+        """The photo of a number, for the crop that ``seed`` draws; raises as the reader."""
+        if self._last is None or self._last[0] != index or not self._suffices(self._last[1], seed):
+            self._last = None  # its memory is not needed while the next is read
+            self._last = index, self._read(self.source(index), seed)
+        return self._last[1]
 
     def _suffices(self, image: Pixels | Decoded, seed: int) -> bool:
         if not isinstance(image, Decoded) or image.reduction == 1:
             return True
-        with self.seeded(seed):
-            return image.reduction <= self.crop.reduction(self.crop.box(image.size))
+        return image.reduction <= self._reduction(image.size, seed)
 
-    def _read(self, content: bytes, seed: int) -> Pixels | Decoded:
-        size = jpeg_size(content) if self.reader.mode == 'RGB' else None
-        limit = Image.MAX_IMAGE_PIXELS  # at twice this Pillow refuses an image
+    def _reduction(self, size: tuple[int, int], seed: int) -> int:
+        with self.seeded(seed):
+            return self.crop.reduction(*size)
+
+    def _read(self, source: Path | bytes, seed: int) -> Pixels | Decoded:
+        if self.reader.mode != 'RGB':
+            return self.reader(source)
+        content = source if isinstance(source, bytes) else source.read_bytes()
+        size, limit = jpeg_size(content), Image.MAX_IMAGE_PIXELS  # at twice this Pillow refuses an image
         if size is None or (limit is not None and size[0] * size[1] > 2 * limit):
             return self.reader(content)
         orientation = 1
         if self.reader.exif_orientation:
             with Image.open(io.BytesIO(content)) as file:
                 orientation = file.getexif().get(EXIF_ORIENTATION, 1)
-        size = size[::-1] if orientation in (5, 6, 7, 8) else size
-        with self.seeded(seed):
-            reduction = self.crop.reduction(self.crop.box(size))
+        size = size[::-1] if orientation in SIDES_EXCHANGED else size
+        reduction = self._reduction(size, seed)
         pixels = decode_jpeg(content, reduction)
         return self.reader(content) if pixels is None else Decoded(turned(pixels, orientation), size, reduction)

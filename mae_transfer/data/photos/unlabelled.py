@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -91,7 +92,7 @@ class Photos(ImageDataset):
         self.read_crop: CropReader | None = None
         # A subclass with another `item` expects whole photos.
         if isinstance(self.transform, RandomSizeCrop) and type(self).item is Photos.item:
-            self.read_crop = CropReader(self.transform, self.reader, self.seeded)
+            self.read_crop = CropReader(self.transform, self.reader, self._file, self.seeded)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -102,11 +103,14 @@ class Photos(ImageDataset):
 
     def read(self, index: int) -> Pixels:
         """See the base class."""
-        return self.reader(self.root / self.names[index])
+        return self.reader(self._file(index))
+
+    def _file(self, index: int) -> Path:
+        return self.root / self.names[index]
 
     def read_for(self, index: int, seed: int) -> Pixels | Decoded:
         """See the base class: a JPEG is decoded at the scale that the crop needs."""
-        return self.read(index) if self.read_crop is None else self.read_crop(self.root / self.names[index], seed)
+        return self.read(index) if self.read_crop is None else self.read_crop(index, seed)
 
     def item(self, image: Any, index: int, seed: int) -> dict:
         """See the class; the masking follows from the same seed as the crop."""
