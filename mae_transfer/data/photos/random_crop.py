@@ -46,9 +46,9 @@ class Decoded(NamedTuple):
 class ResizedCrop:
     """Base of random crops that are resized by antialiased bicubic interpolation, and flipped at random.
 
-    PyTorch resizes about three times as fast as Pillow. On photos the two differ by .03 levels of 255 on average, and by
-    14 at most, at single pixels where bicubic interpolation overshoots; in noise by more. Where the photo was decoded at
-    1 / n of its size, the box is rounded to pixels of that size, and pixels differ by .5 levels on average
+    PyTorch resizes about three times as fast as Pillow. On photos the two differ by .03 levels of 255 on average, and
+    by 14 at most, at single pixels where bicubic interpolation overshoots; in noise by more. Where the photo was
+    decoded at 1 / n of its size, the box is rounded to pixels of that size, and pixels differ by .5 levels on average
     (docs/performance.md).
 
     Args:
