@@ -1,0 +1,255 @@
+"""Where the time of a training step of a detector or a segmentor goes, and what a setting changes about it.
+
+    python -m mae_transfer.benchmarks.dense_steps configs/ade20k_upernet_vitb.py --size 512 --batch 2 \\
+        --against model.decode_head.type=UPerHead model.auxiliary_head.type=FCNHead
+    python -m mae_transfer.benchmarks.dense_steps configs/coco_vitdet_vitb.py --size 512 --batch 1
+
+A step is all that a training does with a batch: the data preprocessor, the forward and the backward pass, and the
+optimiser's step, on random images with random annotations and random weights. The table shows medians of each part's
+forward and backward pass, and its share of the step. With `--against`, a second model of each config, changed by these
+settings and with the same weights, takes turns with the first; its loss and gradients are compared. Memory is that of
+weights and buffers, and what the first step adds at its peak: on a CPU, of a process of its own.
+
+How parts are told apart: `mae_transfer/benchmarks/part_clock.py`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.model import BaseModel, revert_sync_batchnorm
+from mmengine.optim import OptimWrapper, build_optim_wrapper
+from mmengine.registry import MODELS, DefaultScope
+
+from .. import launch
+from ..compat.package_configs import find_config
+from ..dense.checks import check_pooled_batch
+from ..errors import UserError
+from ..outputs import output_file
+from ..settings import read_config
+from .dense_inputs import detection_batch, segmentation_batch
+from .dense_parts import watch_parts
+from .part_clock import PartClock, Span
+from .processes import GB, peak_of_step, run_in_new_process
+
+#: The setting for the size of images, of configs for each task.
+SIZE_SETTINGS = ('crop_size', 'image_size')
+
+
+@dataclass
+class Variant:
+    """A config's model, with its optimiser and its clock.
+
+    Args:
+        cfg: the config.
+        batch: images per step.
+        size: sides of the images, in pixels.
+        device: 'cpu' or 'cuda'.
+        dtype: precision of autocast; no autocast for float32.
+    """
+
+    cfg: Config
+    batch: int
+    size: int
+    device: str
+    dtype: torch.dtype
+    times: list[dict[Span, float]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        torch.manual_seed(0)
+        with DefaultScope.overwrite_default_scope(self.cfg.default_scope):
+            model = MODELS.build(self.cfg.model)
+            self.model: BaseModel = revert_sync_batchnorm(model).to(self.device).train()
+            # A rate of 0 costs the same, and leaves the weights of both models as they are.
+            optimizer = dict(self.cfg.optim_wrapper.optimizer, lr=0.0)
+            settings = dict(self.cfg.optim_wrapper, optimizer=optimizer)
+            self.optimizer: OptimWrapper = build_optim_wrapper(self.model, settings)
+        self.clock = PartClock(self.device)
+        watch_parts(self.clock, self.model)
+
+    def batch_of(self, seed: int) -> dict:
+        """A random batch."""
+        make = segmentation_batch if hasattr(self.model, 'decode_head') else detection_batch
+        head = getattr(self.model, 'decode_head', None) or self.model.roi_head.bbox_head
+        head = head[0] if isinstance(head, torch.nn.ModuleList) else head
+        return make(self.batch, self.model.backbone.in_channels, self.size, head.num_classes, seed)
+
+    def step(self, seed: int) -> dict[Span, float]:
+        """One step with everything random from a seed; the seconds of each part."""
+        batch = self.batch_of(seed)
+        torch.manual_seed(seed)
+        self.optimizer.zero_grad()
+        with DefaultScope.overwrite_default_scope(self.cfg.default_scope):
+            return self.clock.measure(lambda: self._step(batch))
+
+    def _step(self, batch: dict) -> None:
+        with self.clock.part('data preprocessor'):
+            data = self.model.data_preprocessor(batch, training=True)
+        with torch.autocast(self.device, self.dtype, enabled=self.dtype != torch.float32):
+            losses = self.model(**data, mode='loss')
+        self.loss, self.logged = self.model.parse_losses(losses)
+        with self.clock.part('rest', 'backward'):
+            self.loss.backward()
+        with self.clock.part('optimiser'):
+            self.optimizer.step()
+
+
+def peak_memory(cfg: Config, batch: int, size: int, device: str, dtype: torch.dtype) -> tuple[int, int]:
+    """Bytes of the weights and buffers of a config's model, and those that its first step adds at its peak."""
+    variant = Variant(cfg, batch, size, device, dtype)
+    weights = sum(value.nbytes for value in [*variant.model.parameters(), *variant.model.buffers()])
+    return weights, peak_of_step(lambda: variant.step(0), device == 'cuda')
+
+
+def largest_differences(variants: list[Variant], seed: int) -> tuple[float, float]:
+    """The differences of two variants in the same step: of the loss, relative; of the gradients, relative to the
+    largest gradient of the same weight."""
+    ours, other = variants
+    other.model.load_state_dict(ours.model.state_dict())
+    for variant in variants:
+        variant.step(seed)
+    of_loss = abs(ours.loss.item() / other.loss.item() - 1)
+    theirs = {name: p.grad for name, p in other.model.named_parameters() if p.grad is not None}
+    largest = max(value.abs().max() for value in theirs.values())
+    of_gradients = 0.0
+    for name, parameter in ours.model.named_parameters():
+        if name in theirs:
+            # Gradients that are zero except for rounding are compared with those of other weights.
+            scale = theirs[name].abs().max().clamp(min=1e-3 * largest)
+            of_gradients = max(of_gradients, ((parameter.grad - theirs[name]).abs().max() / scale).item())
+    return of_loss, of_gradients
+
+
+def medians(times: list[dict[Span, float]]) -> dict[Span, float]:
+    """The median of each part's seconds."""
+    spans = dict.fromkeys(span for step in times for span in step)
+    return {span: median(step.get(span, 0.0) for step in times) for span in spans}
+
+
+def table(columns: list[list[dict[Span, float]]], memory: list[tuple[int, int] | None]) -> str:
+    """Markdown: a row for each part, with one or two variants' times, and the ratio of the first to the second."""
+    found = [medians(times) for times in columns]
+    totals = [median(sum(step.values()) for step in times) for times in columns]
+    head = ['part', *['forward, ms', 'backward, ms', 'share'] * len(columns), *['ratio'] * (len(columns) - 1)]
+    rows = [head, ['---'] * len(head)]
+    for part in dict.fromkeys(span.part for times in found for span in times):
+        row, sums = [part], []
+        for times, total in zip(found, totals):
+            passes = [times.get(Span(part, phase), 0.0) for phase in ('forward', 'backward')]
+            sums.append(sum(passes))
+            row += [*(f'{1000 * seconds:.1f}' for seconds in passes), f'{sums[-1] / total:.1%}']
+        rows.append([*row, *_ratio(sums)])
+    row = ['step']
+    for times, total in zip(found, totals):
+        for phase in ('forward', 'backward'):
+            row.append(f'{1000 * sum(seconds for span, seconds in times.items() if span.phase == phase):.1f}')
+        row.append(f'{1000 * total:.1f} ms')
+    rows.append([*row, *_ratio(totals)])
+    if all(memory):
+        row = ['memory']
+        for weights, added in memory:
+            row += [f'weights {weights / GB:.2f} GB', '', f'step {added / GB:.2f} GB']
+        rows.append([*row, *_ratio([added for _, added in memory])])
+    return '\n'.join(f'| {" | ".join(row)} |' for row in rows)
+
+
+def _ratio(values: list[float]) -> list[str]:
+    return [] if len(values) < 2 else ['' if not values[1] else f'{values[0] / values[1]:.2f}']
+
+
+def size_setting(cfg: Config) -> str:
+    """The name of a config's setting for the size of images.
+
+    Raises:
+        UserError: none, as in a config of another task.
+    """
+    for name in SIZE_SETTINGS:
+        if name in cfg:
+            return name
+    raise UserError(f'{cfg.filename} has none of {", ".join(SIZE_SETTINGS)}: name configs of detectors or segmentors')
+
+
+def parse_args() -> argparse.Namespace:
+    """Parse and check the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('configs', nargs='+', metavar='CONFIG')
+    parser.add_argument('--arch', help="size of the ViT, such as 'base' or 192x5x3; default that of the config")
+    parser.add_argument('--size', type=int, help='sides of the images, in pixels; default that of the config')
+    parser.add_argument('--batch', type=int, default=1, help='images per step; default %(default)s')
+    parser.add_argument('--rounds', type=int, default=5, help='measured steps; default %(default)s')
+    parser.add_argument('--device', choices=('cpu', 'cuda'), default='cpu')
+    parser.add_argument('--dtype', choices=('float32', 'bfloat16'), default='float32', help='precision of autocast')
+    parser.add_argument('--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help='settings of all configs')
+    parser.add_argument('--against', nargs='+', default=[], metavar='KEY=VALUE', help='of a model to compare with')
+    parser.add_argument('--json', type=Path, metavar='FILE', help='also write the measurements to FILE')
+    args = parser.parse_args()
+    if min(args.batch, args.rounds, args.size or 1) < 1:
+        raise UserError('--batch, --rounds and --size must be 1 or more')
+    if args.device == 'cuda' and not torch.cuda.is_available():
+        raise UserError('--device cuda: PyTorch finds no GPU; choose --device cpu')
+    if args.json:
+        args.json = output_file(args.json, '--json')
+    return args
+
+
+def main() -> None:
+    """Measure each config, and print its table."""
+    args = parse_args()
+    results: list[dict[str, Any]] = []
+    for config in args.configs:
+        name = size_setting(read_config(find_config(config)))
+        options = [f'train_dataloader.batch_size={args.batch}', *([f'arch={args.arch}'] if args.arch else [])]
+        options += [*([f'{name}=({args.size},{args.size})'] if args.size else []), *args.cfg_options]
+        cfgs = [
+            read_config(find_config(config), [*options, *more]) for more in ([], args.against)[: 1 + bool(args.against)]
+        ]
+        results.append(measure(config, cfgs, max(cfgs[0][name]), args))
+    if args.json:
+        args.json.write_text(json.dumps(results, indent=1) + '\n')
+
+
+def measure(config: str, cfgs: list[Config], size: int, args: argparse.Namespace) -> dict[str, Any]:
+    """Measure one config's variants, print the table, and return what was measured."""
+    for cfg in cfgs:
+        check_pooled_batch(cfg, 1)
+    settings = (args.batch, size, args.device, getattr(torch, args.dtype))
+    # On the CPU before anything is computed here: a process that has computed with several threads cannot be forked.
+    run = run_in_new_process if args.device == 'cpu' else lambda function, *arguments: function(*arguments)
+    memory = [run(peak_memory, cfg, *settings) for cfg in cfgs]
+    variants = [Variant(cfg, *settings) for cfg in cfgs]
+    device = torch.cuda.get_device_name() if args.device == 'cuda' else f'CPU, {torch.get_num_threads()} threads'
+    print(
+        f'\n{Path(config).stem}: {size} pixels, batch {args.batch}, {args.dtype}, {device}, PyTorch {torch.__version__}'
+    )
+    if len(variants) > 1:
+        of_loss, of_gradients = largest_differences(variants, 0)
+        print(f'loss differs by {of_loss:.1e}, gradients by {of_gradients:.1e} of the largest')
+    for turn in range(1 + args.rounds):
+        for variant in variants[:: -1 if turn % 2 else 1]:
+            variant.times.append(variant.step(turn))
+    for variant in variants:
+        del variant.times[0]
+    print('\n' + table([variant.times for variant in variants], memory), flush=True)
+    return dict(
+        config=config,
+        variants=[
+            dict(
+                memory=dict(weights=weights, step=added),
+                steps=[
+                    {f'{span.part}, {span.phase}': seconds for span, seconds in step.items()} for step in variant.times
+                ],
+            )
+            for variant, (weights, added) in zip(variants, memory)
+        ],
+    )
+
+
+if __name__ == '__main__':
+    launch.run_main(main)
