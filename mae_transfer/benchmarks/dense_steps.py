@@ -8,7 +8,8 @@ A step is all that a training does with a batch: the data preprocessor, the forw
 optimiser's step, on random images with random annotations and random weights. The table shows medians of each part's
 forward and backward pass, and its share of the step. With `--against`, a second model of each config, changed by these
 settings and with the same weights, takes turns with the first; its loss and gradients are compared. Memory is that of
-weights and buffers, and what the first step adds at its peak: on a CPU, of a process of its own.
+weights and buffers, and what the first step adds at its peak, the optimiser's state included: on a CPU, of a process of
+its own.
 
 How parts are told apart: `mae_transfer/benchmarks/part_clock.py`.
 """
@@ -23,24 +24,26 @@ from statistics import median
 from typing import Any
 
 import torch
+from mmdet.models import TwoStageDetector
 from mmengine.config import Config
 from mmengine.model import BaseModel, revert_sync_batchnorm
 from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmengine.registry import MODELS, DefaultScope
+from mmseg.models import EncoderDecoder
+from torch.nn import ModuleList
 
 from .. import launch
 from ..compat.package_configs import find_config
 from ..dense.checks import check_pooled_batch
 from ..errors import UserError
+from ..kinds import is_kind
 from ..outputs import output_file
+from ..references import pair
 from ..settings import read_config
 from .dense_inputs import detection_batch, segmentation_batch
 from .dense_parts import watch_parts
 from .part_clock import PartClock, Span
 from .processes import GB, peak_of_step, run_in_new_process
-
-#: The setting for the size of images, of configs for each task.
-SIZE_SETTINGS = ('crop_size', 'image_size')
 
 
 @dataclass
@@ -50,14 +53,14 @@ class Variant:
     Args:
         cfg: the config.
         batch: images per step.
-        size: sides of the images, in pixels.
+        size: (height, width) of the images, in pixels.
         device: 'cpu' or 'cuda'.
         dtype: precision of autocast; no autocast for float32.
     """
 
     cfg: Config
     batch: int
-    size: int
+    size: tuple[int, int]
     device: str
     dtype: torch.dtype
     times: list[dict[Span, float]] = field(default_factory=list)
@@ -76,10 +79,13 @@ class Variant:
 
     def batch_of(self, seed: int) -> dict:
         """A random batch."""
-        make = segmentation_batch if hasattr(self.model, 'decode_head') else detection_batch
-        head = getattr(self.model, 'decode_head', None) or self.model.roi_head.bbox_head
-        head = head[0] if isinstance(head, torch.nn.ModuleList) else head
-        return make(self.batch, self.model.backbone.in_channels, self.size, head.num_classes, seed)
+        model: Any = self.model
+        if hasattr(model, 'decode_head'):
+            make, classes = segmentation_batch, model.num_classes
+        else:
+            head = model.roi_head.bbox_head
+            make, classes = detection_batch, (head[0] if isinstance(head, ModuleList) else head).num_classes
+        return make(self.batch, model.backbone.in_channels, self.size, classes, seed)
 
     def step(self, seed: int) -> dict[Span, float]:
         """One step with everything random from a seed; the seconds of each part."""
@@ -101,7 +107,7 @@ class Variant:
             self.optimizer.step()
 
 
-def peak_memory(cfg: Config, batch: int, size: int, device: str, dtype: torch.dtype) -> tuple[int, int]:
+def peak_memory(cfg: Config, batch: int, size: tuple[int, int], device: str, dtype: torch.dtype) -> tuple[int, int]:
     """Bytes of the weights and buffers of a config's model, and those that its first step adds at its peak."""
     variant = Variant(cfg, batch, size, device, dtype)
     weights = sum(value.nbytes for value in [*variant.model.parameters(), *variant.model.buffers()])
@@ -133,7 +139,7 @@ def medians(times: list[dict[Span, float]]) -> dict[Span, float]:
     return {span: median(step.get(span, 0.0) for step in times) for span in spans}
 
 
-def table(columns: list[list[dict[Span, float]]], memory: list[tuple[int, int] | None]) -> str:
+def table(columns: list[list[dict[Span, float]]], memory: list[tuple[int, int]]) -> str:
     """Markdown: a row for each part, with one or two variants' times, and the ratio of the first to the second."""
     found = [medians(times) for times in columns]
     totals = [median(sum(step.values()) for step in times) for times in columns]
@@ -152,11 +158,10 @@ def table(columns: list[list[dict[Span, float]]], memory: list[tuple[int, int] |
             row.append(f'{1000 * sum(seconds for span, seconds in times.items() if span.phase == phase):.1f}')
         row.append(f'{1000 * total:.1f} ms')
     rows.append([*row, *_ratio(totals)])
-    if all(memory):
-        row = ['memory']
-        for weights, added in memory:
-            row += [f'weights {weights / GB:.2f} GB', '', f'step {added / GB:.2f} GB']
-        rows.append([*row, *_ratio([added for _, added in memory])])
+    row = ['memory']
+    for weights, added in memory:
+        row += [f'weights {weights / GB:.2f} GB', '', f'step {added / GB:.2f} GB']
+    rows.append([*row, *_ratio([added for _, added in memory])])
     return '\n'.join(f'| {" | ".join(row)} |' for row in rows)
 
 
@@ -168,12 +173,12 @@ def size_setting(cfg: Config) -> str:
     """The name of a config's setting for the size of images.
 
     Raises:
-        UserError: none, as in a config of another task.
+        UserError: a config of another task than detection by regions and segmentation.
     """
-    for name in SIZE_SETTINGS:
-        if name in cfg:
+    for kind, name in ((EncoderDecoder, 'crop_size'), (TwoStageDetector, 'image_size')):
+        if is_kind(cfg.model, MODELS, cfg.get('default_scope'), kind) and name in cfg:
             return name
-    raise UserError(f'{cfg.filename} has none of {", ".join(SIZE_SETTINGS)}: name configs of detectors or segmentors')
+    raise UserError(f'{cfg.filename}: name configs of segmentors (with crop_size) or of Mask R-CNN (with image_size)')
 
 
 def parse_args() -> argparse.Namespace:
@@ -199,56 +204,53 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def main() -> None:
-    """Measure each config, and print its table."""
-    args = parse_args()
-    results: list[dict[str, Any]] = []
-    for config in args.configs:
-        name = size_setting(read_config(find_config(config)))
-        options = [f'train_dataloader.batch_size={args.batch}', *([f'arch={args.arch}'] if args.arch else [])]
-        options += [*([f'{name}=({args.size},{args.size})'] if args.size else []), *args.cfg_options]
-        cfgs = [
-            read_config(find_config(config), [*options, *more]) for more in ([], args.against)[: 1 + bool(args.against)]
-        ]
-        results.append(measure(config, cfgs, max(cfgs[0][name]), args))
-    if args.json:
-        args.json.write_text(json.dumps(results, indent=1) + '\n')
-
-
-def measure(config: str, cfgs: list[Config], size: int, args: argparse.Namespace) -> dict[str, Any]:
-    """Measure one config's variants, print the table, and return what was measured."""
+def read_variants(config: str, args: argparse.Namespace) -> tuple[list[Config], tuple[int, int]]:
+    """A config as the command line sets it, and changed by ``--against``, if there is that; the size of images."""
+    name = size_setting(read_config(find_config(config)))
+    options = [f'train_dataloader.batch_size={args.batch}', *args.cfg_options]
+    options += [f'arch={args.arch}'] * bool(args.arch) + [f'{name}=({args.size},{args.size})'] * bool(args.size)
+    changes = [[], args.against] if args.against else [[]]
+    cfgs = [read_config(find_config(config), [*options, *more]) for more in changes]
     for cfg in cfgs:
         check_pooled_batch(cfg, 1)
-    settings = (args.batch, size, args.device, getattr(torch, args.dtype))
-    # On the CPU before anything is computed here: a process that has computed with several threads cannot be forked.
-    run = run_in_new_process if args.device == 'cpu' else lambda function, *arguments: function(*arguments)
-    memory = [run(peak_memory, cfg, *settings) for cfg in cfgs]
-    variants = [Variant(cfg, *settings) for cfg in cfgs]
-    device = torch.cuda.get_device_name() if args.device == 'cuda' else f'CPU, {torch.get_num_threads()} threads'
-    print(
-        f'\n{Path(config).stem}: {size} pixels, batch {args.batch}, {args.dtype}, {device}, PyTorch {torch.__version__}'
-    )
-    if len(variants) > 1:
-        of_loss, of_gradients = largest_differences(variants, 0)
-        print(f'loss differs by {of_loss:.1e}, gradients by {of_gradients:.1e} of the largest')
-    for turn in range(1 + args.rounds):
+    height, width = pair(cfgs[0][name])
+    return cfgs, (height, width)
+
+
+def measure(variants: list[Variant], rounds: int) -> None:
+    """Measure steps of the variants, which take turns, after one that is not counted."""
+    for turn in range(1 + rounds):
         for variant in variants[:: -1 if turn % 2 else 1]:
             variant.times.append(variant.step(turn))
     for variant in variants:
         del variant.times[0]
-    print('\n' + table([variant.times for variant in variants], memory), flush=True)
-    return dict(
-        config=config,
-        variants=[
-            dict(
-                memory=dict(weights=weights, step=added),
-                steps=[
-                    {f'{span.part}, {span.phase}': seconds for span, seconds in step.items()} for step in variant.times
-                ],
-            )
-            for variant, (weights, added) in zip(variants, memory)
-        ],
-    )
+
+
+def main() -> None:
+    """Measure each config, and print its table."""
+    args = parse_args()
+    device = torch.cuda.get_device_name() if args.device == 'cuda' else f'CPU, {torch.get_num_threads()} threads'
+    cases = []
+    # On the CPU before anything is computed here: a process that has computed with several threads cannot be forked.
+    run = run_in_new_process if args.device == 'cpu' else lambda function, *arguments: function(*arguments)
+    for config in args.configs:
+        cfgs, size = read_variants(config, args)
+        settings = (args.batch, size, args.device, getattr(torch, args.dtype))
+        cases.append((config, cfgs, settings, [run(peak_memory, cfg, *settings) for cfg in cfgs]))
+    results: list[dict[str, Any]] = []
+    for config, cfgs, settings, memory in cases:
+        variants = [Variant(cfg, *settings) for cfg in cfgs]
+        print(f'\n{Path(config).stem}, {" x ".join(map(str, settings[1]))} pixels, batch {args.batch}, {args.dtype}')
+        print(f'Medians of {args.rounds} steps; {device}, PyTorch {torch.__version__}')
+        if len(variants) > 1:
+            of_loss, of_gradients = largest_differences(variants, 0)
+            print(f'losses differ by {of_loss:.1e}, gradients by {of_gradients:.1e} of the largest of a weight')
+        measure(variants, args.rounds)
+        print('\n' + table([variant.times for variant in variants], memory), flush=True)
+        steps = [[{f'{span.part}, {span.phase}': s for span, s in step.items()} for step in v.times] for v in variants]
+        results.append(dict(config=config, memory=memory, steps=steps))
+    if args.json:
+        args.json.write_text(json.dumps(results, indent=1) + '\n')
 
 
 if __name__ == '__main__':

@@ -24,11 +24,12 @@ class Span(NamedTuple):
 class PartClock:
     """Measures the time of the parts of a training step; a part within another one counts for itself alone.
 
-    Forward, a part is a method that :meth:`watch` replaces. Backward, it is the nodes of autograd's graph that were made
-    while the part was the innermost one: what is reached from a method's results and belongs to no part yet becomes its
-    own. A hook before each of these nodes says whose turn it is. Hooks of modules would not tell: they see only what is
-    called as a module, which the losses of heads are not, and branches take turns in the backward pass. What runs in a
-    node, such as a block that is computed again, counts for the node's part; what is in no part is ``rest``.
+    Forward, a part is a method that :meth:`watch` replaces. Backward, it is the nodes of autograd's graph that were
+    made while the part was the innermost one: what is reached from a method's results, and was not there when it was
+    called. A hook before each of these nodes says whose turn it is. Hooks of modules would not tell: they see
+    only what is called as a module, which the losses of heads are not, and branches take turns in the backward pass.
+    What runs in a node, such as a block that is computed again, counts for the node's part; what is in no part is
+    ``rest``.
 
     On a GPU, times are between events in the stream of the computation, so nothing waits for it.
 
@@ -50,6 +51,7 @@ class PartClock:
         def watched(*args: Any, **kwargs: Any) -> Any:
             if not self._is_running:
                 return inner(*args, **kwargs)
+            self._claim([args, kwargs], self._now.part)
             with self.part(part):
                 result = inner(*args, **kwargs)
                 self._claim(result, part)
@@ -93,15 +95,16 @@ class PartClock:
             mark.record()
         self._marks.append((self._now, mark))
 
-    def _claim(self, result: Any, part: str) -> None:
-        """Give all nodes that ``result`` depends on, and that have no part yet, to a part."""
-        nodes: list[Node | None] = [value.grad_fn for value in _tensors(result)]
+    def _claim(self, value: Any, part: str) -> None:
+        """Give all nodes that a value depends on, and that have no part yet, to a part."""
+        nodes: list[Node | None] = [tensor.grad_fn for tensor in _tensors(value)]
         span = Span(part, 'backward')
         while nodes:
             node = nodes.pop()
-            if node is None or 'part' in node.metadata:
+            metadata: Any = node.metadata if node else None
+            if node is None or 'part' in metadata:
                 continue
-            node.metadata['part'] = part
+            metadata['part'] = part
             node.register_prehook(lambda _: self._switch(span))
             nodes += [before for before, _ in node.next_functions]
 

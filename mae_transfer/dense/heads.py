@@ -5,14 +5,15 @@ from __future__ import annotations
 import torch
 from mmseg.models.decode_heads import FCNHead as MMSegFCNHead
 from mmseg.models.decode_heads import UPerHead as MMSegUPerHead
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.losses import CrossEntropyLoss
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..registry import MODELS
 from .resized_cross_entropy import resized_cross_entropy
 
 
-class TiledLoss:
+class TiledLoss(BaseDecodeHead):
     """A mix-in for MMSegmentation's decode heads: plain cross entropy by :func:`resized_cross_entropy`.
 
     ``class MyHead(TiledLoss, TheirHead)`` trains as ``TheirHead``: loss, gradients and accuracy are the same up to
@@ -38,7 +39,7 @@ class TiledLoss:
         return {loss.loss_name: loss.loss_weight * (sums.loss / (pixels + epsilon)), 'acc_seg': accuracy[None]}
 
 
-def _is_plain(loss: object) -> bool:
+def _is_plain(loss: nn.Module) -> bool:
     """Whether a loss is MMSegmentation's mean of the softmax's cross entropy; a subclass may compute another."""
     if type(loss) is not CrossEntropyLoss or loss.use_sigmoid or loss.use_mask or loss.reduction != 'mean':
         return False

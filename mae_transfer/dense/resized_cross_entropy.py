@@ -69,20 +69,20 @@ class _ResizedCrossEntropy(torch.autograd.Function):
         with torch.autocast(logits.device.type, enabled=False):
             # (B, h, classes, w): what one row needs is in one place, and the innermost dimension is that of the columns
             low = logits.to(dtype).transpose(1, 2).contiguous()
-            size = labels.shape[1:]
-            rows = _resizing_matrix(low.shape[1], size[0], low, align_corners)
-            columns = _resizing_matrix(low.shape[3], size[1], low, align_corners).T.contiguous()
+            height, width = labels.shape[1:]
+            rows = _resizing_matrix(low.shape[1], height, low, align_corners)
+            columns = _resizing_matrix(low.shape[3], width, low, align_corners).T.contiguous()
             gradient = torch.zeros_like(low) if ctx.needs_input_grad[0] else None
             if class_weight is not None:
                 class_weight = class_weight.to(low)
             sums = [low.new_zeros(()), low.new_zeros(()), labels.new_zeros((), dtype=torch.int64)]
-            for tile in _tiles(low, size, align_corners):
-                target = (labels[tile.images, tile.rows], is_labelled[tile.images, tile.rows])
+            for tile in _tiles(low, (height, width), align_corners):
                 found = _add_tile(
                     low[tile.images, tile.sources],
                     rows[tile.rows, tile.sources],
                     columns,
-                    *(values.unsqueeze(2) for values in target),
+                    labels[tile.images, tile.rows].unsqueeze(2),
+                    is_labelled[tile.images, tile.rows].unsqueeze(2),
                     class_weight,
                     None if gradient is None else gradient[tile.images, tile.sources],
                 )
