@@ -18,7 +18,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable
+from dataclasses import InitVar, dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -56,6 +58,7 @@ class Variant:
         size: (height, width) of the images, in pixels.
         device: 'cpu' or 'cuda'.
         dtype: precision of autocast; no autocast for float32.
+        clock: as of :class:`PartClock`.
     """
 
     cfg: Config
@@ -63,9 +66,10 @@ class Variant:
     size: tuple[int, int]
     device: str
     dtype: torch.dtype
+    clock: InitVar[Callable[[], float]] = time.perf_counter
     times: list[dict[Span, float]] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, clock: Callable[[], float]) -> None:
         torch.manual_seed(0)
         with DefaultScope.overwrite_default_scope(self.cfg.default_scope):
             model = MODELS.build(self.cfg.model)
@@ -74,8 +78,8 @@ class Variant:
             optimizer = dict(self.cfg.optim_wrapper.optimizer, lr=0.0)
             settings = dict(self.cfg.optim_wrapper, optimizer=optimizer)
             self.optimizer: OptimWrapper = build_optim_wrapper(self.model, settings)
-        self.clock = PartClock(self.device)
-        watch_parts(self.clock, self.model)
+        self.parts = PartClock(self.device, clock)
+        watch_parts(self.parts, self.model)
 
     def batch_of(self, seed: int) -> dict:
         """A random batch."""
@@ -93,17 +97,17 @@ class Variant:
         torch.manual_seed(seed)
         self.optimizer.zero_grad()
         with DefaultScope.overwrite_default_scope(self.cfg.default_scope):
-            return self.clock.measure(lambda: self._step(batch))
+            return self.parts.measure(lambda: self._step(batch))
 
     def _step(self, batch: dict) -> None:
-        with self.clock.part('data preprocessor'):
+        with self.parts.part('data preprocessor'):
             data = self.model.data_preprocessor(batch, training=True)
         with torch.autocast(self.device, self.dtype, enabled=self.dtype != torch.float32):
             losses = self.model(**data, mode='loss')
         self.loss, self.logged = self.model.parse_losses(losses)
-        with self.clock.part('rest', 'backward'):
+        with self.parts.part('rest', 'backward'):
             self.loss.backward()
-        with self.clock.part('optimiser'):
+        with self.parts.part('optimiser'):
             self.optimizer.step()
 
 
@@ -193,12 +197,17 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--dtype', choices=('float32', 'bfloat16'), default='float32', help='precision of autocast')
     parser.add_argument('--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help='settings of all configs')
     parser.add_argument('--against', nargs='+', default=[], metavar='KEY=VALUE', help='of a model to compare with')
+    parser.add_argument(
+        '--cpu-time', action='store_true', help='count what this process computes, not what others do meanwhile'
+    )
     parser.add_argument('--json', type=Path, metavar='FILE', help='also write the measurements to FILE')
     args = parser.parse_args()
     if min(args.batch, args.rounds, args.size or 1) < 1:
         raise UserError('--batch, --rounds and --size must be 1 or more')
     if args.device == 'cuda' and not torch.cuda.is_available():
         raise UserError('--device cuda: PyTorch finds no GPU; choose --device cpu')
+    if args.cpu_time and (args.device != 'cpu' or torch.get_num_threads() > 1):
+        raise UserError('--cpu-time is for one thread of a CPU: set OMP_NUM_THREADS=1')
     if args.json:
         args.json = output_file(args.json, '--json')
     return args
@@ -230,6 +239,7 @@ def main() -> None:
     """Measure each config, and print its table."""
     args = parse_args()
     device = torch.cuda.get_device_name() if args.device == 'cuda' else f'CPU, {torch.get_num_threads()} threads'
+    clock = time.process_time if args.cpu_time else time.perf_counter
     cases = []
     # On the CPU before anything is computed here: a process that has computed with several threads cannot be forked.
     run = run_in_new_process if args.device == 'cpu' else lambda function, *arguments: function(*arguments)
@@ -239,9 +249,11 @@ def main() -> None:
         cases.append((config, cfgs, settings, [run(peak_memory, cfg, *settings) for cfg in cfgs]))
     results: list[dict[str, Any]] = []
     for config, cfgs, settings, memory in cases:
-        variants = [Variant(cfg, *settings) for cfg in cfgs]
+        variants = [Variant(cfg, *settings, clock) for cfg in cfgs]
         print(f'\n{Path(config).stem}, {" x ".join(map(str, settings[1]))} pixels, batch {args.batch}, {args.dtype}')
-        print(f'Medians of {args.rounds} steps; {device}, PyTorch {torch.__version__}')
+        print(
+            f'Medians of {args.rounds} steps{", CPU time" if args.cpu_time else ""}; {device}, PyTorch {torch.__version__}'
+        )
         if len(variants) > 1:
             of_loss, of_gradients = largest_differences(variants, 0)
             print(f'losses differ by {of_loss:.1e}, gradients by {of_gradients:.1e} of the largest of a weight')

@@ -85,6 +85,11 @@ def test_outside_of_a_step_nothing_is_counted():
     assert clock.measure(lambda: None).keys() == {Span('rest', 'forward')}
 
 
+def test_cpu_time_does_not_count_waiting():
+    clock = PartClock('cpu', time.process_time)
+    assert clock.measure(lambda: time.sleep(0.1))[Span('rest', 'forward')] < 0.05
+
+
 def test_an_error_ends_the_step():
     clock = PartClock('cpu')
     with pytest.raises(ZeroDivisionError):
