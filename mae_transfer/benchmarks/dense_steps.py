@@ -251,9 +251,8 @@ def main() -> None:
     for config, cfgs, settings, memory in cases:
         variants = [Variant(cfg, *settings, clock) for cfg in cfgs]
         print(f'\n{Path(config).stem}, {" x ".join(map(str, settings[1]))} pixels, batch {args.batch}, {args.dtype}')
-        print(
-            f'Medians of {args.rounds} steps{", CPU time" if args.cpu_time else ""}; {device}, PyTorch {torch.__version__}'
-        )
+        counted = 'CPU time' if args.cpu_time else 'wall clock'
+        print(f'Medians of {args.rounds} steps, {counted}; {device}, PyTorch {torch.__version__}')
         if len(variants) > 1:
             of_loss, of_gradients = largest_differences(variants, 0)
             print(f'losses differ by {of_loss:.1e}, gradients by {of_gradients:.1e} of the largest of a weight')
