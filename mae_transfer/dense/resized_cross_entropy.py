@@ -140,7 +140,8 @@ def _add_tile(
     loss = torch.where(is_labelled, total.log() - of_label, 0).mul_(weight).sum()
     if gradient is not None:
         # Of the loss by the resized logits: weight * (softmax - 1 at the label). Then back through both resizings.
-        of_logits = exponentials.mul_(weight / total).scatter_add_(2, labels, -weight)
+        of_logits = exponentials.mul_(weight / total)
+        of_logits.scatter_(2, labels, of_logits.gather(2, labels) - weight)  # scatter_add_ may be nondeterministic
         of_rows = rows.mT.bmm(of_logits.view(batch, height, classes * width))
         gradient += of_rows.view(batch, sources, classes, width) @ columns.T
     return loss, weight.sum(), correct
