@@ -54,7 +54,9 @@ MODELS = _child(
     AveragedViews='dense.views',
     CascadeBoxRoIHead='dense.cascade_box_roi_head',
     DetPreprocessor='dense.detection_preprocessor',
+    FCNHead='dense.heads',
     SegPreprocessor='dense.segmentation_preprocessor',
+    UPerHead='dense.heads',
 )
 FUNCTIONS = _child(root.FUNCTIONS, 'data')
 DATASETS = _child(

@@ -96,7 +96,7 @@ model = dict(
     ),
     neck=dict(type='mae_transfer.ViTFPN', embed_dim='${width}', out_channels=None, scale_norm_cfg='${norm_cfg}'),
     decode_head=dict(
-        type='UPerHead',
+        type='mae_transfer.UPerHead',
         in_channels=['${width}'] * 4,
         in_index=[0, 1, 2, 3],
         pool_scales=(1, 2, 3, 6),
@@ -108,7 +108,7 @@ model = dict(
         loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0),
     ),
     auxiliary_head=dict(
-        type='FCNHead',
+        type='mae_transfer.FCNHead',
         in_channels='${width}',
         in_index=2,
         channels=256,

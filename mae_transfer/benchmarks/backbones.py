@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import gc
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -18,7 +15,7 @@ from torch import Tensor, nn
 from ..errors import UserError
 from ..vit.sizes import SIZES, Size
 from .peers import CASES, Case
-from .processes import GB, call_with_memory_limit, memory_limit, memory_status, run_in_new_process
+from .processes import GB, call_with_memory_limit, memory_limit, peak_of_step, run_in_new_process
 
 TOLERANCE = 1e-4
 MODES, SIDES = ('train', 'test'), ('ours', 'theirs')
@@ -218,23 +215,7 @@ def peak_memory(peer: str, size: int, mode: str, side: str, setup: Setup) -> tup
     case = CASES[peer](SIZES[setup.arch], size, setup.batch)
     model, inputs = getattr(case, side)().to(setup.device), make_inputs(case, setup.device)
     model.train(mode == 'train')
-    gc.collect()
-    if inputs.is_cuda:
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        step(model, inputs, mode, setup.dtype)
-        added = torch.cuda.max_memory_allocated() - before
-    else:
-        # glibc keeps freed memory, and the step would use it unnoticed: return it first. Other C libraries lack this.
-        with contextlib.suppress(AttributeError):
-            ctypes.CDLL(None).malloc_trim(0)
-        # Reset the recorded peak. Where that is not permitted, building the model must not have been the peak.
-        with contextlib.suppress(OSError):
-            Path('/proc/self/clear_refs').write_text('5')
-        before = memory_status()['VmRSS']
-        step(model, inputs, mode, setup.dtype)
-        # Linux updates these counters in batches: a step that needs almost nothing can give a negative difference.
-        added = max(0, memory_status()['VmHWM'] - before)
+    added = peak_of_step(lambda: step(model, inputs, mode, setup.dtype), inputs.is_cuda)
     return sum(value.nbytes for value in [*model.parameters(), *model.buffers()]), added
 
 

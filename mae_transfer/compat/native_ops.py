@@ -2,7 +2,8 @@
 
 The wheel of ``pip install onedl-mmcv`` is pure Python: importing ``mmcv.ops``, and so MMDetection, fails with
 ``No module named 'mmcv._ext'``. Mask R-CNN and UperNet need only three of those ops: NMS, and RoIAlign forward and
-backward. torchvision has them, for the CPU and for CUDA. :func:`install` adds a module with them under the name that
+backward. torchvision has them, for the CPU and for CUDA; on a CPU, RoIAlign is ours, which is faster
+(``roi_align.py``). :func:`install` adds a module with them under the name that
 mmcv imports.
 
 Every process that imports ``mae_transfer`` has these ops: forked workers; ranks and spawned workers of a script that
@@ -163,12 +164,18 @@ def roi_align_forward(
     import torch
     import torchvision  # noqa: F401  registers torch.ops.torchvision
 
+    from . import roi_align as on_cpu
+
     dtype = _working_dtype(input)
-    output.copy_(
-        torch.ops.torchvision.roi_align(
-            input.to(dtype), rois.to(dtype), spatial_scale, aligned_height, aligned_width, sampling_ratio, aligned
+    input, rois = input.to(dtype), rois.to(dtype)
+    if input.is_cuda:
+        pooled = torch.ops.torchvision.roi_align(
+            input, rois, spatial_scale, aligned_height, aligned_width, sampling_ratio, aligned
         )
-    )
+    else:
+        pooling = on_cpu.Pooling(spatial_scale, (aligned_height, aligned_width), sampling_ratio, aligned)
+        pooled = on_cpu.roi_align(input, rois, pooling)
+    output.copy_(pooled)
 
 
 def roi_align_backward(
@@ -194,20 +201,20 @@ def roi_align_backward(
     import torch
     import torchvision  # noqa: F401  registers torch.ops.torchvision
 
+    from . import roi_align as on_cpu
+
     dtype = _working_dtype(grad_output)
-    # Private to torchvision: the backward function of its autograd. mmcv calls it from its own autograd function, where
-    # the public `torchvision.ops.roi_align` would have to run forward again to be differentiated.
-    grad = torch.ops.torchvision._roi_align_backward(
-        grad_output.to(dtype),
-        rois.to(dtype),
-        spatial_scale,
-        aligned_height,
-        aligned_width,
-        *grad_input.shape,
-        sampling_ratio,
-        aligned,
-    )
-    grad_input.copy_(grad)
+    grad_output, rois = grad_output.to(dtype), rois.to(dtype)
+    if grad_output.is_cuda:
+        # Private to torchvision: the backward function of its autograd. mmcv calls it from its own autograd function,
+        # where the public `torchvision.ops.roi_align` would have to run forward again to be differentiated.
+        gradient = torch.ops.torchvision._roi_align_backward(
+            grad_output, rois, spatial_scale, aligned_height, aligned_width, *grad_input.shape, sampling_ratio, aligned
+        )
+    else:
+        pooling = on_cpu.Pooling(spatial_scale, (aligned_height, aligned_width), sampling_ratio, aligned)
+        gradient = on_cpu.roi_align_gradient(grad_output, rois, grad_input.shape, pooling)
+    grad_input.copy_(gradient)
 
 
 def _check_pool_mode(pool_mode: int) -> None:

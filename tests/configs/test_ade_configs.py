@@ -11,6 +11,8 @@ from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS, MODELS, DefaultScope
 from mmengine.structures import PixelData
 
+from mae_transfer.dense import heads
+from mae_transfer.dense.resized_cross_entropy import resized_cross_entropy
 from mae_transfer.dense.views import average_views
 from mae_transfer.runner import StrictRunner
 from mae_transfer.settings import change_settings
@@ -78,11 +80,11 @@ RECIPE = {
     'model.neck.type': 'mae_transfer.ViTFPN',
     'model.neck.out_channels': None,
     'model.neck.scale_norm_cfg': SYNC_BN,
-    'model.decode_head.type': 'UPerHead',
+    'model.decode_head.type': 'mae_transfer.UPerHead',
     'model.decode_head.num_classes': 150,
     'model.decode_head.norm_cfg': SYNC_BN,
     'model.decode_head.loss_decode.loss_weight': 1.0,
-    'model.auxiliary_head.type': 'FCNHead',
+    'model.auxiliary_head.type': 'mae_transfer.FCNHead',
     'model.auxiliary_head.in_index': 2,
     'model.auxiliary_head.channels': 256,
     'model.auxiliary_head.num_classes': 150,
@@ -193,12 +195,16 @@ def test_a_config_trains_and_tests(name, root):
 
 
 @pytest.mark.parametrize('dtype', ['bfloat16', 'float16'])
-def test_precision_is_what_the_wrapper_says(dtype, root):
+def test_precision_is_what_the_wrapper_says(dtype, root, monkeypatch):
     cfg = reduced(B, root, optim_wrapper__dtype=dtype)
     model, wrapper = build(cfg)
     seen = []
-    for head in (model.decode_head, model.auxiliary_head):
-        head.loss_decode.register_forward_pre_hook(lambda module, args: seen.append((args[0].dtype, args[0].shape[2:])))
+
+    def watched(logits, labels, *settings):
+        seen.append((logits.dtype, labels.shape[1:]))
+        return resized_cross_entropy(logits, labels, *settings)
+
+    monkeypatch.setattr(heads, 'resized_cross_entropy', watched)
     block = model.backbone.blocks[1]
     with dtypes_of(attention=block.attn.qkv, mlp=block.mlp.fc1, head=model.decode_head.fpn_bottleneck.conv) as dtypes:
         logged = model.train_step(first_batch(cfg), wrapper)

@@ -67,6 +67,16 @@ def test_windows_contain_no_padding_and_overlaps_are_averaged():
     torch.testing.assert_close(logits, total / count, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize('size', [(96, 64), (160, 200), (64, 64), (32, 224)])
+def test_sliding_gives_mmsegmentation_s_bits(size):
+    model = segmentor(SLIDE)
+    inputs = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0))
+    metas = [dict(img_shape=size) for _ in inputs]
+    with torch.no_grad():
+        theirs = EncoderDecoder.slide_inference(model, inputs, metas)
+        assert torch.equal(model.slide_inference(inputs, metas), theirs) and theirs.std() > 0.01
+
+
 def test_without_padding_the_result_is_mmsegmentation_s():
     image, model = photo(96, 64), segmentor()
     ours, _ = predict(model, image)
