@@ -7,6 +7,7 @@ import shlex
 import numpy as np
 import pytest
 
+from mae_transfer.data.files.photo_files import PhotoFiles
 from mae_transfer.data.statistics import Progress, main, measure
 from mae_transfer.errors import UserError
 from mae_transfer.settings import read_config
@@ -143,7 +144,7 @@ def test_a_file_that_is_not_examined_at_start(tmp_path):
     by_opencv(tmp_path / '02.png', values('uint8', 1))
     paths[2] = tmp_path / '02.png'
     with pytest.raises(UserError, match=f'^{paths[2]} has 1 channel of uint8, but other files have 2'):
-        measure(paths)
+        measure(PhotoFiles(tmp_path, [path.name for path in paths]))
 
 
 class Terminal(io.StringIO):

@@ -26,7 +26,9 @@ SUFFIXES = (
     *(('.avif',) if features.check('avif') else ()),
 )
 #: Of arrays, which are images where their bands are numbered.
-_ARRAYS = ('.npy',)
+ARRAYS = ('.npy',)
+#: Of tar files with photos.
+SHARD = '.tar'
 #: Of arrays, volumes and raw images of science, medicine and cameras.
 _TO_CONVERT = (
     *('.dcm', '.dicom', '.nii', '.nii.gz', '.nrrd', '.mha', '.h5', '.hdf5', '.mat', '.nc', '.npz', '.fits', '.exr'),
@@ -47,7 +49,7 @@ Identity = tuple[int, int]
 
 def suffixes_of(bands: Bands) -> tuple[str, ...]:
     """The suffixes of image files of which these bands can be read."""
-    return SUFFIXES if isinstance(resolve_bands(bands), str) else (*SUFFIXES, *_ARRAYS)
+    return SUFFIXES if isinstance(resolve_bands(bands), str) else (*SUFFIXES, *ARRAYS)
 
 
 def is_hidden(name: str) -> bool:
@@ -150,15 +152,20 @@ class ImageSearch:
                 self._passed_over[suffix] += 1
                 self._example[suffix] = min(prefix + name, self._example.get(suffix, prefix + name))
 
-    def notes(self) -> tuple[str, ...]:
-        """A line for each kind of files and folders that the search left out, with their number and examples."""
+    def notes(self, untold: Collection[str] = ()) -> tuple[str, ...]:
+        """A line for each kind of files and folders that the search left out, with their number and examples.
+
+        Args:
+            untold: suffixes of files that were left out for another use.
+        """
         lines = []
-        if self._passed_over:
-            most = sorted(self._passed_over.items(), key=lambda item: (-item[1], item[0]))
+        passed_over = Counter({suffix: n for suffix, n in self._passed_over.items() if suffix not in untold})
+        if passed_over:
+            most = sorted(passed_over.items(), key=lambda item: (-item[1], item[0]))
             kinds = shorten((f'{shown(suffix) or "no suffix"} {count}' for suffix, count in most), 8)
             lines.append(
                 f'{shown(self.root)}: files that are no images by their suffix are passed over '
-                f"({self._passed_over.total()}): {kinds}; e.g. '{shown(self._example[most[0][0]])}'{self._advice()}"
+                f"({passed_over.total()}): {kinds}; e.g. '{shown(self._example[most[0][0]])}'{self._advice()}"
             )
         for folders, what in (
             (self._met_again, 'links to folders that are searched anyway are not followed'),
@@ -173,8 +180,10 @@ class ImageSearch:
         """What to do with files that were passed over and hold images."""
         to_convert = [suffix for suffix in _TO_CONVERT if suffix in self._passed_over]
         advice = [_conversion(to_convert)] if to_convert else []
-        arrays = [suffix for suffix in _ARRAYS if suffix in self._passed_over]
+        arrays = [suffix for suffix in ARRAYS if suffix in self._passed_over]
         advice += [f'set bands to the numbers of the channels to read {shorten(arrays)}, e.g. bands=1'] * bool(arrays)
+        if SHARD in self._passed_over:
+            advice.append(f'{SHARD} files are read only where there are no images beside them')
         return f': {"; ".join(advice)}' if advice else ''
 
 
@@ -203,22 +212,22 @@ def _is_file(entry: os.DirEntry) -> bool:
 def images_below(root: str | os.PathLike, suffixes: tuple[str, ...] = SUFFIXES) -> list[str]:
     """The sorted paths, relative to ``root``, of the images in it and in all folders below; see :class:`ImageSearch`.
 
-    What was left out is told in the log.
+    What was left out is told in the log; not tar files where there are no images, which are then read.
 
     Args:
         suffixes: of the names that count, in lower case.
     """
     search = ImageSearch(root, suffixes)
     names = search.below(root)
-    for note in search.notes():
+    for note in search.notes(() if names else (SHARD,)):
         warn_once(note)
     return names
 
 
 @cache
-def warn_once(line: str) -> None:
+def warn_once(line: str, level: int = logging.WARNING) -> None:
     """Log a warning, unless this process has logged it before: several data sets read the same files."""
-    print_log(line, logger='current', level=logging.WARNING)
+    print_log(line, logger='current', level=level)
 
 
 def evenly(count: int, most: int) -> list[int]:
