@@ -120,20 +120,22 @@ def _places(root: Path) -> list[Path]:
 
 
 def _read_kept(root: Path, stamps: Mapping[str, _Stamp]) -> tuple[Path | None, dict[str, _Kept]]:
-    """The file with the most indices that still hold, and these; one that is damaged counts as none."""
-    best: tuple[Path | None, dict[str, _Kept]] = None, {}
-    most = 0
+    """The first file with indices that still hold, and what all files keep; one that is damaged counts as none."""
+    used, known = None, dict[str, _Kept]()
     for place in _places(root):
         try:
-            kept = _unpacked(place)
+            found = _unpacked(place)
         except FileNotFoundError:
             continue
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
             warn_once(f'{shown(place)} is damaged, and not used ({type(error).__name__}: {shown(str(error))})')
             continue
-        if (count := sum(shard in kept and kept[shard].stamp == stamp for shard, stamp in stamps.items())) > most:
-            most, best = count, (place, kept)
-    return best
+        for shard, kept in found.items():
+            holds = kept.stamp == stamps.get(shard)
+            used = used or (place if holds else None)
+            if holds or shard not in known:
+                known[shard] = kept
+    return used, known
 
 
 def _keep(root: Path, known: Mapping[str, _Kept]) -> Path | None:
