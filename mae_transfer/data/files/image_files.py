@@ -27,8 +27,9 @@ SUFFIXES = (
 )
 #: Of arrays, which are images where their bands are numbered.
 ARRAYS = ('.npy',)
-#: Of tar files with photos.
+#: Of tar files with photos, and of compressed ones.
 SHARD = '.tar'
+_COMPRESSED = re.compile(r'\.tar\.(gz|bz2|xz|zst)$|\.t[gbx]z$')
 #: Of arrays, volumes and raw images of science, medicine and cameras.
 _TO_CONVERT = (
     *('.dcm', '.dicom', '.nii', '.nii.gz', '.nrrd', '.mha', '.h5', '.hdf5', '.mat', '.nc', '.npz', '.fits', '.exr'),
@@ -165,7 +166,7 @@ class ImageSearch:
             kinds = shorten((f'{shown(suffix) or "no suffix"} {count}' for suffix, count in most), 8)
             lines.append(
                 f'{shown(self.root)}: files that are no images by their suffix are passed over '
-                f"({passed_over.total()}): {kinds}; e.g. '{shown(self._example[most[0][0]])}'{self._advice()}"
+                f"({passed_over.total()}): {kinds}; e.g. '{shown(self._example[most[0][0]])}'{_advice(passed_over)}"
             )
         for folders, what in (
             (self._met_again, 'links to folders that are searched anyway are not followed'),
@@ -176,20 +177,26 @@ class ImageSearch:
                 lines.append(f'{shown(self.root)}: {what} ({len(folders)}): {shorten(map(shown, sorted(folders)), 3)}')
         return tuple(lines)
 
-    def _advice(self) -> str:
-        """What to do with files that were passed over and hold images."""
-        to_convert = [suffix for suffix in _TO_CONVERT if suffix in self._passed_over]
-        advice = [_conversion(to_convert)] if to_convert else []
-        arrays = [suffix for suffix in ARRAYS if suffix in self._passed_over]
-        advice += [f'set bands to the numbers of the channels to read {shorten(arrays)}, e.g. bands=1'] * bool(arrays)
-        if SHARD in self._passed_over:
-            advice.append(f'{SHARD} files are read only where there are no images beside them')
-        return f': {"; ".join(advice)}' if advice else ''
+
+def _advice(passed_over: Collection[str]) -> str:
+    """What to do with files of these suffixes, which were passed over and hold images."""
+    to_convert = [suffix for suffix in _TO_CONVERT if suffix in passed_over]
+    advice = [_conversion(to_convert)] if to_convert else []
+    arrays = [suffix for suffix in ARRAYS if suffix in passed_over]
+    advice += [f'set bands to the numbers of the channels to read {shorten(arrays)}, e.g. bands=1'] * bool(arrays)
+    if SHARD in passed_over:
+        advice.append(f'{SHARD} files are read only where there are no images beside them')
+    if any(_COMPRESSED.search(suffix) for suffix in passed_over):
+        advice.append('compressed tars must be plain ones, e.g. by gunzip')
+    return f': {"; ".join(advice)}' if advice else ''
 
 
 def suffix_of(name: str) -> str:
-    """The suffix of a file's name, in lower case; '.nii.gz' is one."""
-    return next(filter(name.lower().endswith, ('.nii.gz',)), os.path.splitext(name)[1].lower())
+    """The suffix of a file's name, in lower case; '.nii.gz' and '.tar.gz' are one."""
+    lower = name.lower()
+    if match := _COMPRESSED.search(lower):
+        return match[0]
+    return next(filter(lower.endswith, ('.nii.gz',)), os.path.splitext(lower)[1])
 
 
 def conversion_of(name: str) -> str:
