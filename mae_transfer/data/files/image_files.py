@@ -17,6 +17,7 @@ from PIL import features
 from ...errors import UserError, shorten
 from ...paths import shown
 from .bands import Bands, resolve_bands
+from .folders_ahead import MOST_AHEAD, FoldersAhead, Identity, identity
 
 #: The suffixes, in lower case, of image files that Pillow reads. Of an animation the first picture is read.
 SUFFIXES = (
@@ -44,9 +45,6 @@ _ARCHIVES = (
     *(b'7z\xbc\xaf\x27\x1c', b'Rar!\x1a\x07'),
 )
 
-#: A file or folder, whatever path leads to it: its device and inode.
-Identity = tuple[int, int]
-
 
 def suffixes_of(bands: Bands) -> tuple[str, ...]:
     """The suffixes of image files of which these bands can be read."""
@@ -56,12 +54,6 @@ def suffixes_of(bands: Bands) -> tuple[str, ...]:
 def is_hidden(name: str) -> bool:
     """Whether files and folders of this name are passed over: ``.git``, ``.ipynb_checkpoints``, ``._photo.jpg``."""
     return name.startswith('.') or name in _SYSTEM_FOLDERS
-
-
-def identity(path: str | os.PathLike) -> Identity:
-    """Device and inode of the file or folder that a path, or the link there, leads to; raises ``OSError``."""
-    status = os.stat(path)
-    return status.st_dev, status.st_ino
 
 
 def ancestors(folder: str | os.PathLike) -> set[Identity]:
@@ -107,21 +99,33 @@ class ImageSearch:
 
     def below(self, folder: str | os.PathLike) -> list[str]:
         """The sorted paths, relative to ``folder``, of the images in it and in all folders below."""
-        start, names = os.fspath(folder), list[str]()
-        entered = ancestors(start) if os.path.islink(start) else set()
+        return self.below_each([folder])[0]
+
+    def below_each(self, folders: Iterable[str | os.PathLike]) -> list[list[str]]:
+        """What :meth:`below` gives for each of these folders."""
+        starts = [os.fspath(folder) for folder in folders]
+        with FoldersAhead() as ahead:
+            found = []
+            for place, start in enumerate(starts):
+                ahead.read(starts[place : place + MOST_AHEAD])
+                found.append(self._below(start, ahead))
+        return found
+
+    def _below(self, start: str, ahead: FoldersAhead) -> list[str]:
+        names, entered = list[str](), ancestors(start) if os.path.islink(start) else set()
         folders, links = [('', start)], deque[tuple[str, str]]()
         # Links are followed when all else is done, so that a photo's name does not depend on links to its folder.
         while folders or links:
+            ahead.read(path for _, path in folders[-MOST_AHEAD:])
             prefix, path = folders.pop() if folders else links.popleft()
             try:
+                folder = ahead.take(path)
                 if prefix:
-                    key = identity(path)
-                    if key in entered or key in self._closed:
+                    if folder.identity in entered or folder.identity in self._closed:
                         self._met_again.append(path)
                         continue
-                    entered.add(key)
-                with os.scandir(path) as scanned:
-                    entries = list(scanned)
+                    entered.add(folder.identity)
+                entries = folder.entries()
                 if holds_a_run(entries):
                     if not prefix:
                         raise UserError(

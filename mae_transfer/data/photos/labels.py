@@ -68,7 +68,7 @@ def read_tree(root: Path, classes: tuple[str, ...] | None = None, suffixes: tupl
     """
     folders = folder_labels(class_folders(root), classes, root)
     search = ImageSearch(root, suffixes, closed=[identity(root / folder) for folder in folders])
-    found = {folder: search.below(root / folder) for folder in folders}
+    found = dict(zip(folders, search.below_each(root / folder for folder in folders)))
     empty = [folder for folder in folders if not found[folder]]
     if len(empty) == len(folders):
         for note in search.notes():
