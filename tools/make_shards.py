@@ -41,9 +41,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--quality', type=int, default=95, help='of these JPEGs, 1 to 100; default %(default)s')
     parser.add_argument('--size', default='100MB', help='of a shard at most, in KB, MB or GB; default %(default)s')
-    parser.add_argument(
-        '--workers', type=int, default=len(os.sched_getaffinity(0)), help='processes; default %(default)s'
-    )
+    parser.add_argument('--workers', type=int, default=os.cpu_count() or 1, help='processes; default %(default)s')
     parser.add_argument('--overwrite', action='store_true', help='remove the shards that OUT holds')
     args = parser.parse_args()
     if args.short_side is not None and args.short_side < 1:

@@ -90,7 +90,7 @@ def _stamp(path: Path) -> _Stamp:
 def _read(root: Path, shards: Sequence[str]) -> list[TarIndex | UserError]:
     """Read the index of each tar, by several processes: Python takes 15 microseconds for a member."""
     paths = [root / shard for shard in shards]
-    processes = min(len(shards), len(os.sched_getaffinity(0)) // int(os.environ.get('LOCAL_WORLD_SIZE', 1)), 32)
+    processes = min(len(shards), (os.cpu_count() or 1) // int(os.environ.get('LOCAL_WORLD_SIZE', 1)), 32)
     if processes < 2 or multiprocessing.current_process().daemon:
         return list(map(_index_or_fault, paths))
     began, found = time.monotonic(), list[TarIndex | UserError]()

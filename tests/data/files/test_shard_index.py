@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shutil
 
@@ -30,7 +31,7 @@ def folder(tmp_path, monkeypatch):
 def read(monkeypatch):
     """The names of the tars that are read, and what is logged; in this process."""
     files: list[str] = []
-    monkeypatch.setattr(shard_index.os, 'sched_getaffinity', lambda _: {0})
+    monkeypatch.setattr(shard_index.os, 'cpu_count', lambda: 1)
     real = shard_index.tar_index
     monkeypatch.setattr(shard_index, 'tar_index', lambda path: (files.append(path.name), real(path))[1])
     return files
@@ -66,7 +67,7 @@ def test_the_second_time_nothing_is_read_and_all_is_the_same(folder, read, told)
 
 @pytest.mark.parametrize('cores', [1, 2, 3])
 def test_several_processes_read_the_same(folder, monkeypatch, cores):
-    monkeypatch.setattr(shard_index.os, 'sched_getaffinity', lambda _: set(range(cores)))
+    monkeypatch.setattr(shard_index.os, 'cpu_count', lambda: cores)
     assert [list(one.names) for one in shard_indices(folder, NAMES)][1] == ['b/2.jpg', 'b/1.jpg']
 
 
@@ -160,3 +161,23 @@ def test_shards_that_cannot_be_used_are_named_in_one_line_and_the_others_are_kep
     read.clear()
     shard_indices(folder, ['c.tar', 'd.tar'])
     assert not read
+
+
+def test_several_processes_may_begin_at_once(folder):
+    """All read the tars and write the file at the same time; it is whole in the end, and nothing else is left."""
+    context, count = multiprocessing.get_context('fork'), 6
+    barrier, results = context.Barrier(count), context.SimpleQueue()
+
+    def begin():
+        barrier.wait()
+        results.put(plain(shard_indices(folder, NAMES)))
+
+    processes = [context.Process(target=begin) for _ in range(count)]
+    for process in processes:
+        process.start()
+    found = [results.get() for _ in processes]
+    for process in processes:
+        process.join()
+    assert found == [plain(shard_indices(folder, NAMES))] * count
+    assert sorted(path.name for path in folder.iterdir()) == [INDEX_FILE, *NAMES]
+    assert set(shard_index._unpacked(folder / INDEX_FILE)) == set(NAMES)
