@@ -34,6 +34,32 @@ class FileNames(Sequence[str]):
         names.text, names.ends = text, ends
         return names
 
+    @classmethod
+    def joined(cls, parts: Iterable[tuple[str, FileNames]]) -> FileNames:
+        """The names of several blocks, one after the other, those of each with a text before them."""
+        texts, lengths = [], [np.zeros(0, np.int64)]
+        for before, names in parts:
+            prefix = os.fsencode(before)
+            texts.append((prefix + prefix.join(names.encoded()) if prefix else names.text) if len(names) else b'')
+            lengths.append(np.diff(names.ends, prepend=0) + len(prefix))
+        return cls.of_block(b''.join(texts), np.cumsum(np.concatenate(lengths)))
+
+    def encoded(self, skip: np.ndarray | int = 0) -> list[bytes]:
+        """The names as bytes.
+
+        Args:
+            skip: so many bytes of each are left out at its beginning; one number, or (N,).
+        """
+        begins = np.append(0, self.ends[:-1]) + skip if len(self) else self.ends
+        return [self.text[begin:end] for begin, end in zip(begins.tolist(), self.ends.tolist())]
+
+    def select(self, places: Sequence[int] | np.ndarray) -> FileNames:
+        """Some of the names."""
+        chosen, ends = np.asarray(places, np.int64), np.append(self.ends, 0)  # the last is before the first
+        stops, starts = ends[chosen], ends[chosen - 1]
+        text = b''.join([self.text[start:stop] for start, stop in zip(starts.tolist(), stops.tolist())])
+        return self.of_block(text, np.cumsum(stops - starts))
+
     def __len__(self) -> int:
         return len(self.ends)
 

@@ -34,7 +34,7 @@ class PhotoFiles:
     """
 
     def __init__(self, root: Path, names: Iterable[str]) -> None:
-        self.root, self.names = root, FileNames(names)
+        self.root, self.names = root, names if isinstance(names, FileNames) else FileNames(names)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -51,13 +51,13 @@ class PhotoFiles:
         """
         return self.path(index)
 
-    def own_names(self) -> Sequence[str]:
+    def own_names(self) -> list[bytes]:
         """The names by whose hashes photos are chosen: the same, however the photos are packed."""
-        return self.names
+        return self.names.encoded()
 
-    def select(self, places: Sequence[int]) -> PhotoFiles:
+    def select(self, places: Sequence[int] | np.ndarray) -> PhotoFiles:
         """Some of the photos."""
-        return PhotoFiles(self.root, [self.names[place] for place in places])
+        return PhotoFiles(self.root, self.names.select(places))
 
     def examine(self, reader: ImageReader) -> None:
         """Look at the headers of some photos, evenly spaced.
@@ -116,33 +116,36 @@ class ShardPhotos(PhotoFiles):
             UserError: a tar that cannot be used; see :func:`~mae_transfer.data.files.tar_index.tar_index`; no photo.
         """
         indices = shard_indices(root, shards)
-        names = [f'{shard}/{name}' for shard, index in zip(shards, indices) for name in index.names]
+        counts = [len(index.names) for index in indices]
         photos = cls(
-            *(root, shards, names, np.repeat(np.arange(len(shards), dtype=np.int32), [len(i.names) for i in indices])),
-            *(np.concatenate([index.offsets for index in indices]), np.concatenate([i.sizes for i in indices])),
-            FileNames(label for index in indices for label in index.labels),
+            *(root, shards, FileNames.joined((f'{shard}/', index.names) for shard, index in zip(shards, indices))),
+            np.repeat(np.arange(len(shards), dtype=np.int32), counts),
+            np.concatenate([index.offsets for index in indices]),
+            np.concatenate([index.sizes for index in indices]),
+            FileNames.joined(('', index.labels) for index in indices),
         )
-        chosen = [place for place, name in enumerate(names) if name.lower().endswith(suffixes)]
-        _tell(root, shards, indices, [name for name in names if not name.lower().endswith(suffixes)])
-        if not chosen:
+        wanted = tuple(map(os.fsencode, suffixes))
+        are_wanted = np.array([name.lower().endswith(wanted) for name in photos.names.encoded()], bool)
+        _tell(root, shards, indices, photos.names.select(np.flatnonzero(~are_wanted)))
+        if not are_wanted.any():
             raise UserError(f'no image in {_tars(root, shards)}: looked for {", ".join(suffixes)} in them')
-        return photos if len(chosen) == len(names) else photos.select(chosen)
+        return photos if are_wanted.all() else photos.select(np.flatnonzero(are_wanted))
 
     def source(self, index: int) -> bytes:
         """See the base class."""
         return self._read(index, int(self._sizes[index]))
 
-    def own_names(self) -> Sequence[str]:
+    def own_names(self) -> list[bytes]:
         """See the base class: the names of the members."""
-        lengths = [len(shard) + 1 for shard in self.shards]
-        return [name[lengths[number] :] for name, number in zip(self.names, self._numbers.tolist())]
+        lengths = np.array([len(shard) + 1 for shard in self.shards.encoded()])
+        return self.names.encoded(lengths[self._numbers])
 
-    def select(self, places: Sequence[int]) -> ShardPhotos:
+    def select(self, places: Sequence[int] | np.ndarray) -> ShardPhotos:
         """See the base class."""
         kept = np.asarray(places, np.int64)
         return ShardPhotos(
-            *(self.root, self.shards, [self.names[place] for place in places], self._numbers[kept]),
-            *(self._offsets[kept], self._sizes[kept], FileNames(self.labels[place] for place in places)),
+            *(self.root, self.shards, self.names.select(kept), self._numbers[kept]),
+            *(self._offsets[kept], self._sizes[kept], self.labels.select(kept)),
         )
 
     def examine(self, reader: ImageReader) -> None:

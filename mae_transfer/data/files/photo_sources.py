@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from zlib import crc32
 
+import numpy as np
+
 from ...errors import UserError, shorten
 from ...paths import shown, user_path, why_missing
 from .image_files import SUFFIXES, images_below, is_archive, is_folder, is_hidden, warn_once
@@ -115,7 +117,12 @@ def _choose(photos: PhotoFiles, split: str, hold_out: float) -> PhotoFiles:
         warn_once(f"'{shown(photos.names[0])}' is the only photo: it is used for training and for validation")
         return photos
     count = min(max(1, round(len(photos) * hold_out)), len(photos) - 1)
-    names = photos.own_names()
-    keys = [(crc32(os.fsencode(name)), name, place) for place, name in enumerate(names)]
-    held_out = {place for _, _, place in sorted(keys)[:count]}
-    return photos.select([place for place in range(len(photos)) if (place in held_out) == (split == 'val')])
+    own_names = photos.own_names()
+    hashes = np.array([crc32(name) for name in own_names], np.uint32)
+    last = np.partition(hashes, count - 1)[count - 1]
+    held_out = hashes < last
+    keys = [(os.fsdecode(own_names[place]), photos.names[place], place) for place in np.flatnonzero(hashes == last)]
+    # A photo that a list names twice is on one side.
+    chosen = {name for _, name, _ in sorted(keys)[: count - held_out.sum()]}
+    held_out[[place for _, name, place in keys if name in chosen]] = True
+    return photos.select(np.flatnonzero(held_out == (split == 'val')))

@@ -45,9 +45,9 @@ class Source:
     shards: ShardPhotos | None = None
 
     @property
-    def own_names(self) -> Sequence[str]:
+    def own_names(self) -> list[bytes]:
         """The names by whose hashes images are chosen."""
-        return self.names if self.shards is None else self.shards.own_names()
+        return list(map(os.fsencode, self.names)) if self.shards is None else self.shards.own_names()
 
 
 def check_several_classes(root: Path, used: Sequence[str]) -> None:
@@ -91,7 +91,7 @@ def keep_per_class(source: Source, count: int) -> Source:
     if not is_whole(count, 1):
         raise UserError(f'per_class is a number of images, 1 or more; found {count}')
     names = source.own_names
-    order = sorted(range(len(names)), key=lambda i: (source.labels[i], crc32(os.fsencode(names[i])), names[i]))
+    order = sorted(range(len(names)), key=lambda i: (source.labels[i], crc32(names[i]), os.fsdecode(names[i])))
     labels = source.labels[order]
     # The rank of an image within its class: its position in the order, minus the position where its class begins.
     rank = np.arange(len(order)) - np.searchsorted(labels, labels)

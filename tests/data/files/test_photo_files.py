@@ -34,7 +34,7 @@ def three(folder, count=2, **others):
 def test_names_and_contents(tmp_path, told):
     photos = three(tmp_path)
     assert photos.names == [f'{n}.tar/n/{n}{i}.jpg' for n in range(3) for i in range(2)]
-    assert photos.own_names() == [f'n/{n}{i}.jpg' for n in range(3) for i in range(2)]
+    assert photos.own_names() == [f'n/{n}{i}.jpg'.encode() for n in range(3) for i in range(2)]
     assert [photos.source(index) for index in range(6)] == [jpeg(0), jpeg(1)] * 3
     assert photos.path(3) == tmp_path / '1.tar/n/11.jpg' and not told
 

@@ -99,7 +99,7 @@ def test_held_out_photos_follow_from_the_names_of_members_and_not_of_tars(tmp_pa
     for number in range(4):
         write_tar(tmp_path / 'shards' / f'{number}.tar', samples(*keys[number::4]))
     held_out = find_photos(str(tmp_path / 'shards'), 'val', 0.2)
-    assert sorted(held_out.own_names()) == sorted(find_photos(str(tmp_path / 'files'), 'val', 0.2).names)
+    assert sorted(held_out.own_names()) == sorted(find_photos(str(tmp_path / 'files'), 'val', 0.2).own_names())
     assert len(held_out) == 8 and len(find_photos(str(tmp_path / 'shards'), 'train', 0.2)) == 32
 
 

@@ -58,21 +58,23 @@ def same(one, other):
 def test_photos_are_the_same_crop_for_crop(folder, unlabelled, shards, split):
     for source, packed in ((folder / 'train', unlabelled), (folder, shards)):
         files, photos = (Photos(str(root), split, 16, hold_out=0.2) for root in (source, packed))
-        assert sorted(photos.files.own_names()) == sorted(files.names) and len(files) >= 5
+        assert sorted(photos.files.own_names()) == sorted(files.files.own_names()) and len(files) >= 5
         number_of = {name: index for index, name in enumerate(photos.files.own_names())}
-        assert all(same(files[i, 7 + i], photos[number_of[name], 7 + i]) for i, name in enumerate(files.names))
+        assert all(
+            same(files[i, 7 + i], photos[number_of[name], 7 + i]) for i, name in enumerate(files.files.own_names())
+        )
 
 
 def test_without_labels_the_order_is_the_folder_s_so_that_a_run_is_the_same(folder, unlabelled):
     files, photos = (Photos(str(root), 'train', 16, hold_out=0.2) for root in (folder / 'train', unlabelled))
-    assert photos.files.own_names() == files.names
+    assert photos.files.own_names() == files.files.own_names()
 
 
 @pytest.mark.parametrize('split', ['train', 'val'])
 @pytest.mark.parametrize('per_class', [None, 2])
 def test_labelled_photos_are_the_same_in_the_same_order(folder, shards, split, per_class):
     files, photos = (LabelledPhotos(str(root), split, img_size=16, per_class=per_class) for root in (folder, shards))
-    assert photos.files.own_names() == files.files.names and photos.metainfo == files.metainfo
+    assert photos.files.own_names() == files.files.own_names() and photos.metainfo == files.metainfo
     assert photos.metainfo['classes'] == tuple(sorted(CLASSES))
     assert all(same(files[i, 7 + i], photos[i, 7 + i]) for i in range(len(files)))
     settings = dict(data_root=str(shards), split=split)
