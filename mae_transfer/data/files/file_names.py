@@ -37,7 +37,8 @@ class FileNames(Sequence[str]):
     @classmethod
     def joined(cls, parts: Iterable[tuple[str, FileNames]]) -> FileNames:
         """The names of several blocks, one after the other, those of each with a text before them."""
-        texts, lengths = [], [np.zeros(0, np.int64)]
+        texts: list[bytes] = []
+        lengths: list[np.ndarray] = [np.zeros(0, np.int64)]
         for before, names in parts:
             prefix = os.fsencode(before)
             texts.append((prefix + prefix.join(names.encoded()) if prefix else names.text) if len(names) else b'')
