@@ -25,8 +25,8 @@ from ..data.scenes.quickstart import write_scenes
 from ..errors import UserError
 from ..experiments.tool_runs import package_file
 from ..runs.fingerprint import fingerprint
-from ..runs.saving import PART
 from ..vit.weights.checkpoint import find_checkpoint, read_checkpoint
+from ..whole_files import PART
 from .run_processes import processes_of
 
 _SIZES = [

@@ -25,10 +25,11 @@ from ..errors import UserError, shorten
 from ..paths import shown
 from .files.bands import Bands, resolve_bands
 from .files.channel_statistics import ChannelStatistics, as_tuple
-from .files.examination import examined
+from .files.examination import MOST_EXAMINED
 from .files.image_files import evenly, suffixes_of
 from .files.image_reader import UNREADABLE, ImageReader
 from .files.image_values import UnexpectedValues, image_values
+from .files.photo_files import PhotoFiles
 from .files.photo_sources import find_photos
 
 #: Names of the folders of photos and of their label maps.
@@ -57,12 +58,12 @@ class Measured(NamedTuple):
 
 
 def measure(
-    paths: Sequence[Path], bands: Bands | None = None, report: Callable[[int, int], None] = lambda done, count: None
+    photos: PhotoFiles, bands: Bands | None = None, report: Callable[[int, int], None] = lambda done, count: None
 ) -> Measured:
     """Read images, and measure their channels.
 
     Args:
-        paths: of the files.
+        photos: where the images are.
         bands: which bands; by default 'RGB' if the files look like photos (8 bits, up to three channels), otherwise
             all of the first file.
         report: is called after each file with the number of files that are done and the number of all.
@@ -73,22 +74,24 @@ def measure(
     """
     count = None
     if bands is None:
-        bands, count = _usual_bands(paths)
+        bands, count = _usual_bands(photos)
     reader, statistics, unreadable = ImageReader(bands), ChannelStatistics(), list[Path]()
-    reader.examine(paths)
-    for done, path in enumerate(paths, 1):
+    photos.examine(reader)
+    for index in range(len(photos)):
+        path = photos.path(index)
         try:
-            if count is not None and (values := image_values(path)).channels != count:
+            source = photos.source(index)
+            if count is not None and (values := image_values(source)).channels != count:
                 raise UnexpectedValues(f'has {values}, but other files have {count}: name the bands by --bands')
-            image = np.asarray(reader(path))
+            image = np.asarray(reader(source))
             statistics.add(image if image.ndim == 3 else image[..., None])
         except UnexpectedValues as error:
             raise UserError(f'{shown(path)} {error}') from None
         except UNREADABLE:
             unreadable.append(path)
-        report(done, len(paths))
+        report(index + 1, len(photos))
     if not statistics.images:
-        raise UserError(f'none of {len(paths)} images can be read: {shown(paths[0])} is the first')
+        raise UserError(f'none of {len(photos)} images can be read: {shown(photos.path(0))} is the first')
     names = reader.numbers or tuple(range(1, len(statistics.mean) + 1))
     if constant := [name for name, std in zip(names, statistics.std) if not std]:
         others = ','.join(str(name) for name in names if name not in constant)
@@ -101,19 +104,20 @@ def measure(
     return Measured(reader.bands, reader.dtype or 'uint8', statistics, unreadable)
 
 
-def _usual_bands(paths: Sequence[Path]) -> tuple[Bands, int | None]:
+def _usual_bands(photos: PhotoFiles) -> tuple[Bands, int | None]:
     """'RGB' for photos; otherwise all bands, and their number, which all files must have."""
-    pictures, photos, found = ImageReader('RGB'), True, list[int]()
-    for path in examined(paths):
+    pictures, are_photos, found = ImageReader('RGB'), True, list[int]()
+    for place in evenly(len(photos), MOST_EXAMINED):
         try:
-            found.append(image_values(path).channels)
-            pictures.examine_file(path)
-            photos = photos and path.suffix.lower() in suffixes_of('RGB')
+            source = photos.source(place)
+            found.append(image_values(source).channels)
+            pictures.examine_file(source)
+            are_photos = are_photos and photos.path(place).suffix.lower() in suffixes_of('RGB')
         except UnexpectedValues:
-            photos = False
+            are_photos = False
         except UNREADABLE:
             continue
-    if not found or photos and min(found) <= 3:
+    if not found or are_photos and min(found) <= 3:
         return 'RGB', None
     return tuple(range(1, found[0] + 1)), found[0]
 
@@ -174,7 +178,7 @@ class Progress:
 def main(argv: list[str] | None = None) -> int:
     """The command line. Returns the exit code: 0, or 2 after an error, one line on stderr."""
     parser = argparse.ArgumentParser(prog=f'python -m {TOOL}', description=__doc__.splitlines()[0])
-    parser.add_argument('data', metavar='DATA', help='folder of images, at any depth, or list file')
+    parser.add_argument('data', metavar='DATA', help='folder of images, at any depth, of shards, or list file')
     parser.add_argument(
         '--bands',
         help="'RGB', 'L', or numbers of bands, counted from 1, e.g. 3,2,1,7; default: RGB for photos, all else",
@@ -186,10 +190,10 @@ def main(argv: list[str] | None = None) -> int:
             raise UserError(f'--count is a number of images, 1 or more; found {args.count}')
         bands = None if args.bands is None else resolve_bands(args.bands)
         with redirect_stdout(sys.stderr):  # MMEngine's log goes to the standard output, which is for the settings
-            root, names = find_photos(args.data, 'train', 0, suffixes_of((1,) if bands is None else bands))
-            _refuse_label_maps(args.data, names)
-            places = evenly(len(names), args.count or len(names))
-            measured = measure([root / names[place] for place in places], bands, Progress(sys.stderr))
+            photos = find_photos(args.data, 'train', 0, suffixes_of((1,) if bands is None else bands))
+            _refuse_label_maps(args.data, photos.names)
+            photos = photos.select(evenly(len(photos), args.count or len(photos)))
+            measured = measure(photos, bands, Progress(sys.stderr))
     except UserError as error:
         print(f'error: {error}', file=sys.stderr)
         return 2

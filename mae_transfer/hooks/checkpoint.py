@@ -21,8 +21,9 @@ from torch import nn
 from ..errors import UserError, is_number
 from ..registry import HOOKS
 from ..runs.agreement import Agreement
-from ..runs.saving import PART, BackgroundWriter, write_text
+from ..runs.saving import BackgroundWriter, write_text
 from ..runs.stop_signals import Stopped
+from ..whole_files import PART
 
 #: What processes ask of each other; a signal's number stands for itself, and comes before these.
 _SAVE, _GIVE_UP = 1000, 2000

@@ -1,15 +1,13 @@
-"""Files that are there whole or not at all, and what a checkpoint of a run contains."""
+"""Checkpoints that are there whole or not at all, and what a checkpoint of a run contains."""
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import mmengine
 import torch
@@ -19,34 +17,7 @@ from torch import Tensor
 
 from ..errors import CheckpointError
 from ..vit.weights.file_kinds import DAMAGED_ZIP
-
-#: How the name of a file ends that is not written to its end yet.
-PART = '.part'
-
-
-@contextmanager
-def written_whole(path: str | Path) -> Iterator[BinaryIO]:
-    """An open file beside ``path`` that takes its name when it is on the disk, in place of one that has it.
-
-    Whenever the process or the machine stops, ``path`` is the new file, complete, or the old one. After an error the
-    unfinished file is removed.
-    """
-    path = Path(path)
-    part = path.with_name(path.name + PART)
-    try:
-        with part.open('wb') as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)  # the new name must reach the disk, too
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+from ..whole_files import written_whole
 
 
 def write_checkpoint(checkpoint: dict, path: str | Path) -> None:

@@ -7,9 +7,11 @@ import shlex
 import numpy as np
 import pytest
 
+from mae_transfer.data.files.photo_files import PhotoFiles
 from mae_transfer.data.statistics import Progress, main, measure
 from mae_transfer.errors import UserError
 from mae_transfer.settings import read_config
+from tests.data.shards import write_tar
 from tests.data.written import by_opencv, npy, pillow, tiff, values
 from tests.helpers import forget_instances
 from tests.own_data import write_scenes
@@ -143,7 +145,15 @@ def test_a_file_that_is_not_examined_at_start(tmp_path):
     by_opencv(tmp_path / '02.png', values('uint8', 1))
     paths[2] = tmp_path / '02.png'
     with pytest.raises(UserError, match=f'^{paths[2]} has 1 channel of uint8, but other files have 2'):
-        measure(paths)
+        measure(PhotoFiles(tmp_path, [path.name for path in paths]))
+
+
+def test_shards_are_measured_as_the_files_in_them(capsys, tmp_path):
+    (tmp_path / 'files').mkdir()
+    paths = [npy(tmp_path / 'files' / f'{i}.npy', values('uint16', 3, seed=i)) for i in range(4)]
+    write_tar(tmp_path / 'shards' / 'a.tar', {path.name: path.read_bytes() for path in paths})
+    files, shards = (printed(capsys, tmp_path / name) for name in ('files', 'shards'))
+    assert (shards['mean'], shards['std'], shards['bands']) == (files['mean'], files['std'], (1, 2, 3))
 
 
 class Terminal(io.StringIO):

@@ -82,6 +82,10 @@ REDUCTIONS = {
 }
 
 
+#: What is added to a command of a tool without a config; shards have been written before.
+OPTIONS: dict[str, list[str]] = {'convert_checkpoint': [], 'make_shards': ['--overwrite', '--workers', '0']}
+
+
 #: {config: (options, work_dirs)}: what has been run before.
 RUNS = {
     'mae_pretrain_vitl': (['data_root=photos/a'], [f'mae_pretrain_vit{size}' for size in 'lbh']),
@@ -149,6 +153,8 @@ def checkout(tmp_path_factory):
     for photos in (folder / 'photos' / 'a', folder / 'photos' / 'b', data / 'photos', shared / 'photos1k'):
         write_photos(photos, 8)
     write_photos(folder / 'work_dirs' / 'chain' / 'photos', 8)
+    for source, *options in (('photos',), ('imagenet', '--classes')):
+        assert call('make_shards', data / source, data / f'{source}_shards', *options).code == 0
     (folder / 'work_dirs' / 'chain' / 'images.txt').write_text('\n'.join(f'photos/{i:03d}.jpg' for i in range(8)))
     write_coco(data / 'mine')
     write_scans(data / 'scans')
@@ -265,6 +271,6 @@ def test_a_command_runs_at_reduced_size(command, checkout, monkeypatch):
     if tool == 'python':
         subprocess.run([sys.executable, *arguments], check=True, env={**os.environ, 'PYTHONPATH': str(REPOSITORY)})
         return
-    options = [] if tool == 'convert_checkpoint' else ['--cfg-options', *reductions(command.line)]
+    options = OPTIONS[tool] if tool in OPTIONS else ['--cfg-options', *reductions(command.line)]
     ended = call(tool, *arguments, *options)
     assert ended.code == 0, ended.err

@@ -15,9 +15,9 @@ from mae_transfer.errors import UserError
 from mae_transfer.hooks import CheckpointHook, checkpoint
 from mae_transfer.registry import HOOKS
 from mae_transfer.runner import StrictRunner
-from mae_transfer.runs import saving
 from mae_transfer.runs.stop_signals import CAN_GO_ON, STOPPING, Stopped
 from mae_transfer.vit.weights.checkpoint import read_checkpoint
+from mae_transfer.whole_files import PART
 from tests.helpers import photo_folder, pretraining
 
 
@@ -165,7 +165,7 @@ def full_disk(after: int):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         fsync(descriptor)
 
-    return mock.patch.object(saving.os, 'fsync', full)
+    return mock.patch.object(os, 'fsync', full)
 
 
 @pytest.mark.parametrize('background', [False, True])
@@ -188,7 +188,7 @@ def test_or_ends_if_it_is_told_to(photos, tmp_path, background):
 
 
 def test_what_a_killed_run_left_unfinished_is_removed(photos, tmp_path):
-    (tmp_path / f'iter_3.pth{saving.PART}').write_bytes(b'half')
+    (tmp_path / f'iter_3.pth{PART}').write_bytes(b'half')
     run(photos, tmp_path, interval=1)
     assert names(tmp_path) == ['epoch_1.pth', 'epoch_2.pth']
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ...paths import shown
 from .image_files import evenly, warn_once
 from .image_limits import quiet_tifffile
+from .image_values import open_stream
 from .tiff import is_full_image, is_tiff, nodata_of, tiff_series, zero_is_white
 
 MOST_EXAMINED = 8
@@ -23,14 +24,17 @@ def examined(paths: Sequence[Path]) -> list[Path]:
     return [paths[place] for place in evenly(len(paths), MOST_EXAMINED)]
 
 
-def note_remarks(paths: Sequence[Path]) -> None:
+def note_remarks(paths: Sequence[Path], contents: Mapping[Path, bytes] | None = None) -> None:
     """Log what a user should know of the values in some files, from their headers; a line for each kind, once.
 
     Files that cannot be read are passed over.
+
+    Args:
+        contents: of paths that are no files of their own.
     """
-    found = defaultdict[str, list[Path]](list)
+    found, contents = defaultdict[str, list[Path]](list), contents or {}
     for path in paths:
-        for remark in _remarks(path):
+        for remark in _remarks(contents.get(path, path)):
             found[remark].append(path)
     for remark, files in found.items():
         warn_once(f'{len(files)} of {len(paths)} files examined {remark}, e.g. {shown(files[0])}')
@@ -43,9 +47,9 @@ def note_remarks(paths: Sequence[Path]) -> None:
         )
 
 
-def _remarks(path: Path) -> Iterator[str]:
+def _remarks(source: Path | bytes) -> Iterator[str]:
     try:
-        with open(path, 'rb') as stream, quiet_tifffile():
+        with open_stream(source) as stream, quiet_tifffile():
             start = stream.read(8)
             stream.seek(0)
             if is_tiff(start):

@@ -17,6 +17,7 @@ from PIL import features
 from ...errors import UserError, shorten
 from ...paths import shown
 from .bands import Bands, resolve_bands
+from .folders_ahead import MOST_AHEAD, FoldersAhead, Identity, identity
 
 #: The suffixes, in lower case, of image files that Pillow reads. Of an animation the first picture is read.
 SUFFIXES = (
@@ -26,7 +27,10 @@ SUFFIXES = (
     *(('.avif',) if features.check('avif') else ()),
 )
 #: Of arrays, which are images where their bands are numbered.
-_ARRAYS = ('.npy',)
+ARRAYS = ('.npy',)
+#: Of tar files with photos, and of compressed ones.
+SHARD = '.tar'
+_COMPRESSED = re.compile(r'\.tar\.(gz|bz2|xz|zst)$|\.t[gbx]z$')
 #: Of arrays, volumes and raw images of science, medicine and cameras.
 _TO_CONVERT = (
     *('.dcm', '.dicom', '.nii', '.nii.gz', '.nrrd', '.mha', '.h5', '.hdf5', '.mat', '.nc', '.npz', '.fits', '.exr'),
@@ -41,24 +45,15 @@ _ARCHIVES = (
     *(b'7z\xbc\xaf\x27\x1c', b'Rar!\x1a\x07'),
 )
 
-#: A file or folder, whatever path leads to it: its device and inode.
-Identity = tuple[int, int]
-
 
 def suffixes_of(bands: Bands) -> tuple[str, ...]:
     """The suffixes of image files of which these bands can be read."""
-    return SUFFIXES if isinstance(resolve_bands(bands), str) else (*SUFFIXES, *_ARRAYS)
+    return SUFFIXES if isinstance(resolve_bands(bands), str) else (*SUFFIXES, *ARRAYS)
 
 
 def is_hidden(name: str) -> bool:
     """Whether files and folders of this name are passed over: ``.git``, ``.ipynb_checkpoints``, ``._photo.jpg``."""
     return name.startswith('.') or name in _SYSTEM_FOLDERS
-
-
-def identity(path: str | os.PathLike) -> Identity:
-    """Device and inode of the file or folder that a path, or the link there, leads to; raises ``OSError``."""
-    status = os.stat(path)
-    return status.st_dev, status.st_ino
 
 
 def ancestors(folder: str | os.PathLike) -> set[Identity]:
@@ -104,21 +99,33 @@ class ImageSearch:
 
     def below(self, folder: str | os.PathLike) -> list[str]:
         """The sorted paths, relative to ``folder``, of the images in it and in all folders below."""
-        start, names = os.fspath(folder), list[str]()
-        entered = ancestors(start) if os.path.islink(start) else set()
+        return self.below_each([folder])[0]
+
+    def below_each(self, folders: Iterable[str | os.PathLike]) -> list[list[str]]:
+        """What :meth:`below` gives for each of these folders."""
+        starts = [os.fspath(folder) for folder in folders]
+        with FoldersAhead() as ahead:
+            found = []
+            for place, start in enumerate(starts):
+                ahead.read(starts[place : place + MOST_AHEAD])
+                found.append(self._below(start, ahead))
+        return found
+
+    def _below(self, start: str, ahead: FoldersAhead) -> list[str]:
+        names, entered = list[str](), ancestors(start) if os.path.islink(start) else set()
         folders, links = [('', start)], deque[tuple[str, str]]()
         # Links are followed when all else is done, so that a photo's name does not depend on links to its folder.
         while folders or links:
+            ahead.read(path for _, path in folders[-MOST_AHEAD:])
             prefix, path = folders.pop() if folders else links.popleft()
             try:
+                folder = ahead.take(path)
                 if prefix:
-                    key = identity(path)
-                    if key in entered or key in self._closed:
+                    if folder.identity in entered or folder.identity in self._closed:
                         self._met_again.append(path)
                         continue
-                    entered.add(key)
-                with os.scandir(path) as scanned:
-                    entries = list(scanned)
+                    entered.add(folder.identity)
+                entries = folder.entries()
                 if holds_a_run(entries):
                     if not prefix:
                         raise UserError(
@@ -150,15 +157,20 @@ class ImageSearch:
                 self._passed_over[suffix] += 1
                 self._example[suffix] = min(prefix + name, self._example.get(suffix, prefix + name))
 
-    def notes(self) -> tuple[str, ...]:
-        """A line for each kind of files and folders that the search left out, with their number and examples."""
+    def notes(self, untold: Collection[str] = ()) -> tuple[str, ...]:
+        """A line for each kind of files and folders that the search left out, with their number and examples.
+
+        Args:
+            untold: suffixes of files that were left out for another use.
+        """
         lines = []
-        if self._passed_over:
-            most = sorted(self._passed_over.items(), key=lambda item: (-item[1], item[0]))
+        passed_over = Counter({suffix: n for suffix, n in self._passed_over.items() if suffix not in untold})
+        if passed_over:
+            most = sorted(passed_over.items(), key=lambda item: (-item[1], item[0]))
             kinds = shorten((f'{shown(suffix) or "no suffix"} {count}' for suffix, count in most), 8)
             lines.append(
                 f'{shown(self.root)}: files that are no images by their suffix are passed over '
-                f"({self._passed_over.total()}): {kinds}; e.g. '{shown(self._example[most[0][0]])}'{self._advice()}"
+                f"({passed_over.total()}): {kinds}; e.g. '{shown(self._example[most[0][0]])}'{_advice(passed_over)}"
             )
         for folders, what in (
             (self._met_again, 'links to folders that are searched anyway are not followed'),
@@ -169,18 +181,26 @@ class ImageSearch:
                 lines.append(f'{shown(self.root)}: {what} ({len(folders)}): {shorten(map(shown, sorted(folders)), 3)}')
         return tuple(lines)
 
-    def _advice(self) -> str:
-        """What to do with files that were passed over and hold images."""
-        to_convert = [suffix for suffix in _TO_CONVERT if suffix in self._passed_over]
-        advice = [_conversion(to_convert)] if to_convert else []
-        arrays = [suffix for suffix in _ARRAYS if suffix in self._passed_over]
-        advice += [f'set bands to the numbers of the channels to read {shorten(arrays)}, e.g. bands=1'] * bool(arrays)
-        return f': {"; ".join(advice)}' if advice else ''
+
+def _advice(passed_over: Collection[str]) -> str:
+    """What to do with files of these suffixes, which were passed over and hold images."""
+    to_convert = [suffix for suffix in _TO_CONVERT if suffix in passed_over]
+    advice = [_conversion(to_convert)] if to_convert else []
+    arrays = [suffix for suffix in ARRAYS if suffix in passed_over]
+    advice += [f'set bands to the numbers of the channels to read {shorten(arrays)}, e.g. bands=1'] * bool(arrays)
+    if SHARD in passed_over:
+        advice.append(f'{SHARD} files are read only where there are no images beside them')
+    if any(_COMPRESSED.search(suffix) for suffix in passed_over):
+        advice.append('compressed tars must be plain ones, e.g. by gunzip')
+    return f': {"; ".join(advice)}' if advice else ''
 
 
 def suffix_of(name: str) -> str:
-    """The suffix of a file's name, in lower case; '.nii.gz' is one."""
-    return next(filter(name.lower().endswith, ('.nii.gz',)), os.path.splitext(name)[1].lower())
+    """The suffix of a file's name, in lower case; '.nii.gz' and '.tar.gz' are one."""
+    lower = name.lower()
+    if match := _COMPRESSED.search(lower):
+        return match[0]
+    return next(filter(lower.endswith, ('.nii.gz',)), os.path.splitext(lower)[1])
 
 
 def conversion_of(name: str) -> str:
@@ -203,22 +223,22 @@ def _is_file(entry: os.DirEntry) -> bool:
 def images_below(root: str | os.PathLike, suffixes: tuple[str, ...] = SUFFIXES) -> list[str]:
     """The sorted paths, relative to ``root``, of the images in it and in all folders below; see :class:`ImageSearch`.
 
-    What was left out is told in the log.
+    What was left out is told in the log; not tar files where there are no images, which are then read.
 
     Args:
         suffixes: of the names that count, in lower case.
     """
     search = ImageSearch(root, suffixes)
     names = search.below(root)
-    for note in search.notes():
+    for note in search.notes(() if names else (SHARD,)):
         warn_once(note)
     return names
 
 
 @cache
-def warn_once(line: str) -> None:
+def warn_once(line: str, level: int = logging.WARNING) -> None:
     """Log a warning, unless this process has logged it before: several data sets read the same files."""
-    print_log(line, logger='current', level=logging.WARNING)
+    print_log(line, logger='current', level=level)
 
 
 def evenly(count: int, most: int) -> list[int]:

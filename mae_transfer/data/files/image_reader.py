@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,18 +79,21 @@ class ImageReader:
         """
         return self.select(self._array(source)) if self.mode is None else self._picture(source, self.mode)
 
-    def examine(self, paths: Sequence[Path]) -> None:
+    def examine(self, paths: Sequence[Path], contents: Mapping[Path, bytes] | None = None) -> None:
         """Look at the headers of some files, evenly spaced; those that cannot be read are left for later.
 
         What a user should know of the values is logged, once for each kind.
 
+        Args:
+            contents: of paths that are no files of their own.
+
         Raises:
             UserError: a file with other values than the settings say.
         """
-        fitting, faults = 0, list[str]()
+        fitting, faults, contents = 0, list[str](), contents or {}
         for path in examined(paths):
             try:
-                self.examine_file(path)
+                self.examine_file(contents.get(path, path))
                 fitting += 1
             except UnexpectedValues as error:
                 faults.append(f'{shown(path)} {error}')
@@ -103,7 +106,7 @@ class ImageReader:
                 fault = f'{found}: {fitting} of {fitting + len(faults)} files have these: convert it, or leave it out'
             raise UserError(fault)
         if self.mode is None:
-            note_remarks(examined(paths))
+            note_remarks(examined(paths), contents)
 
     def examine_file(self, source: Path | bytes) -> None:
         """Look at the header of a file: its path or its content.

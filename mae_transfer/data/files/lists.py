@@ -20,7 +20,7 @@ _PATH_COLUMNS = (
     *('path', 'filepath', 'file_path', 'image_path', 'img_path', 'filename', 'file_name', 'image_name', 'file'),
     *('image', 'img', 'image_id', 'id'),
 )
-_LABEL_COLUMNS = ('label', 'class', 'class_name', 'category', 'target', 'label_id', 'class_id', 'category_id', 'labels')
+LABEL_COLUMNS = ('label', 'class', 'class_name', 'category', 'target', 'label_id', 'class_id', 'category_id', 'labels')
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, 'utf-8-sig'),
     (codecs.BOM_UTF32_LE, 'utf-32'),  # before UTF-16, whose mark is the beginning of this one
@@ -187,10 +187,10 @@ def _header(line: str, labelled: bool, suffixes: tuple[str, ...]) -> _Columns | 
     except ValueError:
         return None
     path = next((cells.index(name) for name in _PATH_COLUMNS if name in cells), None)
-    label = next((cells.index(name) for name in _LABEL_COLUMNS if name in cells), None)
+    label = next((cells.index(name) for name in LABEL_COLUMNS if name in cells), None)
     if path is None or labelled and label is None or line.lower().endswith(suffixes):
         return None
-    if separator is None and not set(cells) <= {*_PATH_COLUMNS, *_LABEL_COLUMNS}:
+    if separator is None and not set(cells) <= {*_PATH_COLUMNS, *LABEL_COLUMNS}:
         return None
     return _Columns(separator, len(cells), path, label)
 

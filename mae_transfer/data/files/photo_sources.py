@@ -6,17 +6,20 @@ import os
 from pathlib import Path
 from zlib import crc32
 
+import numpy as np
+
 from ...errors import UserError, shorten
 from ...paths import shown, user_path, why_missing
 from .image_files import SUFFIXES, images_below, is_archive, is_folder, is_hidden, warn_once
 from .lists import read_list
+from .photo_files import PhotoFiles, ShardPhotos
+from .shard_sources import shards_below, shards_of_split
 from .splits import TEST_NAMES, find_split
+from .tar_index import how_to_unpack, is_tar
 
 
-def find_photos(
-    data_root: str, split: str, hold_out: float, suffixes: tuple[str, ...] = SUFFIXES
-) -> tuple[Path, list[str]]:
-    """The folder of the photos of a split, and their paths relative to it, sorted or in the order of the list file.
+def find_photos(data_root: str, split: str, hold_out: float, suffixes: tuple[str, ...] = SUFFIXES) -> PhotoFiles:
+    """The photos of a split, sorted by their paths, or in the order of the list file or of the shards.
 
     Args:
         data_root, split, hold_out: see :class:`~mae_transfer.data.photos.unlabelled.Photos`, which has the errors, too.
@@ -29,21 +32,28 @@ def find_photos(
     root = user_path(data_root)
     if os.path.isdir(root):
         folder = _split_folder(root, split, suffixes)
-        has_splits = folder is not None
-        if folder is not None:
-            root = folder
-        names = images_below(root, suffixes)
-        if not names:
-            raise UserError(f'no image in {shown(root)}: looked for {", ".join(suffixes)} in all folders below it')
-        return root, names if has_splits else _choose(names, split, hold_out)
+        photos, has_splits = _below(folder or root, split, suffixes)
+        return photos if folder or has_splits else _choose(photos, split, hold_out)
+    if os.path.isfile(root) and is_tar(root):
+        return _choose(ShardPhotos.of_shards(root.parent, [root.name], suffixes), split, hold_out)
     refuse_other_files(root, 'a folder of images, a list file or an image')
     if root.name.lower().endswith(suffixes):
-        return root.parent, _choose([root.name], split, hold_out)
+        return _choose(PhotoFiles(root.parent, [root.name]), split, hold_out)
     advice = f"paths are relative to the list's folder, {shown(root.parent)}, and come first in their line"
     listing = read_list(root, root.parent, labelled=False, suffixes=suffixes, advice=advice)
     for note in (*listing.notes, *([listing.missing] if listing.missing else [])):
         warn_once(note)
-    return root.parent, _choose(listing.names, split, hold_out)
+    return _choose(PhotoFiles(root.parent, listing.names), split, hold_out)
+
+
+def _below(folder: Path, split: str, suffixes: tuple[str, ...]) -> tuple[PhotoFiles, bool]:
+    """The photos below a folder; if there are none, those in the tar files there, and whether the tars have splits."""
+    if names := images_below(folder, suffixes):
+        return PhotoFiles(folder, names), False
+    if not (shards := shards_below(folder)):
+        raise UserError(f'no image in {shown(folder)}: looked for {", ".join(suffixes)} in all folders below it')
+    of_split = shards_of_split(folder, shards, split)
+    return ShardPhotos.of_shards(folder, of_split or shards, suffixes), of_split is not None
 
 
 def _split_folder(root: Path, split: str, suffixes: tuple[str, ...]) -> Path | None:
@@ -86,15 +96,15 @@ def refuse_other_files(root: Path, expected: str) -> None:
         fault = 'is neither a folder nor a file' if os.path.exists(root) else 'does not exist'
         raise UserError(f'data_root {name} {fault}: give {expected} (--cfg-options data_root=...){why_missing(root)}')
     if is_archive(root):
-        raise UserError(f'data_root {name} is an archive: unpack it, and give the folder')
+        raise UserError(f'data_root {name} is an archive: {how_to_unpack(root)}')
     if root.suffix.lower() == '.json':
         raise UserError(f'data_root {name} is a JSON file: give {expected}, e.g. the folder of the images it names')
 
 
-def _choose(names: list[str], split: str, hold_out: float) -> list[str]:
-    """For 'val' the photos whose paths have the lowest hashes, at least one; for 'train' the others."""
+def _choose(photos: PhotoFiles, split: str, hold_out: float) -> PhotoFiles:
+    """For 'val' the photos whose own names have the lowest hashes, at least one; for 'train' the others."""
     if hold_out == 1 and split == 'val':
-        return names
+        return photos
     if hold_out == 1:
         raise UserError('hold_out=1 leaves no photo for training: give a share, e.g. .02')
     if hold_out == 0:
@@ -102,10 +112,17 @@ def _choose(names: list[str], split: str, hold_out: float) -> list[str]:
             raise UserError(
                 'hold_out=0 leaves no photo for validation: give a share, e.g. .02, or a data_root with train/ and val/'
             )
-        return names
-    if len(names) < 2:
-        warn_once(f"'{shown(names[0])}' is the only photo: it is used for training and for validation")
-        return names
-    count = min(max(1, round(len(names) * hold_out)), len(names) - 1)
-    held_out = set(sorted(names, key=lambda name: (crc32(os.fsencode(name)), name))[:count])
-    return [name for name in names if (name in held_out) == (split == 'val')]
+        return photos
+    if len(photos) < 2:
+        warn_once(f"'{shown(photos.names[0])}' is the only photo: it is used for training and for validation")
+        return photos
+    count = min(max(1, round(len(photos) * hold_out)), len(photos) - 1)
+    own_names = photos.own_names()
+    hashes = np.array([crc32(name) for name in own_names], np.uint32)
+    last = np.partition(hashes, count - 1)[count - 1]
+    held_out = hashes < last
+    keys = [(os.fsdecode(own_names[place]), photos.names[place], place) for place in np.flatnonzero(hashes == last)]
+    # A photo that a list names twice is on one side.
+    chosen = {name for _, name, _ in sorted(keys)[: count - held_out.sum()]}
+    held_out[[place for _, name, place in keys if name in chosen]] = True
+    return photos.select(np.flatnonzero(held_out == (split == 'val')))

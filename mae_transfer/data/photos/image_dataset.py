@@ -131,6 +131,11 @@ class ImageDataset(Dataset):
     def item(self, image: Pixels, index: int, seed: int) -> dict[str, Any]:
         """The item made from an image, without ``skipped``; random generators are seeded already."""
 
+    def why_unreadable(self, index: int, error: Exception) -> str:
+        """Why an image cannot be read, in a few words; '' where it cannot be told. For files that are no files of
+        their own a subclass says it."""
+        return why_unreadable(self.root / self.name(index), error)
+
     def get_cat_ids(self, index: int) -> list[int]:
         """The labels of an image, for ``ClassBalancedDataset``; raises ``UserError`` for images without labels."""
         raise UserError(f'ClassBalancedDataset needs labels, but the images in {self.root} have none')
@@ -184,10 +189,9 @@ class ImageDataset(Dataset):
                     raise UserError(f'{shown(self.root / self.name(candidate))} {error}') from None
                 skipped.append(f'{self.name(candidate)} ({error})')
             except UNREADABLE as error:
-                path = self.root / self.name(candidate)
-                reason = why_unreadable(path, error)
+                reason = self.why_unreadable(candidate, error)
                 if not self.skip_unreadable:
-                    raise UserError(not_left_out(path, reason)) from error
+                    raise UserError(not_left_out(self.root / self.name(candidate), reason)) from error
                 skipped.append(f'{self.name(candidate)} ({reason})' if reason else self.name(candidate))
         raise UserError(
             f'none of the {len(self)} images in {shown(self.root)} can be read: {shown(skipped[0])} is the first'

@@ -14,13 +14,13 @@ from ...errors import UserError
 from ...paths import shown, user_path
 from ...registry import DATASETS, FUNCTIONS, TRANSFORMS
 from ..files.bands import Bands
-from ..files.examination import MOST_EXAMINED
-from ..files.file_names import FileNames
-from ..files.image_files import evenly, suffixes_of, warn_once
+from ..files.image_files import suffixes_of, warn_once
 from ..files.image_reader import ImageReader
+from ..files.photo_files import PhotoFiles
 from .classes import Classes, class_folders, folder_labels, resolve_classes
 from .crops import Pixels, Transform
 from .image_dataset import MAX_PIXELS, ImageDataset, pixel_limit
+from .labelled_shards import find_shards
 from .labels import find_cifar, read_source, split_folder
 from .random_crop import CropReader, Decoded, ResizedCrop
 from .source import Source
@@ -83,24 +83,23 @@ class LabelledImages(ImageDataset):
         super().__init__(source.root, training, skip_unreadable, dict(classes=source.classes, present=source.present))
         self.labels, self.images = source.labels, source.images
         self.reader = ImageReader(bands, exif_orientation)
+        self.files = source.shards or PhotoFiles(source.root, source.names)
         if self.images is None:
-            places = evenly(len(source.names), MOST_EXAMINED)
-            self.reader.examine([self.root / source.names[place] for place in places])
-        self._names = FileNames(source.names)
+            self.files.examine(self.reader)
         if not callable(transform):
             transform = _build_transform(transform, training, img_size)
         self.transform = transform
         self.read_crop: CropReader | None = None
         # A subclass with another `item` expects whole images.
         if self.images is None and isinstance(transform, ResizedCrop) and type(self).item is LabelledImages.item:
-            self.read_crop = CropReader(transform, self.reader, self._file, self.seeded)
+            self.read_crop = CropReader(transform, self.reader, self.files.source, self.seeded)
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def name(self, index: int) -> str:
         """See the base class."""
-        return self._names[index]
+        return self.files.names[index]
 
     def get_cat_ids(self, index: int) -> list[int]:
         """See the base class."""
@@ -110,14 +109,15 @@ class LabelledImages(ImageDataset):
         """See the base class."""
         if self.images is not None:
             return self.reader.convert(self.images[index])
-        return self.reader(self._file(index))
+        return self.reader(self.files.source(index))
+
+    def why_unreadable(self, index: int, error: Exception) -> str:
+        """See the base class."""
+        return self.files.why_unreadable(index, error)
 
     def read_for(self, index: int, seed: int) -> Pixels | Decoded:
         """See the base class: for random crops, a JPEG is decoded at the scale that the crop needs."""
         return self.read(index) if self.read_crop is None else self.read_crop(index, seed)
-
-    def _file(self, index: int) -> Path:
-        return self.root / self.name(index)
 
     def item(self, image: Any, index: int, seed: int) -> dict[str, Any]:
         """See :class:`LabelledPhotos`."""
@@ -139,7 +139,7 @@ class LabelledPhotos(LabelledImages):
     Args:
         data_root: the folder of the data. Without ``ann_file`` it contains ``<split>/<class>/**/*.jpg`` (ImageNet, Tiny
             ImageNet), or it is, or contains, CIFAR's folder as published (``cifar-10-batches-py``,
-            ``cifar-100-python``).
+            ``cifar-100-python``), or it holds shards, tar files of images and labels: see docs/own_data.md.
         split: 'train' for training, by default with random crops; any other name for evaluation. None: for evaluation,
             with the class folders directly in ``data_root`` (ImageNet-A, -R, -Sketch, ImageNetV2). With ``ann_file``
             the split only chooses between training and evaluation.
@@ -199,8 +199,9 @@ class LabelledPhotos(LabelledImages):
     ) -> LabelSpace:
         """The classes of a data set with these settings; in a folder tree only the class folders are listed."""
         root = user_path(data_root)
-        if ann_file is None and find_cifar(root) is None:
-            folder = split_folder(root / user_path(data_prefix, 'data_prefix'), split)
+        images = root / user_path(data_prefix, 'data_prefix')
+        if ann_file is None and find_cifar(root) is None and find_shards(images, split) is None:
+            folder = split_folder(images, split)
             given = resolve_classes(classes)
             folders = folder_labels(class_folders(folder), given, folder)
             return LabelSpace(given or tuple(map(shown, folders)), root=folder, used=tuple(folders))

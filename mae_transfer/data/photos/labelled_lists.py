@@ -21,7 +21,7 @@ PREFIX_ADVICE = 'set data_prefix to the folder below data_root that the paths ar
 _WHOLE = re.compile(r'([+-]?\d{1,18})(?:\.0*)?')  # 18 digits fit into int64
 _NUMBER = re.compile(r'[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?')
 _MISSING = ('nan', 'none', 'null', 'na', 'n/a', '?', '-')
-_MOST_CLASSES = 1_000_000  # a number above that is something else, such as an id
+MOST_CLASSES = 1_000_000  # a number above that is something else, such as an id
 
 
 def read_labelled_list(
@@ -37,13 +37,13 @@ def read_labelled_list(
     check_annotations(file)
     listing = read_list(file, root, labelled=True, suffixes=suffixes, advice=PREFIX_ADVICE)
     notes = list(listing.notes)
-    if _whole(listing.labels[0]) is None:
+    if whole_number(listing.labels[0]) is None:
         _refuse_odd_numbers(file, listing)
     named = classes is not None and set(map(shown, listing.labels)) <= set(classes)
-    numbered = not named and _whole(listing.labels[0]) is not None
+    numbered = not named and whole_number(listing.labels[0]) is not None
     if numbered:
         labels = _parse_numbers(file, listing, classes)
-        if classes is None and labels.max() >= _MOST_CLASSES:
+        if classes is None and labels.max() >= MOST_CLASSES:
             raise UserError(
                 f'{shown(file)}: the labels go up to {labels.max()}: expected numbers of classes from 0; for ids write '
                 "words, e.g. 'id7' instead of 7"
@@ -84,7 +84,7 @@ def read_labelled_list(
     )
 
 
-def _whole(word: str) -> int | None:
+def whole_number(word: str) -> int | None:
     """The whole number that a word stands for, such as 3, 3.0 or 3e0; None for other words."""
     if (match := _WHOLE.fullmatch(word)) is not None:
         return int(match[1])
@@ -95,7 +95,9 @@ def _whole(word: str) -> int | None:
 def _refuse_odd_numbers(file: Path, listing: Listing) -> None:
     """Refuse labels that are numbers, but no classes, and labels that are missing; raises ``UserError``."""
     places = list(zip(listing.labels, listing.lines))
-    fault = next(((word, line) for word, line in places if _NUMBER.fullmatch(word) and _whole(word) is None), None)
+    fault = next(
+        ((word, line) for word, line in places if _NUMBER.fullmatch(word) and whole_number(word) is None), None
+    )
     if fault is not None:
         raise UserError(
             f"{shown(file)}, line {fault[1]}: label '{shown(fault[0])}' is a number, but no class's: expected whole "
@@ -103,7 +105,7 @@ def _refuse_odd_numbers(file: Path, listing: Listing) -> None:
         )
     others = {word for word in listing.labels if word.lower() not in _MISSING}
     absent = next(((word, line) for word, line in places if word.lower() in _MISSING), None)
-    if absent is not None and others and all(_whole(word) is not None for word in others):
+    if absent is not None and others and all(whole_number(word) is not None for word in others):
         raise UserError(
             f"{shown(file)}, line {absent[1]}: label '{shown(absent[0])}' is no number: give one, or no image"
         )
@@ -123,7 +125,7 @@ def _parse_numbers(file: Path, listing: Listing, classes: tuple[str, ...] | None
     """The labels of a list file whose first label is a number."""
     labels = np.empty(len(listing.labels), np.int64)
     for index, (word, line) in enumerate(zip(listing.labels, listing.lines)):
-        if (number := _whole(word)) is None:
+        if (number := whole_number(word)) is None:
             raise UserError(
                 f"{shown(file)}, line {line}: label '{shown(word)}' is not a whole number, although the first label "
                 'is one'

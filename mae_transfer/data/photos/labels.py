@@ -1,4 +1,4 @@
-"""Find the images of a labelled data set and their labels: folder trees, list files, iNaturalist's JSON, CIFAR."""
+"""Find the images of a labelled data set and their labels: folder trees, lists, shards, iNaturalist's JSON, CIFAR."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from .classes import (
 )
 from .inaturalist import read_inaturalist
 from .labelled_lists import read_labelled_list
+from .labelled_shards import find_shards, read_shards
 from .source import Source, keep_per_class
 
 
@@ -51,6 +52,8 @@ def read_source(
             source = read_labelled_list(file, images, given, suffixes)
     elif (cifar := find_cifar(root)) is not None:
         source = read_cifar(cifar, split == 'train', given)
+    elif (shards := find_shards(root / user_path(data_prefix, 'data_prefix'), split)) is not None:
+        source = read_shards(shards, given, suffixes)
     else:
         source = read_tree(split_folder(root / user_path(data_prefix, 'data_prefix'), split), given, suffixes)
     return source if per_class is None else keep_per_class(source, per_class)
@@ -65,7 +68,7 @@ def read_tree(root: Path, classes: tuple[str, ...] | None = None, suffixes: tupl
     """
     folders = folder_labels(class_folders(root), classes, root)
     search = ImageSearch(root, suffixes, closed=[identity(root / folder) for folder in folders])
-    found = {folder: search.below(root / folder) for folder in folders}
+    found = dict(zip(folders, search.below_each(root / folder for folder in folders)))
     empty = [folder for folder in folders if not found[folder]]
     if len(empty) == len(folders):
         for note in search.notes():

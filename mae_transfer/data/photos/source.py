@@ -13,6 +13,7 @@ import numpy as np
 from ...errors import UserError, is_whole
 from ...paths import shown
 from ..files.image_files import is_folder, is_hidden
+from ..files.photo_files import ShardPhotos
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Source:
         images: (N, 32, 32, 3) uint8 for CIFAR, else None.
         notes: a sentence for each thing that was not obvious, for the log.
         missing: how many of the listed images that were looked for do not exist; '' for none.
+        shards: the images, where they are in tar files; else None.
     """
 
     root: Path
@@ -40,6 +42,12 @@ class Source:
     images: np.ndarray | None = None
     notes: tuple[str, ...] = ()
     missing: str = ''
+    shards: ShardPhotos | None = None
+
+    @property
+    def own_names(self) -> list[bytes]:
+        """The names by whose hashes images are chosen."""
+        return list(map(os.fsencode, self.names)) if self.shards is None else self.shards.own_names()
 
 
 def check_several_classes(root: Path, used: Sequence[str]) -> None:
@@ -82,9 +90,8 @@ def keep_per_class(source: Source, count: int) -> Source:
     """
     if not is_whole(count, 1):
         raise UserError(f'per_class is a number of images, 1 or more; found {count}')
-    order = sorted(
-        range(len(source.names)), key=lambda i: (source.labels[i], crc32(os.fsencode(source.names[i])), source.names[i])
-    )
+    names = source.own_names
+    order = sorted(range(len(names)), key=lambda i: (source.labels[i], crc32(names[i]), os.fsdecode(names[i])))
     labels = source.labels[order]
     # The rank of an image within its class: its position in the order, minus the position where its class begins.
     rank = np.arange(len(order)) - np.searchsorted(labels, labels)
@@ -94,4 +101,5 @@ def keep_per_class(source: Source, count: int) -> Source:
         names=[source.names[i] for i in kept],
         labels=source.labels[kept],
         images=None if source.images is None else source.images[kept],
+        shards=None if source.shards is None else source.shards.select(kept.tolist()),
     )

@@ -1,9 +1,8 @@
-"""Unlabelled photos for pre-training: a folder tree, a list file, or an ImageNet layout."""
+"""Unlabelled photos for pre-training: a folder tree, a list file, an ImageNet layout, or shards."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,9 +12,8 @@ from torchvision.transforms import InterpolationMode, v2
 from ...errors import UserError
 from ...registry import DATASETS, FUNCTIONS
 from ..files.bands import Bands
-from ..files.examination import MOST_EXAMINED
 from ..files.file_names import FileNames
-from ..files.image_files import evenly, suffixes_of
+from ..files.image_files import suffixes_of
 from ..files.image_reader import ImageReader
 from ..files.photo_sources import find_photos
 from ..seeds import torch_seeded
@@ -34,7 +32,8 @@ class Photos(ImageDataset):
         data_root: a folder, searched for images at any depth; if it contains ``train/`` and ``val/`` (ImageNet's
             layout), only the one that ``split`` names is searched. Hidden files and folders are passed over. Or a list
             file with one path per line, relative to the file's folder; anything after the path, separated by a space,
-            tab, comma or semicolon, is ignored. Or one image, which is then used for both splits.
+            tab, comma or semicolon, is ignored. Or one image, which is then used for both splits. Or shards: a folder
+            of tar files and no images, or one tar file; see docs/own_data.md.
         split: 'train': random crops; 'val': centre crops of photos that 'train' leaves out.
         img_size: side, or (height, width), of the crops.
         augment: the augmentation of 'train' (MAE Table 1e): 'random_size', crops of random position, size and aspect
@@ -78,11 +77,10 @@ class Photos(ImageDataset):
         if split not in ('train', 'val'):
             raise UserError(f"split is 'train' or 'val'; found '{split}'")
         self.reader = ImageReader(bands, exif_orientation)
-        root, names = find_photos(data_root, split, hold_out, suffixes_of(bands))
-        self.names = FileNames(names)
-        super().__init__(root, training=split == 'train', skip_unreadable=True)
+        self.files = find_photos(data_root, split, hold_out, suffixes_of(bands))
+        super().__init__(self.files.root, training=split == 'train', skip_unreadable=True)
         self.max_pixels = pixel_limit(max_pixels)
-        self.reader.examine([self.root / self.names[place] for place in evenly(len(self), MOST_EXAMINED)])
+        self.files.examine(self.reader)
         if color_jitter is not None and self.reader.bands != 'RGB':
             raise UserError(f"color_jitter={color_jitter} is for bands='RGB'; found bands={bands}: set it to None")
         _check_crops(scale, color_jitter)
@@ -92,10 +90,15 @@ class Photos(ImageDataset):
         self.read_crop: CropReader | None = None
         # A subclass with another `item` expects whole photos.
         if isinstance(self.transform, RandomSizeCrop) and type(self).item is Photos.item:
-            self.read_crop = CropReader(self.transform, self.reader, self._file, self.seeded)
+            self.read_crop = CropReader(self.transform, self.reader, self.files.source, self.seeded)
 
     def __len__(self) -> int:
-        return len(self.names)
+        return len(self.files)
+
+    @property
+    def names(self) -> FileNames:
+        """The names of all photos."""
+        return self.files.names
 
     def name(self, index: int) -> str:
         """See the base class."""
@@ -103,10 +106,11 @@ class Photos(ImageDataset):
 
     def read(self, index: int) -> Pixels:
         """See the base class."""
-        return self.reader(self._file(index))
+        return self.reader(self.files.source(index))
 
-    def _file(self, index: int) -> Path:
-        return self.root / self.names[index]
+    def why_unreadable(self, index: int, error: Exception) -> str:
+        """See the base class."""
+        return self.files.why_unreadable(index, error)
 
     def read_for(self, index: int, seed: int) -> Pixels | Decoded:
         """See the base class: a JPEG is decoded at the scale that the crop needs."""

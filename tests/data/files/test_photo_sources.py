@@ -86,8 +86,10 @@ def pipe(folder):
     'make, says',
     [
         (archive('zip'), 'is an archive: unpack it, and give the folder$'),
-        (archive('tar'), 'is an archive: unpack it, and give the folder$'),
-        (archive('tar.gz'), 'is an archive: unpack it, and give the folder$'),
+        (
+            archive('tar.gz'),
+            'is an archive: unpack it, and give the folder, or make it a plain tar, which is read as it is, by gunzip ',
+        ),
         (written('x.json', json.dumps(dict(images=[])).encode()), 'is a JSON file: give a folder of images, a list'),
         (written('x.heic', b'\0\0\0\x18ftypheic'), 'x.heic is not a text file: expected one path per line'),
         (written('x.npy', b'\x93NUMPY\x01\0'), 'x.npy is not a text file: expected one path per line'),

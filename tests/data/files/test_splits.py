@@ -48,14 +48,15 @@ def test_the_folder_of_a_split(split, folders, found):
 @pytest.mark.parametrize('train, val', [('training', 'valid'), ('Train', 'Val'), ('train', 'validation')])
 def test_photos_are_split_by_folders_of_other_names(tmp_path, told, train, val):
     fill(tmp_path, f'{train}/a.jpg', f'{train}/b.jpg', f'{val}/c.jpg')
-    assert find_photos(str(tmp_path), 'train', 0.5) == (tmp_path / train, ['a.jpg', 'b.jpg'])
-    assert find_photos(str(tmp_path), 'val', 0.5) == (tmp_path / val, ['c.jpg'])
+    for split, folder, names in (('train', train, ['a.jpg', 'b.jpg']), ('val', val, ['c.jpg'])):
+        found = find_photos(str(tmp_path), split, 0.5)
+        assert (found.root, found.names) == (tmp_path / folder, names)
     assert told() == f"{tmp_path}: '{train}' and '{val}' are read as train and val"
 
 
 def test_photos_beside_the_splits_are_told(tmp_path, told):
     fill(tmp_path, 'train/a.jpg', 'val/b.jpg', 'extra/c.jpg', 'd.jpg', 'read.me')
-    assert find_photos(str(tmp_path), 'train', 0)[1] == ['a.jpg']
+    assert find_photos(str(tmp_path), 'train', 0).names == ['a.jpg']
     assert (
         told() == f'{tmp_path}: only train and val are searched, not 1 other folders (extra) and 1 images beside them'
     )
@@ -63,7 +64,7 @@ def test_photos_beside_the_splits_are_told(tmp_path, told):
 
 def test_photos_of_a_test_set_are_told(tmp_path, told):
     fill(tmp_path, 'train/a.jpg', 'test/b.jpg')
-    assert find_photos(str(tmp_path), 'train', 0)[1] == ['test/b.jpg', 'train/a.jpg']
+    assert find_photos(str(tmp_path), 'train', 0).names == ['test/b.jpg', 'train/a.jpg']
     assert told().endswith(f"photos in 'test' are used for training, too: data_root={tmp_path}/train leaves them out")
 
 

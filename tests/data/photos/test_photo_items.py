@@ -88,7 +88,7 @@ def test_a_training_crop_shows_the_given_share_of_the_photo(tmp_path, scale):
 def test_no_augmentation_shows_the_centre_unflipped(tmp_path):
     source = str(photo_folder(tmp_path, 2))
     train, val = (Photos(source, split, img_size=16, augment='none', hold_out=0.5) for split in ('train', 'val'))
-    train.names = val.names
+    train.files = val.files
     for seed in range(8):
         assert torch.equal(train[0, seed]['inputs'], val[0]['inputs'])
 

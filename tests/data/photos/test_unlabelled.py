@@ -93,6 +93,13 @@ def test_held_out_photos_are_chosen_by_path_and_not_by_position(tmp_path):
     assert val not in (names[:10], names[-10:])
 
 
+def test_a_photo_that_is_listed_twice_is_on_one_side(tmp_path):
+    file = listed(tmp_path, [f'{i % 20}.jpg' for i in range(40)])
+    for share in (0.02, 0.1, 0.3):
+        train, val = (Photos(file, split, hold_out=share).names for split in ('train', 'val'))
+        assert not set(train) & set(val) and len(train) + len(val) == 40 and len(val) >= 40 * share
+
+
 def test_a_larger_share_holds_out_the_same_photos_and_more(tmp_path):
     file = listed(tmp_path, [f'{i}.jpg' for i in range(100)])
     few, many = (set(Photos(file, 'val', hold_out=share).names) for share in (0.1, 0.3))
