@@ -223,6 +223,7 @@ def test_there_are_commands_of_all_kinds():
             'test',
             'reconstruct',
             'convert_checkpoint',
+            'make_shards',
             'read_vit',
             'ablate',
             'measure_cost',

@@ -70,6 +70,12 @@ def test_classification_is_the_folder_s_run_bit_by_bit(class_photos, tmp_path):
     assert checkpoint(tmp_path / 'packed')['meta']['dataset_meta']['classes'] == ('blue', 'green', 'red')
 
 
+def test_photos_of_one_shard_are_drawn(photos, shards, trained, tmp_path):
+    shard = shards / 'val-000000.tar'
+    ended = call('reconstruct', CONFIG, trained, tmp_path / 'a.png', '--photos', shard, '--count', 2, *small(photos))
+    assert ended.code == 0 and f'2 photos drawn into {tmp_path / "a.png"}' in ended.out, ended.err
+
+
 def test_unreadable_photos_in_shards_are_listed(tmp_path):
     write_photos(tmp_path / 'photos', 24)
     path = tmp_path / 'photos' / '005.jpg'

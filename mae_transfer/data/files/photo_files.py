@@ -190,7 +190,7 @@ def _tell(root: Path, shards: Sequence[str], indices: Sequence[TarIndex], other_
             counts[kind] = counts.get(kind, 0) + count
     for name in other_photos:
         counts[suffix_of(name)] = counts.get(suffix_of(name), 0) + 1
-    for kind, what in ((LINKS, 'links in them are passed over'), (AGAIN, 'of members of one name the last counts')):
+    for kind, what in ((LINKS, 'links are passed over'), (AGAIN, 'of members of one name the last counts')):
         if count := counts.pop(kind, 0):
             warn_once(f'{_tars(root, shards)}: {what} ({count})')
     if counts:

@@ -86,14 +86,19 @@ def tar_index(path: Path) -> TarIndex:
     members = _Members()
     try:
         with open(path, 'rb') as file, tarfile.open(fileobj=file, mode='r:') as tar:
-            size = os.fstat(file.fileno()).st_size
+            size, place = os.fstat(file.fileno()).st_size, -1
             while (info := tar.next()) is not None:
+                if info.size < 0 or tar.offset <= place:  # older versions of Python would go round in a circle
+                    raise UserError(f"{shown(path)} is damaged, in '{shown(info.name)}': copy it again")
+                place = tar.offset
                 if info.isfile() and info.offset_data + info.size > size:
                     raise UserError(f"{shown(path)} is cut short, in '{shown(info.name)}': copy it again")
                 _add(members, info, file.fileno())
                 tar.members.clear()  # type: ignore[attr-defined]  # it keeps each, which takes a kilobyte
             is_ended = _check_end(path, file.fileno(), tar.offset, size)
-    except tarfile.ReadError as error:
+    except (tarfile.TarError, ValueError, OverflowError) as error:
+        if isinstance(error, UserError):
+            raise
         if members.images or members.others:
             raise UserError(f'{shown(path)} is cut short: copy it again') from error
         if program := _unpacker(path):

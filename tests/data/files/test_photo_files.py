@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import tarfile
 
 import numpy as np
 import pytest
@@ -80,6 +81,18 @@ def test_a_tar_without_the_mark_of_its_end_is_told(tmp_path, told):
     path.write_bytes(path.read_bytes()[:1024])
     ShardPhotos.of_shards(tmp_path, ['a.tar'], SUFFIXES)
     assert told == [f"{path}: 1 end without the mark of an archive's end, e.g. a.tar: photos may be missing there"]
+
+
+def test_links_and_members_of_one_name_are_told(tmp_path, told):
+    path = write_tar(tmp_path / 'a.tar', {'a.jpg': b'old'})
+    write_tar(path, {'a.jpg': jpeg()}, mode='a')
+    with tarfile.open(path, 'a') as tar:
+        link = tarfile.TarInfo('b.jpg')
+        link.type, link.linkname = tarfile.SYMTYPE, 'a.jpg'
+        tar.addfile(link)
+    photos = ShardPhotos.of_shards(tmp_path, ['a.tar'], SUFFIXES)
+    assert photos.names == ['a.tar/a.jpg'] and photos.source(0) == jpeg()
+    assert told == [f'{path}: links are passed over (1)', f'{path}: of members of one name the last counts (1)']
 
 
 # --- photos that cannot be read ---------------------------------------------------------------------------------------

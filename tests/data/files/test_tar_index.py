@@ -7,6 +7,7 @@ import json
 import os
 import tarfile
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -148,6 +149,44 @@ def test_a_damaged_header_does_not_end_the_photos_without_a_word(whole):
     raw[second + 150] ^= 0xFF
     whole.write_bytes(raw)
     with pytest.raises(UserError, match=rf'is damaged at byte {second}, where a member should begin: copy it again$'):
+        tar_index(whole)
+
+
+@pytest.mark.parametrize('form', [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_whatever_bytes_change_it_is_read_or_refused_in_one_line(tmp_path, form):
+    """Headers and long names, numbers in base 256 among them."""
+    path = write_tar(tmp_path / 'a.tar', {f'{"long" * 30}é.jpg': b'1', 'b.jpg': b'2', 'b.cls': b'1'}, format=form)
+    raw, rng = path.read_bytes(), np.random.default_rng(0)
+    with tarfile.open(path) as tar:
+        end = tar.getmembers()[-1].offset + 1024
+    refused = 0
+    for _ in range(300):
+        changed = bytearray(raw)
+        for place in rng.integers(0, end, rng.integers(1, 4)):
+            changed[place] = rng.choice([0, 0x30, 0x80, 0xFF, rng.integers(256)])
+        begin = rng.integers(0, end // 512) * 512
+        if rng.random() < 0.7:  # so that the header is believed
+            header = changed[begin : begin + 512]
+            header[148:156] = b' ' * 8
+            changed[begin + 148 : begin + 156] = b'%06o\0 ' % sum(header)
+        path.write_bytes(changed)
+        try:
+            tar_index(path)
+        except UserError as error:
+            refused += 1
+            assert '\n' not in str(error)
+    assert refused > 50
+
+
+def test_a_member_of_negative_size_does_not_go_round_in_a_circle(whole):
+    raw = bytearray(whole.read_bytes())
+    with tarfile.open(whole) as tar:
+        begin = tar.getmembers()[1].offset
+    raw[begin + 124 : begin + 136] = tarfile.itn(-1024, 12, tarfile.GNU_FORMAT)
+    raw[begin + 148 : begin + 156] = b' ' * 8
+    raw[begin + 148 : begin + 156] = b'%06o\0 ' % sum(raw[begin : begin + 512])
+    whole.write_bytes(raw)
+    with pytest.raises(UserError, match='is damaged'):
         tar_index(whole)
 
 
