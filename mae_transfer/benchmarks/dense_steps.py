@@ -6,10 +6,12 @@
 
 A step is all that a training does with a batch: the data preprocessor, the forward and the backward pass, and the
 optimiser's step, on random images with random annotations and random weights. The table shows medians of each part's
-forward and backward pass, and its share of the step. With `--against`, a second model of each config, changed by these
-settings and with the same weights, takes turns with the first; its loss and gradients are compared. Memory is that of
-weights and buffers, and what the first step adds at its peak, the optimiser's state included: on a CPU, of a process of
-its own.
+forward and backward pass, and its share of the step. Memory is that of weights and buffers, and what the first step
+adds at its peak, the optimiser's state included: on a CPU, of a process of its own.
+
+With `--against`, a second model of each config, changed by these settings and with the same weights, takes turns with
+the first; its loss and gradients are compared. Where layers below enlarge the rounding of what was changed, as a batch
+norm of a pooled map does, gradients differ by more than that.
 
 How parts are told apart: `mae_transfer/benchmarks/part_clock.py`.
 """

@@ -9,6 +9,7 @@ import multiprocessing
 import re
 import resource
 import signal
+import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -115,7 +116,8 @@ def run_in_new_process(function: Callable, *arguments: Any) -> Any:
     if process.exitcode == -signal.SIGKILL:  # Linux kills a process this way when memory is full
         result = MemoryError()
     elif process.exitcode:
-        raise RuntimeError(f'the process of {function.__name__}{arguments} ended with exit code {process.exitcode}')
+        given = textwrap.shorten(str(arguments), 200)  # a config is long
+        raise RuntimeError(f'the process of {function.__name__}{given} ended with exit code {process.exitcode}')
     if isinstance(result, Exception):
         raise result
     return result
