@@ -55,7 +55,7 @@ def fitting_batch(cfg: Config, model: nn.Module, processes: int) -> tuple[int, s
     if batch is None:
         least = batches[0]
         needed = expected.peak(least, least * processes < total, processes)
-        advice = _what_would_fit(cfg, least, processes, usable, device)
+        advice = _what_would_fit(cfg, expected, least, processes, usable, device)
         raise UserError(
             f'the smallest batch of a process, {least}, is expected to need {needed / GB:.2f} GB, but there are '
             f'{has / GB:.2f} GB, of which {MARGIN:.0%} stay free: {advice}'
@@ -64,8 +64,10 @@ def fitting_batch(cfg: Config, model: nn.Module, processes: int) -> tuple[int, s
     return batch, f'auto: {peak / GB:.1f} GB expected of {has / GB:.1f} GB'
 
 
-def _what_would_fit(cfg: Config, batch: int, processes: int, usable: float, device: str) -> str:
-    smaller = ExpectedMemory(cfg, device).peak(batch, False, processes)
+def _what_would_fit(
+    cfg: Config, expected: ExpectedMemory, batch: int, processes: int, usable: float, device: str
+) -> str:
+    smaller = expected.peak(batch, False, processes)
     if smaller <= usable:
         return f'total_batch_size={batch * processes}, which needs no accumulation, would fit ({smaller / GB:.2f} GB)'
     if (changed := checkpointed(cfg)) is not None:

@@ -49,7 +49,7 @@ def trained(cfg):
     def noted(*args, **kwargs):
         outputs = forward(*args, **kwargs)
         if kwargs.get('mode') == 'loss':
-            losses.append(float(outputs['loss']))
+            losses.append(outputs['loss'].item())
         return outputs
 
     runner.model.forward = noted
@@ -88,7 +88,7 @@ def test_the_losses_do_not_depend_on_the_memory(photos, tmp_path):
 
 def test_what_would_fit_is_named(tmp_path):
     cfg = config(tmp_path, tmp_path / 'run', 'auto')
-    cfg.model.vit.arch.depth = 24
+    cfg.model.vit.arch.depth = 3
     cfg.model.vit.img_size = 128
     model = build_model(cfg)
     accumulated, alone = (ExpectedMemory(cfg, 'cpu').peak(1, accumulates) for accumulates in (True, False))
