@@ -30,9 +30,9 @@ from .dense.checks import (
 from .errors import UserError, is_whole
 from .image_size_checks import check_image_sizes, owner_of
 from .kinds import class_of, data_loaders, is_kind, takes
-from .optim.batch_plan import counts_epochs
+from .optim.batch_plan import counts_epochs, is_auto, possible_batches
 from .pretrain import MoCoV3
-from .settings import READ
+from .settings import READ, change_settings
 
 
 def check_config(cfg: Config, *purposes: str, processes: int = 1) -> None:
@@ -47,6 +47,8 @@ def check_config(cfg: Config, *purposes: str, processes: int = 1) -> None:
     """
     check_parts(cfg, *purposes)
     check_settings(cfg)
+    if 'train' in purposes and is_auto(cfg):
+        cfg = with_batch(cfg, allowed_batches(cfg, processes)[-1])
     check_loaders(cfg, *purposes)
     check_image_sizes(cfg, *purposes)
     check_windows(cfg)
@@ -152,6 +154,33 @@ def _check_names(place: str, settings: Mapping, kind: str, known: tuple[str, ...
             close = get_close_matches(name, known, 1)
             advice = f'; did you mean {place}.{close[0]}?' if close else ''
             raise UserError(f"{place}.{name}: {kind} has no setting '{name}'{advice}")
+
+
+def with_batch(cfg: Config, batch: int) -> Config:
+    """A config with another ``train_dataloader.batch_size``."""
+    return change_settings(cfg, [('train_dataloader.batch_size', batch)])
+
+
+def allowed_batches(cfg: Config, processes: int) -> list[int]:
+    """What ``train_dataloader.batch_size='auto'`` can become, smallest first: what divides the total batch and is not
+    refused for another reason.
+
+    Raises:
+        UserError: there is none.
+    """
+    allowed, refusals = [], []
+    for batch in possible_batches(cfg.get('total_batch_size'), processes):
+        try:
+            changed = with_batch(cfg, batch)
+            check_loaders(changed, 'train')
+            check_batch_norm(changed, processes)
+        except UserError as error:
+            refusals.append(error)
+        else:
+            allowed.append(batch)
+    if not allowed:
+        raise refusals[-1]
+    return allowed
 
 
 def check_loaders(cfg: Config, *purposes: str) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import os
 import zipfile
-from collections.abc import Callable, Sequence, Sized
+from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from typing import Any
 
-from mmengine.dataset import InfiniteSampler
 from mmengine.device import get_device
 from mmengine.dist import get_world_size, is_main_process
 from mmengine.logging import MMLogger
@@ -25,11 +23,12 @@ from .channels import check_channels
 from .classify import ViTClassifier
 from .compat import distributed, safe_loading
 from .data.files.same_values import check_same_values
-from .data.photos.loaders import loader_settings
+from .data.photos.loaders import check_makes_a_batch, loader_settings
 from .dense.checks import check_head_classes
-from .errors import UserError, shorten
+from .errors import shorten
 from .kinds import class_of
 from .optim.batch_plan import BatchPlan, plan_of
+from .planning.fitting import fitting_batch
 from .runs.heartbeat import NoHeartbeat
 from .runs.log_files import tell_once
 from .runs.resuming import find_place, intact_checkpoint, load_optimizer, other_processes, resume_schedule
@@ -63,8 +62,12 @@ class StrictRunner(Runner):
 
     @cached_property
     def batch_plan(self) -> BatchPlan | None:
-        """How the total batch of training is divided; None for a config that states neither it nor ``base_lr``."""
-        return plan_of(self.cfg, get_world_size())
+        """How the total batch of training is divided; None for a config that states neither it nor ``base_lr``.
+
+        With ``train_dataloader.batch_size='auto'`` all processes have to ask for it at the same time.
+        """
+        processes = get_world_size()
+        return plan_of(self.cfg, processes, lambda: fitting_batch(self.cfg, unwrapped(self.model), processes))
 
     @property
     def accumulation(self) -> int:
@@ -124,25 +127,19 @@ class StrictRunner(Runner):
             repeat, dataloader = dataloader.get('repeat'), loader_settings(dataloader)
         loader = Runner.build_dataloader(dataloader, *args, **kwargs)
         loader.worker_init_fn = partial(start_worker, loader.worker_init_fn)
-        size, endless = loader.batch_size, isinstance(loader.sampler, InfiniteSampler)
-        if isinstance(loader.dataset, Sized) and size and loader.drop_last and not endless:
-            count = len(loader.sampler)
-            if count < size:
-                passes = f' repeat={math.ceil(size * repeat / count)},' if repeat and count else ''
-                raise UserError(
-                    f'{len(loader.dataset)} images, {count} for each process, make no batch of {size}: give '
-                    f'more,{passes} or lower train_dataloader.batch_size and total_batch_size'
-                )
+        check_makes_a_batch(loader, repeat)
         return loader
 
     def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
-        """As MMEngine's, with the lengths of the batch plan.
+        """As MMEngine's, with the lengths and the data loader of the batch plan.
 
         Raises:
             UserError: heads of other classes than the data has; data of several types.
         """
         if self.batch_plan is not None and isinstance(loop, dict):
             loop = self.batch_plan.adapt_loop(loop)
+            loader: Any = self._train_dataloader  # MMEngine's loops are built with it
+            self._train_dataloader: Any = self.batch_plan.adapt_loader(loader) if isinstance(loader, dict) else loader
         return self._with_data_checked(super().build_train_loop(loop))
 
     def build_val_loop(self, loop: BaseLoop | dict) -> BaseLoop:

@@ -31,9 +31,10 @@ import torch
 from mae_transfer import launch
 from mae_transfer.benchmarks.backbones import MODES, Measurement, Setup, check_same_results, table_head
 from mae_transfer.benchmarks.peers import PACKAGES, PATCH, import_peer
-from mae_transfer.benchmarks.processes import GB, available_memory
+from mae_transfer.benchmarks.processes import GB
 from mae_transfer.errors import UserError
 from mae_transfer.outputs import output_file
+from mae_transfer.planning.device_memory import available_memory
 from mae_transfer.vit.sizes import SIZES
 
 

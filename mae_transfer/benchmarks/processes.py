@@ -26,11 +26,6 @@ def memory_status() -> dict[str, int]:
     return _read_kilobytes('/proc/self/status')
 
 
-def available_memory() -> int:
-    """Memory in bytes that the system has left for new processes."""
-    return _read_kilobytes('/proc/meminfo')['MemAvailable']
-
-
 def _read_kilobytes(file: str) -> dict[str, int]:
     """The sizes in a file of Linux's /proc, in bytes."""
     return {name: int(size) * 1024 for name, size in re.findall(r'(\w+):\s+(\d+) kB', Path(file).read_text())}

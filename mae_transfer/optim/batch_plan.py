@@ -7,8 +7,8 @@ says, on any machine; lengths in epochs stay. This changes what the runner build
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from inspect import signature
 from typing import Any
 
@@ -18,6 +18,8 @@ from mmengine.hooks import CheckpointHook, EMAHook, Hook
 from ..errors import UserError
 from ..kinds import takes
 
+#: The setting ``train_dataloader.batch_size`` that lets the memory of the devices decide.
+AUTO = 'auto'
 _LOOP_LENGTHS = ('max_iters', 'val_interval', 'val_begin')
 _SCHEDULER_LENGTHS = (
     'begin',
@@ -41,12 +43,14 @@ class BatchPlan:
         processes: number of processes that train together.
         accumulation: forward passes per optimiser step.
         base_lr: learning rate per 256 images (linear scaling rule; MAE Table 8); None keeps the optimiser's own rate.
+        reason: why ``per_gpu`` is what it is, if it was not stated.
     """
 
     per_gpu: int
     processes: int
     accumulation: int
     base_lr: float | None
+    reason: str = ''
 
     @property
     def total(self) -> int:
@@ -61,7 +65,7 @@ class BatchPlan:
     def __str__(self) -> str:
         batch = f'{self.per_gpu} images x {_count_processes(self.processes)} x {self.accumulation} accumulated'
         rate = '' if self.lr is None else f'; learning rate {self.lr:.4g} = {self.base_lr:.4g} x {self.total} / 256'
-        return f'batch {self.total} = {batch}{rate}'
+        return f'batch {self.total} = {batch}{rate}{self.reason and f"; {self.reason}"}'
 
     def adapt_optim_wrapper(self, settings: Mapping[str, Any]) -> dict:
         """An optimiser wrapper's settings, with the learning rate and the accumulation."""
@@ -69,6 +73,11 @@ class BatchPlan:
         if self.lr is not None:
             optimizer['lr'] = self.lr
         return dict(settings, optimizer=optimizer, accumulative_counts=self.accumulation)
+
+    def adapt_loader(self, settings: Mapping[str, Any]) -> dict:
+        """The training data loader's settings, with the batch of this plan in place of :data:`AUTO`."""
+        is_auto = settings.get('batch_size') == AUTO
+        return dict(settings, batch_size=self.per_gpu) if is_auto else dict(settings)
 
     def adapt_loop(self, settings: Mapping[str, Any]) -> dict:
         """A training loop's settings; lengths in iterations are converted to forward passes."""
@@ -136,8 +145,7 @@ def plan_batch(total: int | None, per_gpu: int, processes: int, base_lr: float |
     per_pass = per_gpu * processes
     total = total or per_pass
     if total % per_pass:
-        fitting = [size for size in range(1, total // processes + 1) if total % (size * processes) == 0]
-        if fitting:
+        if fitting := _divisors(total, processes):
             advice = f'choose train_dataloader.batch_size from {", ".join(map(str, fitting[-8:]))}'
         else:
             advice = f'choose a total_batch_size that is a multiple of {processes}'
@@ -147,14 +155,42 @@ def plan_batch(total: int | None, per_gpu: int, processes: int, base_lr: float |
     return BatchPlan(per_gpu, processes, total // per_pass, base_lr)
 
 
-def plan_of(cfg: Config, processes: int) -> BatchPlan | None:
+def possible_batches(total: int | None, processes: int) -> list[int]:
+    """The images per process and forward pass that a total batch can be made of, smallest first.
+
+    Raises:
+        UserError: there is no total batch, or it is no multiple of the processes.
+    """
+    if total is None:
+        raise UserError(
+            f"train_dataloader.batch_size='{AUTO}' divides total_batch_size: set that, or a number of images"
+        )
+    plan_batch(total, 1, processes, None)  # refuses a total that is no number, or no multiple
+    return _divisors(total, processes)
+
+
+def _divisors(total: int, processes: int) -> list[int]:
+    return [size for size in range(1, total // processes + 1) if total % (size * processes) == 0]
+
+
+def is_auto(cfg: Config) -> bool:
+    """Whether a config leaves the batch of a process to the memory of the devices."""
+    return (cfg.get('train_dataloader') or {}).get('batch_size') == AUTO
+
+
+def plan_of(
+    cfg: Config, processes: int, fitting_batch: Callable[[], tuple[int, str]] | None = None
+) -> BatchPlan | None:
     """The plan from a config's ``total_batch_size`` and ``base_lr``; None if it has neither or does not train.
+
+    Args:
+        fitting_batch: gives the images per process, and why, where the config has :data:`AUTO`. None: the fewest.
 
     Raises:
         UserError: an impossible batch; a learning rate or an accumulation that is set twice.
     """
     total, base_lr = cfg.get('total_batch_size'), cfg.get('base_lr')
-    if not cfg.get('train_dataloader') or (total is None and base_lr is None):
+    if not cfg.get('train_dataloader') or (total is None and base_lr is None and not is_auto(cfg)):
         return None
     if base_lr is not None and not (isinstance(base_lr, (int, float)) and base_lr >= 0):
         raise UserError(f'base_lr is a learning rate per 256 images, 0 or more; found {base_lr!r}')
@@ -169,6 +205,10 @@ def plan_of(cfg: Config, processes: int) -> BatchPlan | None:
             f'the accumulation is set twice: optim_wrapper.accumulative_counts={wrapper.accumulative_counts} and '
             f'total_batch_size={total}: remove the first, or set total_batch_size=None'
         )
+    if is_auto(cfg):
+        fewest = possible_batches(total, processes)[0]
+        per_gpu, reason = (fewest, '') if fitting_batch is None else fitting_batch()
+        return replace(plan_batch(total, per_gpu, processes, base_lr), reason=reason)
     plan = plan_batch(total, cfg.train_dataloader.get('batch_size', 1), processes, base_lr)
     if total is None and (counts := wrapper.get('accumulative_counts')):
         return BatchPlan(plan.per_gpu, processes, counts, base_lr)

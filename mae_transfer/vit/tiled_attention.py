@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Protocol
 
 import torch
@@ -24,6 +26,18 @@ _LEAST_QUERIES = 64  # fewer rows make slow matrix products
 
 #: Whether ``torch.export`` runs; PyTorch before 2.7 cannot say so.
 _is_exporting = getattr(torch.compiler, 'is_exporting', lambda: False)
+_only_first_tile: ContextVar[bool] = ContextVar('_only_first_tile', default=False)
+
+
+@contextmanager
+def first_tile_only() -> Iterator[None]:
+    """Within it only the first tile is computed, so that results are wrong: for fake tensors, which have no values. All
+    tiles use the same memory."""
+    token = _only_first_tile.set(True)
+    try:
+        yield
+    finally:
+        _only_first_tile.reset(token)
 
 
 class Bias(Protocol):
@@ -59,9 +73,9 @@ def _whole_attention(q: Tensor, k: Tensor, v: Tensor, bias: Bias, *tensors: Tens
 def _tiles(q: Tensor) -> Iterator[Tile]:
     """Divide (B, heads, N, d) into tiles of images, heads and queries; several images only if all their heads fit."""
     batch, heads, length, _ = q.shape
-    budget = _SCORES.get(q.device.type, _SCORES['cpu'])
+    budget = _SCORES['cuda' if q.is_cuda else 'cpu']
     queries = min(length, max(_LEAST_QUERIES, budget // length))
-    if q.device.type == 'cpu':
+    if not q.is_cuda:
         budget *= torch.get_num_threads()  # each thread computes a head
     some_heads = min(heads, max(1, budget // (queries * length)))
     images = max(1, budget // (queries * length * heads))
@@ -69,6 +83,8 @@ def _tiles(q: Tensor) -> Iterator[Tile]:
         for h in range(0, heads, some_heads):
             for n in range(0, length, queries):
                 yield slice(b, b + images), slice(h, h + some_heads), slice(n, min(n + queries, length))
+                if _only_first_tile.get():
+                    return
 
 
 def _score_buffer(q: Tensor, dtype: torch.dtype) -> Tensor:

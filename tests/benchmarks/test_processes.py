@@ -8,13 +8,7 @@ import time
 import pytest
 import torch
 
-from mae_transfer.benchmarks.processes import (
-    available_memory,
-    call_with_memory_limit,
-    memory_limit,
-    memory_status,
-    run_in_new_process,
-)
+from mae_transfer.benchmarks.processes import call_with_memory_limit, memory_limit, memory_status, run_in_new_process
 from mae_transfer.errors import UserError
 
 
@@ -58,5 +52,5 @@ def test_another_error_is_not_mistaken_for_a_lack_of_memory(capfd):
     assert 'must match the size' in capfd.readouterr().err
 
 
-def test_the_memory_of_the_system_and_of_the_process_is_read():
-    assert available_memory() > 1e6 and memory_status()['VmRSS'] > 1e7
+def test_the_memory_of_the_process_is_read():
+    assert memory_status()['VmRSS'] > 1e7

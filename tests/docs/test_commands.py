@@ -40,6 +40,8 @@ NOT_RUN = {
     'tools/ablate.py': 'many runs; tests/tools/test_ablate.py',
     'tools/measure_cost.py': 'minutes at the size of the paper; tests/tools/test_measure_cost.py',
     'tools/compare_backbones.py': 'minutes at the size of the papers; tests/tools/test_compare_backbones.py',
+    'tools/plan.py': 'a minute at the size of the paper; tests/tools/test_plan.py',
+    'batch_size=auto': 'a minute to work out at the size of the paper; tests/planning/test_fitting.py',
     'overfit_': 'needs four images of COCO and of ADE20K; tests/test_overfit.py, slow',
     'slurm_train.sh': 'needs slurm',
     'docs/extending.md': 'tests/docs/test_extending.py',

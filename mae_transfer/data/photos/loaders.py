@@ -1,13 +1,16 @@
-"""Settings of data loaders in a config, completed for PyTorch and MMEngine."""
+"""Settings of data loaders in a config, completed for PyTorch and MMEngine; and loaders without a batch."""
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from itertools import combinations
 from typing import Any
 
 import torch
+from mmengine.dataset import InfiniteSampler
+from torch.utils.data import DataLoader
 
 from ...errors import UserError, is_whole
 from ...paths import shown, user_path
@@ -71,3 +74,25 @@ def _tell_repeated(roots: Sequence[Any]) -> None:
                 f"data_root: '{shown(inner)}' lies in '{shown(outer)}': its images count twice, and may be both "
                 'trained on and held out; give one of the two'
             )
+
+
+def check_makes_a_batch(loader: DataLoader, repeat: int | None) -> None:
+    """Refuse a loader whose images are fewer than one batch, where an incomplete batch is dropped.
+
+    Args:
+        repeat: passes over the images in an epoch, where that is a setting.
+
+    Raises:
+        UserError: an epoch would have no batch.
+    """
+    size, endless = loader.batch_size, isinstance(loader.sampler, InfiniteSampler)
+    if not isinstance(loader.dataset, Sized) or not size or not loader.drop_last or endless:
+        return
+    sampler: Any = loader.sampler
+    count = len(sampler)
+    if count < size:
+        passes = f' repeat={math.ceil(size * repeat / count)},' if repeat and count else ''
+        raise UserError(
+            f'{len(loader.dataset)} images, {count} for each process, make no batch of {size}: give '
+            f'more,{passes} or lower train_dataloader.batch_size and total_batch_size'
+        )

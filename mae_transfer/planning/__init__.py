@@ -1,0 +1,1 @@
+"""What a training needs, worked out before it starts: memory, FLOPs, days, and how its batch is divided."""
