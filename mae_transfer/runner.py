@@ -30,13 +30,18 @@ from .dense.checks import check_head_classes
 from .errors import UserError, shorten
 from .kinds import class_of
 from .optim.batch_plan import BatchPlan, plan_of
+from .runs.deferred_scalars import DeferredScalars
 from .runs.heartbeat import NoHeartbeat
 from .runs.log_files import tell_once
+from .runs.log_processor import LogProcessor
 from .runs.resuming import find_place, intact_checkpoint, load_optimizer, other_processes, resume_schedule
 from .runs.saving import check_intact, on_cpu, run_state, write_checkpoint
 from .runs.stop_signals import StopSignals, start_worker
 from .vit.weights.checkpoint import read_weights
 from .whole_model import check_class_names, check_whole_model, compare_bands
+
+#: When hooks may look at the values of all steps so far; every process comes to each of these.
+_VALUES_WANTED = ('before_log', 'before_val', 'after_train')
 
 _MMENGINE_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
 
@@ -66,6 +71,11 @@ class StrictRunner(Runner):
         """How the total batch of training is divided; None for a config that states neither it nor ``base_lr``."""
         return plan_of(self.cfg, get_world_size())
 
+    @cached_property
+    def deferred_scalars(self) -> DeferredScalars:
+        """Values of training steps on their way to the message hub; they wait if there is a place before each line."""
+        return DeferredScalars(self.message_hub, waits=isinstance(self.log_processor, LogProcessor))
+
     @property
     def accumulation(self) -> int:
         """Forward passes for one step of the optimiser."""
@@ -84,6 +94,12 @@ class StrictRunner(Runner):
         if self._load_from is None:
             self._init_model_weights()
         return super().test()
+
+    def call_hook(self, fn_name: str, **kwargs: Any) -> None:
+        """As MMEngine's; before some of them the message hub gets what it lacks of the steps so far."""
+        if fn_name in _VALUES_WANTED:
+            self.deferred_scalars.settle()
+        super().call_hook(fn_name, **kwargs)
 
     def register_default_hooks(self, hooks: dict | None = None) -> None:
         """As MMEngine's; every hook can be left out by None, not only MMEngine's own six."""
@@ -190,6 +206,7 @@ class StrictRunner(Runner):
             meta: ``epoch`` and ``iter``, how many are done.
             copy: whether training may go on before it is called.
         """
+        self.deferred_scalars.settle()  # by all processes
         if not is_main_process():
             return lambda: None
         # What a run on another number of processes needs to find its place.

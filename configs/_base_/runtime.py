@@ -7,14 +7,15 @@ val_cfg = dict()
 test_cfg = dict()
 
 default_hooks = dict(
+    runtime_info=dict(type='GlobalLossHook'),
     timer=dict(type='IterTimerHook'),
     logger=dict(type='mae_transfer.MainProcessLoggerHook', interval=20),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='CheckpointHook', max_keep_ckpts=2),
     sampler_seed=dict(type='DistSamplerSeedHook'),
-    global_loss=dict(type='GlobalLossHook'),
     heartbeat=dict(type='HeartbeatHook', seconds=40),
     step_guard=dict(type='StepGuardHook'),
+    speed=dict(type='SpeedHook'),
     skipped_images=dict(type='SkippedImagesHook', max_bad_share=0.1),
     input_statistics=dict(type='InputStatisticsHook'),
 )

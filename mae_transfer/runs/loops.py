@@ -20,6 +20,7 @@ from torch.utils.data import BatchSampler, DataLoader
 
 from ..data.seeds import seed_step
 from ..registry import LOOPS
+from .speed import WaitingTime
 
 
 @LOOPS.register_module()
@@ -28,6 +29,9 @@ class EpochBasedTrainLoop(loops.EpochBasedTrainLoop):
 
     A validation that was due where the run stopped is made first: it may have been interrupted.
     """
+
+    #: measures the time until a batch is there, if it is set
+    waiting: WaitingTime | None = None
 
     def run(self) -> torch.nn.Module:
         """Train and validate to the end."""
@@ -45,7 +49,7 @@ class EpochBasedTrainLoop(loops.EpochBasedTrainLoop):
         self.runner.call_hook('before_train_epoch')  # tells the sampler the epoch
         self.runner.model.train()
         begin = self._iter - self._epoch * len(self.dataloader)
-        for number, batch in enumerate(batches_from(self.dataloader, begin), begin):
+        for number, batch in enumerate(_timed(batches_from(self.dataloader, begin), self.waiting), begin):
             self.run_iter(number, batch)
         self.runner.call_hook('after_train_epoch')
         self._epoch += 1
@@ -64,13 +68,16 @@ class IterBasedTrainLoop(loops.IterBasedTrainLoop):
     A validation that was due where the run stopped is made first: it may have been interrupted.
     """
 
+    #: measures the time until a batch is there, if it is set
+    waiting: WaitingTime | None = None
+
     def run(self) -> torch.nn.Module:
         """Train and validate to the end."""
         self.runner.call_hook('before_train')
         self.runner.call_hook('before_train_epoch')  # the run is one epoch to MMEngine's hooks
         if self._iter:
             _validate_if_due(self, self._iter, self._max_iters)
-        batches = self._batches()
+        batches = _timed(self._batches(), self.waiting)
         while self._iter < self._max_iters and not self.stop_training:
             self.runner.model.train()
             self.run_iter(next(batches))
@@ -97,6 +104,10 @@ class IterBasedTrainLoop(loops.IterBasedTrainLoop):
         seed_step(self.runner.seed, self._iter, get_rank())
         with self.runner.heartbeat.step(self._iter + 1):
             super().run_iter(data_batch)
+
+
+def _timed(batches: Iterator[Any], waiting: WaitingTime | None) -> Iterator[Any]:
+    return batches if waiting is None else waiting.timed(batches)
 
 
 def _validate_if_due(loop: EpochBasedTrainLoop | IterBasedTrainLoop, done: int, most: int) -> None:
