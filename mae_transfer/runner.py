@@ -30,6 +30,7 @@ from .dense.checks import check_head_classes
 from .errors import UserError, shorten
 from .kinds import class_of
 from .optim.batch_plan import BatchPlan, plan_of
+from .runs.compiling import check_compile, compile_blocks
 from .runs.deferred_scalars import DeferredScalars
 from .runs.heartbeat import NoHeartbeat
 from .runs.log_files import tell_once
@@ -88,6 +89,20 @@ class StrictRunner(Runner):
             self.logger.info(str(self.batch_plan))
         with self.stop_signals:
             return super().train()
+
+    def _maybe_compile(self, target: str) -> None:
+        """Compile the blocks of the model if the config says ``compile``; raises ``UserError`` where it cannot be done.
+
+        MMEngine calls this before the first step; its own, of a private name, compiles a step with the optimiser, which
+        takes several times as long.
+        """
+        setting = self.cfg.get('compile') or False
+        check_compile(setting, get_device())
+        if setting is False:
+            return
+        if not (count := compile_blocks(unwrapped(self.model), setting)):
+            raise UserError('compile=True is for models with transformer blocks, and this has none: set compile=False')
+        self.logger.info(f'{count} blocks are compiled: the first steps of each batch size take longer')
 
     def test(self) -> dict:
         """As MMEngine's; a ViT that is evaluated as it was pre-trained, as by k-NN, is loaded by its ``init_cfg``."""

@@ -15,6 +15,7 @@ from mmengine.runner import Runner
 from ..errors import UserError, is_whole
 from ..optim import AutocastOptimWrapper
 from ..registry import HOOKS
+from ..runs.compiling import eager
 from ..runs.loops import EpochBasedTrainLoop, IterBasedTrainLoop
 from ..runs.speed import FlopCount, WaitingTime, matrix_rate
 
@@ -112,7 +113,7 @@ class SpeedHook(Hook):
     def _counted(self, step: Callable, *args: Any, **kwargs: Any) -> Any:
         """A training step, counted."""
         # Under a dispatch mode nothing can be compiled.
-        with torch.compiler.set_stance('force_eager'), self._counter or FlopCount():
+        with eager(), self._counter or FlopCount():
             return step(*args, **kwargs)
 
 

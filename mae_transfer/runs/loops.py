@@ -20,6 +20,7 @@ from torch.utils.data import BatchSampler, DataLoader
 
 from ..data.seeds import seed_step
 from ..registry import LOOPS
+from .compiling import eager
 from .speed import WaitingTime
 
 
@@ -115,7 +116,8 @@ def _validate_if_due(loop: EpochBasedTrainLoop | IterBasedTrainLoop, done: int, 
     loop._decide_current_val_interval()
     is_time = done % loop.val_interval == 0 or done == most
     if loop.runner.val_loop is not None and done >= loop.val_begin and is_time:
-        loop.runner.val_loop.run()
+        with eager():
+            loop.runner.val_loop.run()
 
 
 def batches_from(loader: DataLoader, begin: int) -> Iterator[Any]:
