@@ -18,6 +18,7 @@ Named settings:
 - `repeat`: passes over the photos in one epoch, each with other crops: for small sets, whose epochs would be few steps.
 - `total_batch_size`: images per optimiser step on any number of GPUs; the runner accumulates gradients accordingly.
 - `base_lr`: learning rate per 256 images of `total_batch_size`.
+- `compile`: whether the transformer blocks are compiled by `torch.compile`, which needs a compiler of C or C++.
 """
 
 _base_ = './runtime.py'
