@@ -63,7 +63,7 @@ def compile_blocks(model: nn.Module, setting: bool | Mapping[str, Any]) -> int:
         for module in block.modules():
             if isinstance(module, DropPath):
                 # Its probability differs between the blocks, and each would be compiled by itself, up to a limit.
-                module.forward = torch.compiler.disable(module.forward)
+                module.forward = torch.compiler.disable(module.forward)  # type: ignore[method-assign]
         block.compile(**settings)
     return len(blocks)
 

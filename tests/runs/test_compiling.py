@@ -14,6 +14,8 @@ from mae_transfer.runner import StrictRunner
 from mae_transfer.runs.compiling import check_compile, compile_blocks
 from mae_transfer.vit.weights.checkpoint import read_checkpoint
 from tests.helpers import photo_folder, pretraining, small_vit
+from tests.tools.commands import CONFIG, losses, small, train, write_photos
+from tests.tools.commands import run as run_tool
 
 TRACED = dict(backend='aot_eager')
 
@@ -90,3 +92,18 @@ def test_generated_code_computes_the_same(tmp_path):
     photos = photo_folder(tmp_path / 'photos', 8)
     wanted = run(photos, tmp_path / 'eager', False)
     assert run(photos, tmp_path / 'compiled', True) == pytest.approx(wanted, rel=1e-5, abs=0)
+
+
+@pytest.mark.slow
+def test_two_processes_have_the_losses_of_one_that_is_not_compiled(tmp_path):
+    write_photos(tmp_path / 'photos/train', 16)
+    write_photos(tmp_path / 'photos/val', 4)
+    config = tmp_path / 'traced.py'
+    config.write_text(f"_base_ = '{CONFIG}'\ncompile = dict(backend='aot_eager')\n")
+    options = small(tmp_path / 'photos', optim_wrapper__dtype='float32')
+    train(CONFIG, '--work-dir', tmp_path / 'one', *options)
+    two = [*options, 'train_dataloader.batch_size=4']
+    ended = run_tool('dist_train.sh', config, 2, '--work-dir', tmp_path / 'two', *two)
+    assert ended.code == 0, ended.err
+    assert '3 blocks are compiled' in ended.out
+    assert losses(tmp_path / 'two') == pytest.approx(losses(tmp_path / 'one'), rel=1e-5, abs=0)
