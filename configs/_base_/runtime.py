@@ -3,7 +3,8 @@
 default_scope = 'mae_transfer'
 custom_imports = dict(imports=['mae_transfer'], allow_failed_imports=False)
 
-compile = False  # whether torch.compile makes the transformer blocks of a training faster
+# Whether torch.compile makes the transformer blocks of a training faster, or its settings: dict(_delete_=True, mode=...).
+compile = False
 
 val_cfg = dict()
 test_cfg = dict()

@@ -99,7 +99,7 @@ def test_two_processes_have_the_losses_of_one_that_is_not_compiled(tmp_path):
     write_photos(tmp_path / 'photos/train', 16)
     write_photos(tmp_path / 'photos/val', 4)
     config = tmp_path / 'traced.py'
-    config.write_text(f"_base_ = '{CONFIG}'\ncompile = dict(backend='aot_eager')\n")
+    config.write_text(f"_base_ = '{CONFIG}'\ncompile = dict(_delete_=True, backend='aot_eager')\n")
     options = small(tmp_path / 'photos', optim_wrapper__dtype='float32')
     train(CONFIG, '--work-dir', tmp_path / 'one', *options)
     two = [*options, 'train_dataloader.batch_size=4']
