@@ -25,17 +25,23 @@ from .compat import distributed, safe_loading
 from .data.files.same_values import check_same_values
 from .data.photos.loaders import check_makes_a_batch, loader_settings
 from .dense.checks import check_head_classes
-from .errors import shorten
+from .errors import UserError, shorten
 from .kinds import class_of
 from .optim.batch_plan import BatchPlan, plan_of
 from .planning.fitting import fitting_batch
+from .runs.compiling import check_compile, compile_blocks
+from .runs.deferred_scalars import DeferredScalars
 from .runs.heartbeat import NoHeartbeat
 from .runs.log_files import tell_once
+from .runs.log_processor import LogProcessor
 from .runs.resuming import find_place, intact_checkpoint, load_optimizer, other_processes, resume_schedule
 from .runs.saving import check_intact, on_cpu, run_state, write_checkpoint
 from .runs.stop_signals import StopSignals, start_worker
 from .vit.weights.checkpoint import read_weights
 from .whole_model import check_class_names, check_whole_model, compare_bands
+
+#: When hooks may look at the values of all steps so far; every process comes to each of these.
+_VALUES_WANTED = ('before_log', 'before_val', 'after_train')
 
 _MMENGINE_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
 
@@ -69,6 +75,11 @@ class StrictRunner(Runner):
         processes = get_world_size()
         return plan_of(self.cfg, processes, lambda: fitting_batch(self.cfg, unwrapped(self.model), processes))
 
+    @cached_property
+    def deferred_scalars(self) -> DeferredScalars:
+        """Values of training steps on their way to the message hub; they wait if there is a place before each line."""
+        return DeferredScalars(self.message_hub, waits=isinstance(self.log_processor, LogProcessor))
+
     @property
     def accumulation(self) -> int:
         """Forward passes for one step of the optimiser."""
@@ -82,11 +93,31 @@ class StrictRunner(Runner):
         with self.stop_signals:
             return super().train()
 
+    def _maybe_compile(self, target: str) -> None:
+        """Compile the blocks of the model if the config says ``compile``; raises ``UserError`` where it cannot be done.
+
+        MMEngine calls this before the first step; its own, of a private name, compiles a step with the optimiser, which
+        takes several times as long.
+        """
+        setting = self.cfg.get('compile') or False
+        check_compile(setting, get_device())
+        if setting is False:
+            return
+        if not (count := compile_blocks(unwrapped(self.model), setting)):
+            raise UserError('compile=True is for models with transformer blocks, and this has none: set compile=False')
+        self.logger.info(f'{count} blocks are compiled: the first steps of each batch size take longer')
+
     def test(self) -> dict:
         """As MMEngine's; a ViT that is evaluated as it was pre-trained, as by k-NN, is loaded by its ``init_cfg``."""
         if self._load_from is None:
             self._init_model_weights()
         return super().test()
+
+    def call_hook(self, fn_name: str, **kwargs: Any) -> None:
+        """As MMEngine's; before some of them the message hub gets what it lacks of the steps so far."""
+        if fn_name in _VALUES_WANTED:
+            self.deferred_scalars.settle()
+        super().call_hook(fn_name, **kwargs)
 
     def register_default_hooks(self, hooks: dict | None = None) -> None:
         """As MMEngine's; every hook can be left out by None, not only MMEngine's own six."""
@@ -187,6 +218,7 @@ class StrictRunner(Runner):
             meta: ``epoch`` and ``iter``, how many are done.
             copy: whether training may go on before it is called.
         """
+        self.deferred_scalars.settle()  # by all processes
         if not is_main_process():
             return lambda: None
         # What a run on another number of processes needs to find its place.

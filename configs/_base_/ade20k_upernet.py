@@ -214,4 +214,4 @@ default_hooks = dict(
 visualizer = dict(
     type='SegLocalVisualizer', vis_backends=[dict(type='mae_transfer.LocalVisBackend')], name='visualizer'
 )
-log_processor = dict(type='LogProcessor', window_size=50, by_epoch=False)
+log_processor = dict(type='mae_transfer.LogProcessor', window_size=50, by_epoch=False)

@@ -18,7 +18,8 @@ Named settings:
 - In the protocols that train, also `max_epochs`: length of the run; the schedule and all intervals follow. `warmup`:
   epochs before the full learning rate. `repeat`: passes over the images in one epoch, for small sets, whose epochs
   would be few steps. `total_batch_size`: images per optimiser step on any number of GPUs. `base_lr`: learning rate per
-  256 images.
+  256 images. `compile`: whether the transformer blocks are compiled by `torch.compile`, which needs a compiler of C or
+  C++.
 """
 
 _base_ = './runtime.py'

@@ -83,4 +83,4 @@ train_cfg = dict(
 )
 
 default_hooks = dict(checkpoint=dict(interval=1))
-log_processor = dict(type='LogProcessor', window_size=50, by_epoch=True)
+log_processor = dict(type='mae_transfer.LogProcessor', window_size=50, by_epoch=True)

@@ -89,4 +89,4 @@ default_hooks = dict(
     logger=dict(log_metric_by_epoch=False),
     checkpoint=dict(interval='${max(1, round(train_cfg.max_iters * 5000 / 184375))}', by_epoch=False),
 )
-log_processor = dict(type='LogProcessor', window_size=50, by_epoch=False)
+log_processor = dict(type='mae_transfer.LogProcessor', window_size=50, by_epoch=False)

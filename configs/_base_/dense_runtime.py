@@ -3,6 +3,7 @@
 custom_imports = dict(imports=['mae_transfer'], allow_failed_imports=False)
 
 default_hooks = dict(
+    runtime_info=dict(type='mae_transfer.GlobalLossHook'),
     timer=dict(type='IterTimerHook'),
     logger=dict(type='mae_transfer.MainProcessLoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
@@ -10,6 +11,7 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
     heartbeat=dict(type='mae_transfer.HeartbeatHook', seconds=40),
     step_guard=dict(type='mae_transfer.StepGuardHook'),
+    speed=dict(type='mae_transfer.SpeedHook'),
     skipped_images=dict(type='mae_transfer.SkippedImagesHook', max_bad_share=0.1),
     input_statistics=dict(type='mae_transfer.InputStatisticsHook'),
 )

@@ -20,6 +20,7 @@ Named settings:
   reads a part of the photos, and still has one crop for each (`SeededSampler`). 1: the recipe.
 - `total_batch_size`: images per optimiser step on any number of GPUs; the runner accumulates gradients accordingly.
 - `base_lr`: learning rate per 256 images of `total_batch_size`.
+- `compile`: whether the transformer blocks are compiled by `torch.compile`, which needs a compiler of C or C++.
 """
 
 _base_ = './runtime.py'

@@ -3,18 +3,22 @@
 default_scope = 'mae_transfer'
 custom_imports = dict(imports=['mae_transfer'], allow_failed_imports=False)
 
+# Whether torch.compile makes the blocks of a training faster, or its settings: dict(_delete_=True, mode=...).
+compile = False
+
 val_cfg = dict()
 test_cfg = dict()
 
 default_hooks = dict(
+    runtime_info=dict(type='GlobalLossHook'),
     timer=dict(type='IterTimerHook'),
     logger=dict(type='mae_transfer.MainProcessLoggerHook', interval=20),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='CheckpointHook', max_keep_ckpts=2),
     sampler_seed=dict(type='DistSamplerSeedHook'),
-    global_loss=dict(type='GlobalLossHook'),
     heartbeat=dict(type='HeartbeatHook', seconds=40),
     step_guard=dict(type='StepGuardHook'),
+    speed=dict(type='SpeedHook'),
     skipped_images=dict(type='SkippedImagesHook', max_bad_share=0.1),
     input_statistics=dict(type='InputStatisticsHook'),
 )

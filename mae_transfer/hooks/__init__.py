@@ -1,4 +1,4 @@
-"""Hooks of a run: pictures and tables, the loss over all processes, checks, preparation and annealing."""
+"""Hooks of a run: pictures and tables, the loss over all processes, speed, checks, preparation and annealing."""
 
 from .annealing import AnnealingHook
 from .checkpoint import CheckpointHook
@@ -11,6 +11,7 @@ from .main_process_logger import MainProcessLoggerHook
 from .momentum import MomentumHook
 from .reconstructions import ReconstructionHook
 from .skipped_images import SkippedImagesHook
+from .speed import SpeedHook
 from .step_guard import StepGuardHook
 
 __all__ = [
@@ -25,5 +26,6 @@ __all__ = [
     'MomentumHook',
     'ReconstructionHook',
     'SkippedImagesHook',
+    'SpeedHook',
     'StepGuardHook',
 ]

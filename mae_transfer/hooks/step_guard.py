@@ -120,7 +120,7 @@ class StepGuardHook(Hook):
             return
         if not step.is_skipped.read():
             self._in_row = 0
-            runner.message_hub.update_scalar('train/grad_norm', step.grad_norm)
+            runner.deferred_scalars.add({'train/grad_norm': step.grad_norm})
             self._look_for_jump(runner, step)
             return
         if runner.optim_wrapper.is_searching_scale:

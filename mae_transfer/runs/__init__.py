@@ -1,6 +1,7 @@
-"""A run and its interruptions: loops that begin anywhere, checkpoints that are written whole, signals."""
+"""A run, its interruptions and its log: loops that begin anywhere, checkpoints that are written whole, signals."""
 
 from .log_files import LocalVisBackend
+from .log_processor import LogProcessor
 from .loops import EpochBasedTrainLoop, IterBasedTrainLoop
 
-__all__ = ['EpochBasedTrainLoop', 'IterBasedTrainLoop', 'LocalVisBackend']
+__all__ = ['EpochBasedTrainLoop', 'IterBasedTrainLoop', 'LocalVisBackend', 'LogProcessor']

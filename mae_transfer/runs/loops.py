@@ -20,7 +20,9 @@ from torch.utils.data import BatchSampler, DataLoader
 
 from ..data.seeds import seed_step
 from ..registry import LOOPS
+from .compiling import eager
 from .prefetch import on_device
+from .speed import WaitingTime
 
 
 @LOOPS.register_module()
@@ -29,6 +31,9 @@ class EpochBasedTrainLoop(loops.EpochBasedTrainLoop):
 
     A validation that was due where the run stopped is made first: it may have been interrupted.
     """
+
+    #: measures the time until a batch is there, if it is set
+    waiting: WaitingTime | None = None
 
     def run(self) -> torch.nn.Module:
         """Train and validate to the end."""
@@ -46,7 +51,7 @@ class EpochBasedTrainLoop(loops.EpochBasedTrainLoop):
         self.runner.call_hook('before_train_epoch')  # tells the sampler the epoch
         self.runner.model.train()
         begin = self._iter - self._epoch * len(self.dataloader)
-        for number, batch in enumerate(batches_from(self.dataloader, begin), begin):
+        for number, batch in enumerate(_timed(batches_from(self.dataloader, begin), self.waiting), begin):
             self.run_iter(number, batch)
         self.runner.call_hook('after_train_epoch')
         self._epoch += 1
@@ -65,13 +70,16 @@ class IterBasedTrainLoop(loops.IterBasedTrainLoop):
     A validation that was due where the run stopped is made first: it may have been interrupted.
     """
 
+    #: measures the time until a batch is there, if it is set
+    waiting: WaitingTime | None = None
+
     def run(self) -> torch.nn.Module:
         """Train and validate to the end."""
         self.runner.call_hook('before_train')
         self.runner.call_hook('before_train_epoch')  # the run is one epoch to MMEngine's hooks
         if self._iter:
             _validate_if_due(self, self._iter, self._max_iters)
-        batches = self._batches()
+        batches = _timed(self._batches(), self.waiting)
         while self._iter < self._max_iters and not self.stop_training:
             self.runner.model.train()
             self.run_iter(next(batches))
@@ -100,12 +108,17 @@ class IterBasedTrainLoop(loops.IterBasedTrainLoop):
             super().run_iter(data_batch)
 
 
+def _timed(batches: Iterator[Any], waiting: WaitingTime | None) -> Iterator[Any]:
+    return batches if waiting is None else waiting.timed(batches)
+
+
 def _validate_if_due(loop: EpochBasedTrainLoop | IterBasedTrainLoop, done: int, most: int) -> None:
     """Validate if it is time after ``done`` of ``most`` epochs or iterations."""
     loop._decide_current_val_interval()
     is_time = done % loop.val_interval == 0 or done == most
     if loop.runner.val_loop is not None and done >= loop.val_begin and is_time:
-        loop.runner.val_loop.run()
+        with eager():
+            loop.runner.val_loop.run()
 
 
 def batches_from(loader: DataLoader, begin: int) -> Iterator[Any]:
