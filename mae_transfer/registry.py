@@ -80,6 +80,7 @@ OPTIMIZERS = _child(root.OPTIMIZERS, 'optim')
 OPTIM_WRAPPERS = _child(root.OPTIM_WRAPPERS, 'optim')
 OPTIM_WRAPPER_CONSTRUCTORS = _child(root.OPTIM_WRAPPER_CONSTRUCTORS, 'optim')
 PARAM_SCHEDULERS = _child(root.PARAM_SCHEDULERS, 'optim')
+MODEL_WRAPPERS = _child(root.MODEL_WRAPPERS, 'sharding')
 VISBACKENDS = _child(root.VISBACKENDS, 'runs')
 
 # Nothing of ours lives in these; without a child MMEngine warns at every look-up from this scope.
@@ -87,7 +88,6 @@ for _parent in (
     root.EVALUATOR,
     root.INFERENCERS,
     root.LOG_PROCESSORS,
-    root.MODEL_WRAPPERS,
     root.RUNNER_CONSTRUCTORS,
     root.RUNNERS,
     root.STRATEGIES,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import os
 import zipfile
-from collections.abc import Callable, Sequence, Sized
+from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from typing import Any
 
@@ -13,7 +12,7 @@ from mmengine.dataset import InfiniteSampler
 from mmengine.device import get_device
 from mmengine.dist import get_world_size, is_main_process
 from mmengine.logging import MMLogger
-from mmengine.model import BaseTTAModel, is_model_wrapper
+from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper, _ParamScheduler
 from mmengine.registry import PARAM_SCHEDULERS
 from mmengine.runner import BaseLoop, Runner
@@ -25,9 +24,9 @@ from .channels import check_channels
 from .classify import ViTClassifier
 from .compat import distributed, safe_loading
 from .data.files.same_values import check_same_values
-from .data.photos.loaders import loader_settings
+from .data.photos.loaders import check_has_batch, loader_settings
 from .dense.checks import check_head_classes
-from .errors import UserError, shorten
+from .errors import shorten
 from .kinds import class_of
 from .optim.batch_plan import BatchPlan, plan_of
 from .runs.heartbeat import NoHeartbeat
@@ -35,8 +34,10 @@ from .runs.log_files import tell_once
 from .runs.resuming import find_place, intact_checkpoint, load_optimizer, other_processes, resume_schedule
 from .runs.saving import check_intact, on_cpu, run_state, write_checkpoint
 from .runs.stop_signals import StopSignals, start_worker
+from .sharding.fully_sharded_model import FullyShardedModel, check_hooks
+from .sharding.shards import has_shards, take_part
 from .vit.weights.checkpoint import read_weights
-from .whole_model import check_class_names, check_whole_model, compare_bands
+from .whole_model import check_class_names, check_whole_model, compare_bands, unwrapped
 
 _MMENGINE_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
 
@@ -73,6 +74,7 @@ class StrictRunner(Runner):
 
     def train(self) -> nn.Module:
         """As MMEngine's, by the batch plan; raises ``Stopped`` after a signal that asks for it."""
+        check_hooks(self.model, self.hooks)
         if self.batch_plan is not None:
             self.batch_plan.adapt_hooks(self.hooks)
             self.logger.info(str(self.batch_plan))
@@ -112,27 +114,25 @@ class StrictRunner(Runner):
             return wrapped
         return super().wrap_model(model_wrapper_cfg, model)
 
+    def _init_model_weights(self) -> None:
+        """As MMEngine's; weights that are divided were initialised before that."""
+        if not isinstance(self.model, FullyShardedModel):
+            super()._init_model_weights()
+
     @staticmethod
     def build_dataloader(dataloader: DataLoader | dict, *args: Any, **kwargs: Any) -> DataLoader:
         """As MMEngine's, from :func:`~mae_transfer.data.photos.loaders.loader_settings`.
 
         Raises:
-            UserError: fewer images than one batch, where an incomplete batch is dropped.
+            UserError: what :func:`~mae_transfer.data.photos.loaders.check_has_batch` raises.
         """
         repeat = None
         if isinstance(dataloader, dict):
             repeat, dataloader = dataloader.get('repeat'), loader_settings(dataloader)
         loader = Runner.build_dataloader(dataloader, *args, **kwargs)
         loader.worker_init_fn = partial(start_worker, loader.worker_init_fn)
-        size, endless = loader.batch_size, isinstance(loader.sampler, InfiniteSampler)
-        if isinstance(loader.dataset, Sized) and size and loader.drop_last and not endless:
-            count = len(loader.sampler)
-            if count < size:
-                passes = f' repeat={math.ceil(size * repeat / count)},' if repeat and count else ''
-                raise UserError(
-                    f'{len(loader.dataset)} images, {count} for each process, make no batch of {size}: give '
-                    f'more,{passes} or lower train_dataloader.batch_size and total_batch_size'
-                )
+        if not isinstance(loader.sampler, InfiniteSampler):
+            check_has_batch(loader, repeat)
         return loader
 
     def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
@@ -190,12 +190,15 @@ class StrictRunner(Runner):
             meta: ``epoch`` and ``iter``, how many are done.
             copy: whether training may go on before it is called.
         """
-        if not is_main_process():
+        if not is_main_process() and not has_shards(self.model):
             return lambda: None
         # What a run on another number of processes needs to find its place.
         meta = dict(meta, accumulation=self.accumulation, epoch_length=len(self.train_dataloader))
         meta['processes'] = get_world_size()
         checkpoint = run_state(self, meta, with_optimizer, with_schedulers)
+        if not is_main_process():
+            take_part(checkpoint)
+            return lambda: None
         self.call_hook('before_save_checkpoint', checkpoint=checkpoint)
         return partial(write_checkpoint, on_cpu(checkpoint, copy), path)
 
@@ -240,7 +243,9 @@ class StrictRunner(Runner):
                 of a run that was longer.
         """
         self.require_all_weights = True
-        checkpoint = self.load_checkpoint(filename, get_device() if map_location == 'default' else map_location)
+        if map_location == 'default':  # the optimiser's state of all shards would not fit in one GPU
+            map_location = 'cpu' if has_shards(self.model) else get_device()
+        checkpoint = self.load_checkpoint(filename, map_location)
         epoch_length = len(self.train_dataloader)
         place = find_place(checkpoint, filename, self.train_loop, epoch_length, self.accumulation)
         self.train_loop._epoch, self.train_loop._iter = place.epoch, place.iteration
@@ -291,10 +296,3 @@ class StrictRunner(Runner):
         check_whole_model(model, checkpoint, filename, self.require_all_weights)
         compare_bands(checkpoint, filename, self.cfg)
         return super().load_checkpoint(filename, map_location, strict, list(revise_keys))
-
-
-def unwrapped(model: nn.Module) -> nn.Module:
-    """The model itself, without what distributes its training or averages its predictions."""
-    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-        model = model.get_submodule('module')
-    return model

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from itertools import combinations
 from typing import Any
 
+from torch.utils.data import DataLoader
+
+from ...errors import UserError
 from ...paths import shown, user_path
 from ..files.image_files import warn_once
 
@@ -27,6 +31,24 @@ def loader_settings(settings: Mapping[str, Any]) -> dict:
         for key in ('persistent_workers', 'prefetch_factor'):
             settings.pop(key, None)
     return settings
+
+
+def check_has_batch(loader: DataLoader, repeat: int | None) -> None:
+    """Raise ``UserError`` for fewer images than one batch, where an incomplete batch is dropped.
+
+    Args:
+        repeat: passes over the data in an epoch; None where they cannot be set.
+    """
+    size = loader.batch_size
+    if not (isinstance(loader.dataset, Sized) and size and loader.drop_last):
+        return
+    count = len(loader.sampler)  # type: ignore[arg-type]
+    if count < size:
+        passes = f' repeat={math.ceil(size * repeat / count)},' if repeat and count else ''
+        raise UserError(
+            f'{len(loader.dataset)} images, {count} for each process, make no batch of {size}: give more,{passes} or '
+            'lower train_dataloader.batch_size and total_batch_size'
+        )
 
 
 def dataset_settings(settings: Mapping[str, Any]) -> dict:
