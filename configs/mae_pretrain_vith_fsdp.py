@@ -11,4 +11,4 @@ Test (reconstruction loss): tools/test.py configs/mae_pretrain_vith_fsdp.py work
 _base_ = ['mae_pretrain_vith.py']
 
 model = dict(vit=dict(grad_checkpoint=True))
-model_wrapper_cfg = dict(_delete_=True, type='mae_transfer.FullyShardedModel', param_dtype='bfloat16')
+model_wrapper_cfg = dict(_delete_=True, type='mae_transfer.FullyShardedModel', param_dtype='${optim_wrapper.dtype}')

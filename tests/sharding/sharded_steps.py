@@ -14,7 +14,9 @@ from mmengine.registry import init_default_scope
 from torch import distributed, nn
 from torch.distributed.tensor import DTensor
 from torch.distributed.tensor.debug import CommDebugMode
+from torch.utils.data import DataLoader
 
+from mae_transfer.classify.features import extract_features
 from mae_transfer.errors import UserError
 from mae_transfer.optim import LayerDecayOptimWrapperConstructor
 from mae_transfer.pretrain import MAE
@@ -43,7 +45,9 @@ def mae(**vit: Any) -> MAE:
 
 
 def sharded(model: MAE | None = None, **settings: Any) -> FullyShardedModel:
-    return FullyShardedModel(mae() if model is None else model, **settings)
+    """Divided among all processes; of four, in two groups of two."""
+    group = 2 if distributed.get_world_size() == 4 else None
+    return FullyShardedModel(mae() if model is None else model, group=group, **settings)
 
 
 def optimizer(model: nn.Module, dtype: str = 'float32', **settings: Any) -> Any:
@@ -157,8 +161,13 @@ def checkpointed(rank: int) -> dict:
     return dict(same=norms == other_norms and all(torch.equal(weights[name], other[name]) for name in weights))
 
 
-def bfloat16(rank: int) -> dict:
+def low_precision(rank: int) -> dict:
+    """Blocks that are gathered in the type of autocast: types, norms of gradients, and an evaluation."""
     seen, norms = set(), {}
+    own = sharded(param_dtype='float16')
+    wrapper = optimizer(own, 'float16')
+    wrapper.scaler.load_state_dict(dict(wrapper.scaler.state_dict(), scale=128.0))
+    norms['float16'] = trained(own, wrapper, rank)
     own = sharded(param_dtype='bfloat16')
     own.module.vit.blocks[0].mlp.fc1.register_forward_hook(lambda layer, *_: seen.add(str(layer.weight.dtype)))
     own.module.vit.blocks[0].register_forward_hook(lambda _, __, output: seen.add(f'out {output.dtype}'))
@@ -170,8 +179,14 @@ def bfloat16(rank: int) -> dict:
     norms['bfloat16'] = trained(own, wrapper, rank)
     alone = mae()
     norms['autocast'] = trained(alone, optimizer(alone, 'bfloat16'), None)
-    norms['float32'] = trained(*((model := mae()), optimizer(model)), None)
-    return dict(seen=sorted(seen), gradients=sorted(gradients), norms=norms)
+    norms['float32'] = trained(model := mae(), optimizer(model), None)
+    evaluated = [[image['loss'] for image in one.val_step(data(None))] for one in (own, alone)]
+    pictures = []
+    for one in (own.module, alone):
+        images = one.data_preprocessor(data(None))
+        pictures.append(one.reconstruct(images['inputs'], one.mask(images['inputs'], images['seeds'])))
+    difference = float((pictures[0] - pictures[1]).abs().max())
+    return dict(seen=sorted(seen), gradients=sorted(gradients), norms=norms, evaluated=evaluated, pictures=difference)
 
 
 def states(rank: int) -> dict:
@@ -240,7 +255,10 @@ def refused(rank: int) -> dict:
     check_hooks(mae(), [EMAHook()])
     check_hooks(own, [])
     return dict(
-        dtype=message(lambda: sharded(param_dtype='float16')),
+        dtype=message(lambda: sharded(param_dtype='fp16')),
+        **{'other dtype': message(lambda: trained(half := sharded(param_dtype='bfloat16'), optimizer(half), rank))},
+        group=message(lambda: FullyShardedModel(mae(), group=5)),
+        features=message(lambda: extract_features(own, DataLoader([0]), 'val')),
         blocks=message(lambda: FullyShardedModel(nn.Linear(3, 3))),
         ema=message(lambda: check_hooks(own, [EMAHook()])),
     )
@@ -260,7 +278,7 @@ if __name__ == '__main__':
     own_rank = distributed.get_rank()
     found = {
         check.__name__: check(own_rank)
-        for check in (names, steps, communication, skipped, checkpointed, bfloat16, states, parts, finite, refused)
+        for check in (names, steps, communication, skipped, checkpointed, low_precision, states, parts, finite, refused)
     }
     torch.save(found, f'{sys.argv[1]}/{own_rank}.pt')
     sys.stdout.flush()
