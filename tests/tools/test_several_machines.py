@@ -28,17 +28,12 @@ from tests.tools.commands import (
 SHARDED = REPOSITORY / 'configs' / 'mae_pretrain_vith_fsdp.py'
 
 
-def launch(config: Path, *options, **environment) -> subprocess.Popen:
-    """A launcher with one process, in a process group of its own."""
+def launch(log: Path, config: Path, *options, **environment) -> subprocess.Popen:
+    """A launcher with one process, which write to ``log``."""
     own = dict(os.environ, OMP_NUM_THREADS='1', PYTHON=sys.executable, MASTER_ADDR='127.0.0.1', **environment)
-    return subprocess.Popen(
-        [str(REPOSITORY / 'tools' / 'dist_train.sh'), str(config), '1', *map(str, options)],
-        env=own,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+    command = [str(REPOSITORY / 'tools' / 'dist_train.sh'), str(config), '1', *map(str, options)]
+    with log.open('w') as file:
+        return subprocess.Popen(command, env=own, stdout=file, stderr=subprocess.STDOUT)
 
 
 def kill(launcher: subprocess.Popen) -> None:
@@ -64,20 +59,17 @@ def children(parent: int) -> list[int]:
     'config', [CONFIG, pytest.param(SHARDED, marks=pytest.mark.slow)], ids=['DDP', 'FSDP2']
 )  # fmt: skip
 def test_two_machines_with_a_process_each_are_one_with_two(config, photos, tmp_path):
-    options = small(photos, 4, 2, optim_wrapper__dtype='float32')
-    port = str(free_port())
-    launchers = [
-        launch(config, '--work-dir', tmp_path / 'machines', *options, NNODES='2', NODE_RANK=rank, MASTER_PORT=port)
-        for rank in '01'
-    ]
+    options = ['--work-dir', tmp_path / 'machines', *small(photos, 4, 2, optim_wrapper__dtype='float32')]
+    started, logs = dict(NNODES='2', MASTER_PORT=str(free_port())), [tmp_path / f'{rank}.txt' for rank in '01']
+    launchers = [launch(log, config, *options, **started, NODE_RANK=log.stem) for log in logs]
     try:
-        outputs = [launcher.communicate(timeout=200)[0] for launcher in launchers]
+        codes = [launcher.wait(timeout=200) for launcher in launchers]
     finally:
         for launcher in launchers:
             kill(launcher)
-    assert [launcher.returncode for launcher in launchers] == [0, 0], '\n'.join(outputs)
-    assert 'batch 8 = 4 images x 2 processes x 1 accumulated' in outputs[0]
-    ended = run('dist_train.sh', config, 2, '--work-dir', tmp_path / 'one', *options)
+    assert codes == [0, 0], '\n'.join(log.read_text() for log in logs)
+    assert 'batch 8 = 4 images x 2 processes x 1 accumulated' in logs[0].read_text()
+    ended = run('dist_train.sh', config, 2, *options, '--work-dir', tmp_path / 'one')
     assert ended.code == 0, ended.err
     assert fingerprint(checkpoint(tmp_path / 'machines')) == fingerprint(checkpoint(tmp_path / 'one'))
 
@@ -87,28 +79,28 @@ def test_a_run_goes_on_without_a_machine_that_is_lost(photos, tmp_path):
     """Two of at most two, of which one is killed; the other goes on alone from the last checkpoint."""
     options = small(photos, 4, 40, optim_wrapper__dtype='float32', optim_wrapper__optimizer__eps=1e-4, base_lr=0.003)
     options += ['default_hooks.checkpoint.by_epoch=False', 'default_hooks.checkpoint.interval=1']
-    work_dir, port = tmp_path / 'elastic', str(free_port())
+    work_dir, port, logs = tmp_path / 'elastic', str(free_port()), [tmp_path / f'{number}.txt' for number in range(2)]
     started = dict(NNODES='1:2', MASTER_PORT=port, RUN_ID=port, LOCAL_ADDR='127.0.0.1')
-    launchers = [
-        launch(CONFIG, '--max-restarts', '3', '--work-dir', work_dir, *options, **started) for _ in range(2)
-    ]  # fmt: skip
+    own = ['--max-restarts', '3', '--work-dir', work_dir, *options]
+    launchers = [launch(log, CONFIG, *own, **started) for log in logs]
     try:
         end = time.monotonic() + 120
         while not list(work_dir.glob('iter_*.pth')) and time.monotonic() < end:
             time.sleep(0.05)
         hosts = [launcher for launcher in launchers if listens(launcher, int(port))]
         assert len(hosts) == 1
-        other = launchers[1 - launchers.index(hosts[0])]
-        kill(other)
+        kill(launchers[1 - launchers.index(hosts[0])])
         killed_at = time.monotonic()
-        output = hosts[0].communicate(timeout=240)[0]
+        code = hosts[0].wait(timeout=280)
     finally:
         for launcher in launchers:
             kill(launcher)
-    assert hosts[0].returncode == 0, output
+    both = ''.join(log.read_text() for log in logs)
+    assert code == 0, both
     print(f'\nthe run ended {time.monotonic() - killed_at:.0f} s after one of two machines was lost')
-    assert 'batch 8 = 4 images x 2 processes x 1 accumulated' in output
-    assert 'batch 8 = 4 images x 1 process x 2 accumulated' in output and 'resumed epoch' in output
+    assert 'batch 8 = 4 images x 2 processes x 1 accumulated' in both
+    after = logs[launchers.index(hosts[0])].read_text()
+    assert 'batch 8 = 4 images x 1 process x 2 accumulated' in after and 'resumed epoch' in after
     train(CONFIG, '--work-dir', tmp_path / 'alone', *options)
     difference = largest_difference(*(checkpoint(folder)['state_dict'] for folder in (work_dir, tmp_path / 'alone')))
     print(f'weights at the end differ by {difference:.1e} from those of one process that was left alone')
