@@ -81,8 +81,8 @@ def check_parts(cfg: Config, *purposes: str) -> None:
 _REGISTRIES = [
     getattr(registry, name)
     for name in (
-        *('DATASETS', 'DATA_SAMPLERS', 'HOOKS', 'LOOPS', 'METRICS', 'MODELS', 'OPTIMIZERS', 'OPTIM_WRAPPERS'),
-        *('PARAM_SCHEDULERS', 'TASK_UTILS', 'TRANSFORMS'),
+        *('DATASETS', 'DATA_SAMPLERS', 'HOOKS', 'LOOPS', 'METRICS', 'MODELS', 'MODEL_WRAPPERS', 'OPTIMIZERS'),
+        *('OPTIM_WRAPPERS', 'PARAM_SCHEDULERS', 'TASK_UTILS', 'TRANSFORMS'),
     )
 ]
 #: Settings that are taken out before the class is called: by registries, the Runner and mmcv's norms; by a TokenTarget

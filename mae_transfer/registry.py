@@ -83,13 +83,13 @@ OPTIM_WRAPPERS = _child(root.OPTIM_WRAPPERS, 'optim')
 OPTIM_WRAPPER_CONSTRUCTORS = _child(root.OPTIM_WRAPPER_CONSTRUCTORS, 'optim')
 PARAM_SCHEDULERS = _child(root.PARAM_SCHEDULERS, 'optim')
 LOG_PROCESSORS = _child(root.LOG_PROCESSORS, 'runs')
+MODEL_WRAPPERS = _child(root.MODEL_WRAPPERS, 'sharding')
 VISBACKENDS = _child(root.VISBACKENDS, 'runs')
 
 # Nothing of ours lives in these; without a child MMEngine warns at every look-up from this scope.
 for _parent in (
     root.EVALUATOR,
     root.INFERENCERS,
-    root.MODEL_WRAPPERS,
     root.RUNNER_CONSTRUCTORS,
     root.RUNNERS,
     root.STRATEGIES,

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from mmengine.logging import print_log
+from mmengine.model import BaseTTAModel, is_model_wrapper
 from torch import nn
 
 from .data.files.bands import channel_values, resolve_bands
@@ -18,6 +19,13 @@ from .vit.weights.checkpoint import read_checkpoint
 from .vit.weights.comparison import compare_states
 from .vit.weights.source_grid import format_shape, known_grid, stated_grid
 from .vit.weights.stated_config import stated_setting
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The model itself, without what distributes its training or averages its predictions."""
+    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+        model = model.get_submodule('module')
+    return model
 
 
 def check_whole_model(model: nn.Module, checkpoint: dict, filename: str, complete: bool) -> dict:

@@ -19,6 +19,7 @@ from ..data.photos.source import check_present
 from ..errors import UserError
 from ..hooks.skipped_images import skipped_summary
 from ..optim.autocast import DTYPES
+from ..sharding.shards import has_shards
 
 LOG_EVERY = 50
 
@@ -50,13 +51,18 @@ def extract_features(model: BaseModel, dataloader: DataLoader, name: str, dtype:
 
     Raises:
         UserError: an unknown dtype; a data loader that drops images; labels that are not among the data set's
-            ``classes``; features that are not finite.
+            ``classes``; features that are not finite; a model that is divided among processes.
     """
     if dtype not in DTYPES:
         raise UserError(f"autocast dtype is one of {', '.join(DTYPES)}; found '{dtype}'")
     if dataloader.drop_last:
         raise UserError(f'the data loader of {name} drops its last images: set drop_last=False')
     model = model.module if is_model_wrapper(model) else model
+    if has_shards(model):
+        raise UserError(
+            'features are computed by a whole model in each process: set '
+            "model_wrapper_cfg.type='MMDistributedDataParallel'"
+        )
     model.eval()
     device = next(model.parameters()).device
     dataset: Any = dataloader.dataset

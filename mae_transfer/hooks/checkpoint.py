@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine import hooks
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
@@ -23,6 +22,7 @@ from ..registry import HOOKS
 from ..runs.agreement import Agreement
 from ..runs.saving import BackgroundWriter, write_text
 from ..runs.stop_signals import Stopped
+from ..sharding.shards import are_finite
 from ..whole_files import PART
 
 #: What processes ask of each other; a signal's number stands for itself, and comes before these.
@@ -288,8 +288,7 @@ class CheckpointHook(hooks.CheckpointHook):
 
 def check_finite(model: nn.Module, iteration: int) -> None:
     """Raise ``UserError`` if a parameter is not finite after so many iterations, in all processes alike."""
-    finite = [parameter.isfinite().all() for parameter in model.parameters()]
-    if finite and not torch.stack(finite).all():
+    if not are_finite(model.parameters()):
         raise UserError(
             f'weights of the model are not finite after {iteration} iterations, and no checkpoint is written of '
             'them: lower base_lr, or clip gradients (optim_wrapper.clip_grad.max_norm=1); then --resume from the last '

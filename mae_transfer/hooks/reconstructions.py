@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.dist import master_only
+from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
@@ -15,6 +15,7 @@ from PIL import Image
 from ..data.files.bands import Bands
 from ..data.photos.loaders import dataset_settings
 from ..registry import DATASETS, HOOKS
+from ..sharding.shards import has_shards
 from ..visualization.reconstruction import reconstruction_sheet
 from ..visualization.shown_bands import ShownBands, shown_of
 
@@ -72,10 +73,11 @@ class ReconstructionHook(Hook):
         """Draw the trained model."""
         self.draw(runner, 'last')
 
-    @master_only
     def draw(self, runner: Runner, name: str) -> None:
-        """Write ``reconstructions/<name>.png``."""
+        """Write ``reconstructions/<name>.png``, in the main process."""
         model = _model_of(runner)
+        if not is_main_process() and not has_shards(model):
+            return
         if not model.target.invertible:
             if not self.warned:
                 runner.logger.info(
@@ -96,6 +98,8 @@ class ReconstructionHook(Hook):
         model.eval()
         sheet = reconstruction_sheet(model, self.batch, shown=self.shown)
         model.train(training)
+        if not is_main_process():
+            return
         folder = Path(runner.work_dir) / 'reconstructions'
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(sheet).save(folder / f'{name}.png')

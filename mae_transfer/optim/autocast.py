@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ..errors import UserError
 from ..registry import OPTIM_WRAPPERS
+from ..sharding.shards import whole
 
 DTYPES = {'bfloat16': torch.bfloat16, 'float16': torch.float16, 'float32': torch.float32}
 
@@ -67,7 +68,7 @@ class AutocastOptimWrapper(OptimWrapper):
         self.scaler.unscale_(self.optimizer)
         clip = dict(self.clip_grad_kwargs or {})
         by_norm = self.clip_func is nn.utils.clip_grad_norm_ if clip else False
-        self.grad_norm = nn.utils.get_total_norm(gradients, clip.get('norm_type', 2.0) if by_norm else 2.0)
+        self.grad_norm = whole(nn.utils.get_total_norm(gradients, clip.get('norm_type', 2.0) if by_norm else 2.0))
         self.is_skipped = ~self.grad_norm.isfinite()
         if by_norm:
             nn.utils.clip_grads_with_norm_(parameters, clip['max_norm'], self.grad_norm)

@@ -16,6 +16,7 @@ from mmengine.optim import OptimWrapper, _ParamScheduler
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop
 
 from ..errors import CheckpointError, UserError
+from ..sharding.shards import shard_optimizer_state
 from .saving import check_intact
 
 #: What a scheduler's state says of its place; all the rest is its settings.
@@ -140,7 +141,7 @@ def load_optimizer(wrapper: OptimWrapper, state: dict, filename: str) -> list[di
     """
     own = [{name: value for name, value in group.items() if name != 'params'} for group in wrapper.param_groups]
     try:
-        wrapper.load_state_dict(state)
+        wrapper.load_state_dict(shard_optimizer_state(wrapper.optimizer, state))
     except ValueError as error:
         raise UserError(
             f'{filename} is of a run with other groups of parameters ({error}): resume with the same layer decay, '

@@ -16,6 +16,7 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from ..errors import CheckpointError
+from ..sharding.shards import whole
 from ..vit.weights.file_kinds import DAMAGED_ZIP
 from ..whole_files import written_whole
 
@@ -75,13 +76,13 @@ def run_state(runner: Runner, meta: dict, with_optimizer: bool = True, with_sche
 
 
 def on_cpu(state: Any, copy: bool = False) -> Any:
-    """Nested dictionaries and lists with their tensors on the CPU.
+    """Nested dictionaries and lists with their tensors on the CPU, whole where they are divided among processes.
 
     Args:
         copy: copy also the tensors that are on the CPU, so that training may go on while the result is written.
     """
     if isinstance(state, Tensor):
-        state = state.detach()
+        state = whole(state.detach())
         return state.to('cpu', copy=True) if copy else state.cpu()
     if isinstance(state, dict):
         moved = type(state)()

@@ -14,6 +14,7 @@ from mmengine.model import MMDistributedDataParallel
 import mae_transfer
 from mae_transfer.compat import distributed
 from mae_transfer.compat.distributed import start_group, wrapper_without_device
+from tests.processes import run_together
 
 REPOSITORY = Path(mae_transfer.__file__).parents[1]
 on_cpu = pytest.mark.skipif(get_device() != 'cpu', reason='MMEngine sees an accelerator')
@@ -342,3 +343,9 @@ def test_gradients_of_three_processes_do_not_depend_on_their_buckets(tmp_path):
     )
     first, *others = (torch.load(tmp_path / f'{rank}.pt') for rank in range(3))
     assert first.any() and all(torch.equal(first, other) for other in others)
+
+
+@pytest.mark.parametrize('count', [2, pytest.param(3, marks=pytest.mark.slow)])
+def test_gradients_as_views_of_the_buckets_are_the_same_bit_by_bit(count, tmp_path):
+    found = run_together(Path(__file__).with_name('bucket_views.py'), count, tmp_path)
+    assert found == [{1: True, 3: True}] * count  # without and with accumulation

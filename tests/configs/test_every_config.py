@@ -137,6 +137,15 @@ def depends(cfg: Config, place: str, key: str, seen: frozenset = frozenset()) ->
     return any(depends(cfg, one, key, seen | {place}) for one in ways)
 
 
+@every_training
+def test_gradients_of_ddp_are_views_and_unused_parameters_are_found_where_that_is_asked(name):
+    wrapper = load(name, 'find_unused_parameters=True').model_wrapper_cfg
+    if wrapper.type == 'MMDistributedDataParallel':
+        assert wrapper.gradient_as_bucket_view and wrapper.find_unused_parameters and not wrapper.broadcast_buffers
+    else:
+        assert wrapper.type == 'mae_transfer.FullyShardedModel'
+
+
 @every_config
 def test_nothing_at_the_top_is_left_unread(name):
     cfg = load(name)
