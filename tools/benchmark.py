@@ -33,8 +33,8 @@ from mae_transfer.outputs import output_file
 PARTS: dict[str, tuple[Any, list[str]]] = {
     'pretrain': (compare_pretraining, []),
     'data': (reading, []),
-    'detect': (compare_backbones, ['--peers', 'vitdet', '--sizes', '1024']),
-    'segment': (compare_backbones, ['--peers', 'mmseg', '--sizes', '512']),
+    'detect': (compare_backbones, ['--peers', 'vitdet', '--sizes', '1024', '--peer-over-ours']),
+    'segment': (compare_backbones, ['--peers', 'mmseg', '--sizes', '512', '--peer-over-ours']),
     'backbones': (compare_backbones, []),
     'cost': (measure_cost, []),
 }

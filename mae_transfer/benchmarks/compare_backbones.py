@@ -15,7 +15,8 @@ pixels at most, within 1e-4 of the weight's largest gradient) from the same rand
 train step is the forward and the backward pass of the sum of all maps, with all weights trained and no optimiser; a
 test step is the forward pass. The steps of both sides take turns in one process; the table shows medians. Memory is
 that of weights and buffers, and what the first step adds at its peak: on a GPU as PyTorch counts it, on a CPU as the
-growth of a new process's resident memory. ``ours / peer`` below 1 means that ours is better.
+growth of a new process's resident memory. ``ours / peer`` below 1 means that ours is better; ``peer / ours``, of
+``--peer-over-ours``, above 1.
 """
 
 from __future__ import annotations
@@ -24,15 +25,23 @@ import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from statistics import median
 
 import torch
 
 from ..errors import UserError
 from ..vit.sizes import SIZES
 from .arguments import add_measuring_options, check_measuring_options, device_name
-from .backbones import MODES, Measurement, Setup, check_same_results, table_head
+from .backbones import MODES, SIDES, Measurement, Setup, check_same_results, table_head
 from .peers import PACKAGES, PATCH, import_peer, imported_peers
 from .processes import GB, available_memory
+from .ratios import markdown, ratio_cell
+
+#: The columns of ``--peer-over-ours``.
+RATIO_HEAD = (
+    *('peer', 'pixels', 'step', 'ours, s', 'peer, s', 'peer / ours', 'ours, images/s', 'peer, images/s'),
+    *('ours, GB', 'peer, GB', 'peer / ours'),
+)
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -53,6 +62,12 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         '--compile', action='store_true', help='measure the times of compiled forward passes (torch.compile)'
     )
     parser.add_argument(
+        '--peer-over-ours',
+        action='store_true',
+        help='ratios as peer / ours, of the steps of the same round and with their spread, and images per second, as '
+        'in the other parts of tools/benchmark.py',
+    )
+    parser.add_argument(
         '--memory-limit',
         type=float,
         metavar='GB',
@@ -64,6 +79,19 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     check_measuring_options(args)
     args.peers = ['global', 'windows'] if args.attention else imported_peers(args.peers, list(PACKAGES), import_peer)
     return args
+
+
+def ratio_row(row: Measurement, setup: Setup) -> str:
+    """The row of a measurement in the table of ``--peer-over-ours``."""
+    cells = [row.peer, str(row.size), row.mode]
+    ours, theirs = (getattr(row, side).get('all_s') for side in SIDES)
+    cells += ['does not fit' if seconds is None else f'{median(seconds):.4g}' for seconds in (ours, theirs)]
+    cells.append(ratio_cell(theirs, ours) if ours and theirs else '')
+    cells += ['' if seconds is None else f'{setup.batch / median(seconds):.4g}' for seconds in (ours, theirs)]
+    memory = [getattr(row, side).get('GB') for side in SIDES]
+    cells += ['' if value is None else f'{value:.3g}' for value in memory]
+    cells.append(f'{memory[1] / memory[0]:.2f}' if all(memory) else '')
+    return f'| {" | ".join(cells)} |'
 
 
 def setup_of(args: argparse.Namespace) -> Setup:
@@ -90,11 +118,12 @@ def run(args: argparse.Namespace) -> None:
     precision = f'{args.dtype}, compiled' if args.compile else args.dtype
     print(
         f'\n{args.arch}, batch {args.batch}, {precision}, medians of {args.rounds} steps; {device}, '
-        f'PyTorch {torch.__version__}\n\n{table_head()}'
+        f'PyTorch {torch.__version__}\n\n{markdown(RATIO_HEAD, []) if args.peer_over_ours else table_head()}'
     )
     for row in rows:
         row.measure_time(setup)
-        print(row.table_row(setup.memory_limit), flush=True)
+        line = ratio_row(row, setup) if args.peer_over_ours else row.table_row(setup.memory_limit)
+        print(line, flush=True)
     if args.json:
         settings = dict(device=device, torch=torch.__version__, arch=args.arch, batch=args.batch, dtype=args.dtype)
         settings['compiled'] = args.compile

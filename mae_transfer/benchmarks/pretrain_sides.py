@@ -65,7 +65,8 @@ class Work:
 
     def smallest(self) -> Work:
         """The same at a size that costs nothing."""
-        return replace(self, setup=replace(self.setup, arch='16x1x2', batch=1), image_size=64, decoder='16x1x2')
+        small = replace(self.setup, arch='16x1x2', batch=1, compiles=False)
+        return replace(self, setup=small, image_size=64, decoder='16x1x2')
 
     def images(self) -> Tensor:
         """Random images, the same at every call."""
@@ -85,8 +86,7 @@ class Side:
 
     def __init__(self, name: str, work: Work):
         cfg, setup = work.config(), work.setup
-        ours = build_ours(cfg)
-        self.model: nn.Module = ours if name == OURS else PRETRAIN_PEERS[name].build(ours)
+        self.model: nn.Module = build_ours(cfg) if name == OURS else PRETRAIN_PEERS[name].build(sizes_of(cfg))
         self.model.to(setup.device).train()
         self.setup, self.wrapper = setup, None
         if name == OURS:
@@ -124,6 +124,12 @@ def build_ours(cfg: Config) -> MAE:
     """Our MAE of a config, with weights from seed 0."""
     torch.manual_seed(0)
     return MODELS.build(cfg.model)
+
+
+def sizes_of(cfg: Config) -> MAE:
+    """Our MAE of a config without its weights, for its sizes."""
+    with torch.device('meta'):
+        return build_ours(cfg)
 
 
 def our_optimizer(model: nn.Module, cfg: Config) -> Any:
@@ -165,8 +171,8 @@ def load_theirs(ours: MAE, name: str, theirs: nn.Module) -> None:
         raise CheckpointError(f"'{[*missing, *found.unexpected_keys, *weights.other][0]}' is in one of the two alone")
 
 
-def losses(name: str, work: Work) -> tuple[float, float]:
-    """The loss of ours and of a peer, of the same weights, images and mask, in the precision of the work.
+def losses(name: str, work: Work, *dtypes: torch.dtype) -> list[tuple[float, float]]:
+    """The losses of ours and of a peer, of the same weights, images and mask, in each precision.
 
     Raises:
         CheckpointError: the peer's weights do not make up the same model.
@@ -178,8 +184,11 @@ def losses(name: str, work: Work) -> tuple[float, float]:
     load_theirs(ours, name, theirs)
     ours, theirs, images = ours.to(device).train(), theirs.to(device).train(), work.images()
     noise = torch.rand(len(images), ours.masking.noise_length(ours.vit.grid)).to(device)
-    with torch.no_grad(), autocast(work.setup):
-        return ours(images, noise=noise)['loss'].item(), theirs(images, noise).item()
+    found = []
+    for dtype in dtypes:
+        with torch.no_grad(), autocast(replace(work.setup, dtype=dtype)):
+            found.append((ours(images, noise=noise)['loss'].item(), theirs(images, noise).item()))
+    return found
 
 
 def check_same_loss(name: str, work: Work) -> dict[str, float] | str:
@@ -191,27 +200,27 @@ def check_same_loss(name: str, work: Work) -> dict[str, float] | str:
     Raises:
         UserError: the losses in float32 differ by more than :data:`TOLERANCE`.
     """
-    found = {}
-    for dtype in dict.fromkeys((torch.float32, work.setup.dtype)):
-        # Two images show it, and of a large batch the peers' scores of all pairs may not fit.
-        setup = replace(work.setup, dtype=dtype, batch=2)
-        try:
-            ours, theirs = work.setup.run_isolated(losses, name, replace(work, setup=setup))
-        except CheckpointError as error:
-            return f'not compared: {error}'
-        except MemoryError:
-            return 'not compared: does not fit'
-        found[str(dtype).removeprefix('torch.')] = abs(ours - theirs)
-        if dtype == torch.float32 and not abs(ours - theirs) <= TOLERANCE:
-            raise UserError(
-                f'{name} computes something else than ours: with the same weights, images and mask its loss is '
-                f'{theirs:.7f}, ours {ours:.7f}; a difference of {TOLERANCE:.0e} is allowed. Nothing was timed'
-            )
-    return found
+    dtypes = list(dict.fromkeys((torch.float32, work.setup.dtype)))
+    # Two images show it, and of a large batch the peers' scores of all pairs may not fit.
+    small = replace(work, setup=replace(work.setup, batch=2))
+    try:
+        pairs = work.setup.run_isolated(losses, name, small, *dtypes)
+    except CheckpointError as error:
+        return f'not compared: {error}'
+    except MemoryError:
+        return 'not compared: does not fit'
+    ours, theirs = pairs[0]
+    if not abs(ours - theirs) <= TOLERANCE:
+        raise UserError(
+            f'{name} computes something else than ours: with the same weights, images and mask its loss is '
+            f'{theirs:.7f}, ours {ours:.7f}; a difference of {TOLERANCE:.0e} is allowed. Nothing was timed'
+        )
+    return {str(dtype).removeprefix('torch.'): abs(one - other) for dtype, (one, other) in zip(dtypes, pairs)}
 
 
 def side_memory(name: str, work: Work) -> float:
     """GB of the weights, and of what two steps add at their peak: gradients, moments, and what backward needs."""
+    # The first is small: a process's first computation also loads code and allocates the libraries' buffers.
     for each in (work.smallest(), work):
         side, images = Side(name, each), each.images()
 

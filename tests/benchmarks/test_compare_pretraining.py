@@ -54,10 +54,11 @@ def test_the_same_weights_images_and_mask_give_the_same_loss(name):
         PRETRAIN_PEERS[name].load()
     except UserError as error:
         pytest.skip(str(error))
-    ours, theirs = losses(name, TINY)
-    assert ours == pytest.approx(theirs, abs=1e-5) and ours > 0.5
-    tall = Work(Setup('48x1x3', batch=1), image_size=96, decoder='32x2x4')
-    assert losses(name, tall) == pytest.approx((losses(name, tall)[0],) * 2, abs=1e-5)
+    other = Work(Setup('48x1x3', batch=1), image_size=96, decoder='32x2x4')
+    for work in (TINY, other):
+        (ours, theirs), (our_rounded, their_rounded) = losses(name, work, torch.float32, torch.bfloat16)
+        assert ours == pytest.approx(theirs, abs=1e-5) and ours > 0.5
+        assert our_rounded == pytest.approx(their_rounded, abs=0.01) and our_rounded != ours
 
 
 @pytest.mark.parametrize('weight', ['blocks.1.attn.qkv.weight', 'decoder_pos_embed', 'mask_token'])
@@ -88,7 +89,7 @@ def test_the_official_code_works_with_versions_of_today(tmp_path, monkeypatch):
     (tmp_path / 'models_mae.py').write_text(STAND_IN)
     monkeypatch.delitem(__import__('sys').modules, 'models_mae', raising=False)
     use_official(tmp_path)
-    ours, theirs = losses('official', TINY)
+    ours, theirs = losses('official', TINY, torch.float32)[0]
     assert ours == pytest.approx(theirs, abs=1e-5)
     assert not hasattr(__import__('numpy'), 'float')
 
