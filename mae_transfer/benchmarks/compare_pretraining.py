@@ -9,11 +9,11 @@ Peers: ``plain`` is MAE in the form of the published code, built of timm's block
 ``official`` the official code in the folder that ``--official`` names, around blocks as in ``plain``.
 
 Before anything is timed, each peer must have the loss of ours, from the same weights, images and mask (float32, within
-1e-5); otherwise the tool ends. The whole step is forward, backward and the optimiser: ours as in
-configs/_base_/mae_pretrain.py, with its check that gradients are finite; a peer's is torch.optim.AdamW as it is by
-default. Reading and normalising images is no part of it. The sides take turns, in alternating order; times are medians,
-and ratios those of the same rounds, with the middle half of the rounds (all, of fewer than four). Above 1 ours is
-better.
+1e-5; the difference in bfloat16 is shown, too); otherwise the tool ends. The whole step is forward, backward and the
+optimiser: ours as in configs/_base_/mae_pretrain.py, with its check that gradients are finite; a peer's is
+torch.optim.AdamW as it is by default. Reading and normalising images is no part of it. The sides take turns, in
+alternating order; times are medians, and ratios those of the same rounds, with the middle half of the rounds (all, of
+fewer than four). Above 1 ours is better.
 
 Memory is that of the weights and of what two steps add at their peak: on a GPU as PyTorch counts it, on a CPU as the
 growth of a new process. FLOPs are counted of our step, three times the forward pass, for all sides; the share is that

@@ -195,12 +195,12 @@ def check_same_loss(name: str, work: Work) -> dict[str, float] | str:
     """Check that a peer computes what ours does, before anything is timed.
 
     Returns:
-        {precision: difference of the losses}, with float32 and that of the work; or why they cannot be compared.
+        {precision: difference of the losses}, for float32 and bfloat16; or why they cannot be compared.
 
     Raises:
         UserError: the losses in float32 differ by more than :data:`TOLERANCE`.
     """
-    dtypes = list(dict.fromkeys((torch.float32, work.setup.dtype)))
+    dtypes = [torch.float32, torch.bfloat16]
     # Two images show it, and of a large batch the peers' scores of all pairs may not fit.
     small = replace(work, setup=replace(work.setup, batch=2))
     try:

@@ -45,8 +45,9 @@ from .ratios import in_turns, markdown, ratio_cell
 
 PHOTO_SIZE, QUALITY = (500, 375), 90
 OURS = 'ours'
-#: Our rows: a name, and what it changes of configs/_base_/mae_pretrain.py.
-OUR_ROWS: dict[str, list[tuple[str, Any]]] = {OURS: []}
+#: Our rows: a name, and what it changes of configs/_base_/mae_pretrain.py, given the folder of the photos; a row that
+#: needs other files makes them beside it, once, and changes ``data_root``.
+OUR_ROWS: dict[str, Callable[[Path], list[tuple[str, Any]]]] = {OURS: lambda folder: []}
 
 _IMAGENET = dict(mean=[value / 255 for value in RGB_MEAN], std=[value / 255 for value in RGB_STD])
 #: Other rows: what torchvision's transforms end with.
@@ -102,7 +103,7 @@ def torchvision_loader(folder: Path, ends: list, batch: int, workers: int, size:
 
 def loaders(peers: Sequence[str], folder: Path, batch: int, workers: int, size: int) -> dict[str, DataLoader]:
     """{row: its loader}."""
-    found = {name: our_loader(folder, changes, batch, workers, size) for name, changes in OUR_ROWS.items()}
+    found = {name: our_loader(folder, changes(folder), batch, workers, size) for name, changes in OUR_ROWS.items()}
     return found | {name: torchvision_loader(folder, PEER_ROWS[name](), batch, workers, size) for name in peers}
 
 

@@ -48,7 +48,7 @@ def test_each_row_gives_crops_of_the_same_size(photos):
 
 
 def test_a_row_is_a_change_of_the_config(photos, monkeypatch):
-    monkeypatch.setitem(reading.OUR_ROWS, 'ours, centre', [('train_dataloader.dataset.augment', 'none')])
+    monkeypatch.setitem(reading.OUR_ROWS, 'ours, centre', lambda _: [('train_dataloader.dataset.augment', 'none')])
     rows = loaders([], photos, batch=4, workers=0, size=32)
     crops = [[loader.dataset[0, seed]['inputs'] for seed in (1, 2)] for loader in rows.values()]
     assert list(rows) == ['ours', 'ours, centre']
