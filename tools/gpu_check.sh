@@ -63,18 +63,19 @@ budget=${BUDGET:-540}
 
 # The commands of `images`, one a line: a small pre-training, and what its ViT is worth by k-NN, probes and fine-tuning.
 image_commands() {
-    local root=$1 epochs=$2 options jobs=1 probes="knn fastprobe finetune"
+    local root=$1 epochs=$2 options jobs=1 starts probes probe=
     if [ $device = cuda ]; then
         # Larger batches than in the config, which is for a CPU: steps of 64 small images would wait for their launch.
         options="max_epochs=$epochs total_batch_size=512 train_dataloader.batch_size=512 train_dataloader.num_workers=12 base_lr=1e-3 warmup=10 optim_wrapper.dtype=bfloat16"
-        jobs=3
+        jobs=3 starts="none $work/mae" probes="knn fastprobe finetune"
     else
         options="max_epochs=$epochs warmup=0.5 train_dataloader.num_workers=0"
-        probes="knn finetune"
+        starts=$work/mae probes="knn finetune"
+        probe="max_epochs=1 warmup=0.5 total_batch_size=64 train_dataloader.batch_size=64 train_dataloader.num_workers=0"
     fi
     echo "tools/train.py $small/mae_pretrain_tin20.py --work-dir $work/mae --cfg-options data_root=$root $options"
-    echo "tools/read_vit.py none $work/mae --configs $small/{}_tin20.py --protocols $probes --seeds 0 --jobs $jobs --work-dir $work/read --cfg-options data_root=$root"
-    echo "tools/train.py $small/linprobe_tin20.py --work-dir $work/linprobe --cfg-options data_root=$root pretrained=$work/mae"
+    echo "tools/read_vit.py $starts --configs $small/{}_tin20.py --protocols $probes --seeds 0 --jobs $jobs --work-dir $work/read --cfg-options data_root=$root"
+    echo "tools/train.py $small/linprobe_tin20.py --work-dir $work/linprobe --cfg-options data_root=$root pretrained=$work/mae $probe"
 }
 
 real_images() {
@@ -83,9 +84,9 @@ real_images() {
         echo "skipped: no $data: name the folder with tinyimagenet20 by MAE_TRANSFER_DATA"
         return 0
     fi
-    if [ $device = cpu ]; then # thirty images of each class
+    if [ $device = cpu ]; then # ten images of each class
         root=$work/tinyimagenet20
-        (cd "$data" && find train val -type f | sort) | awk -F/ '++seen[$1 $2] <= 30' | while read -r file; do
+        (cd "$data" && find train val -type f | sort) | awk -F/ '++seen[$1 $2] <= 10' | while read -r file; do
             mkdir -p "$root/$(dirname "$file")"
             ln -s "$(readlink -f "$data")/$file" "$root/$file"
         done
@@ -121,6 +122,7 @@ fi
 mkdir -p "$out" "$work" || exit 2
 out=$(cd "$out" && pwd -P)
 trap 'rm -rf "$work"' EXIT
+trap 'kill $(jobs -p) 2>/dev/null; wait; exit 130' INT TERM
 [ $device = cuda ] || export CUDA_VISIBLE_DEVICES= OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 export PYTHONUNBUFFERED=1 device data work small
 export -f real_images image_commands
@@ -135,7 +137,9 @@ run() {
         echo "no time left of $budget s" >"$work/$1.end"
         return
     fi
-    timeout --kill-after=5 "$most" bash -c "${command[$1]}" >"$work/$1.log" 2>&1 </dev/null
+    # In the background, so that a signal to the script is not kept waiting.
+    timeout --kill-after=5 "$most" bash -c "${command[$1]}" >"$work/$1.log" 2>&1 </dev/null &
+    wait $!
     code=$?
     case $code in
         0) if grep -q '^skipped: ' "$work/$1.log"; then echo skipped; else echo ok; fi ;;
@@ -149,7 +153,10 @@ run() {
 beside=
 for name in "${chosen[@]}"; do
     if [ "$name" = images ]; then
-        run images &
+        (
+            trap 'kill $(jobs -p) 2>/dev/null; exit 130' INT TERM
+            run images
+        ) &
         beside=$!
         continue
     fi

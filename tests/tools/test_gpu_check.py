@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import subprocess
+import time
 from pathlib import Path
 from unittest import mock
 
@@ -54,7 +55,7 @@ def test_every_part_names_tools_modules_options_and_configs_that_exist(arguments
             continue
         tool = Path(script).stem
         if tool == 'read_vit':
-            del options[1]  # the work_dir that the first command makes
+            options = ['none' if option.endswith('/mae') else option for option in options if option != 'none']
         with mock.patch('torch.cuda.is_available', lambda: True):
             args = parsed(tool, options)
         if tool == 'train':
@@ -91,6 +92,22 @@ def test_a_part_that_fails_or_has_no_data_does_not_stop_the_others(tmp_path):
 def test_no_time_is_a_failure(tmp_path):
     ended = check('--cpu', 'cost', OUT=tmp_path, BUDGET=1)
     assert ended.returncode == 1 and '| cost | no time left of 1 s |' in (tmp_path / 'summary.md').read_text()
+
+
+def test_a_signal_ends_the_script_and_what_it_started(tmp_path):
+    python = tmp_path / 'python'
+    python.write_text(f'#!/bin/sh\necho $$ >{tmp_path}/pid\nexec sleep 100\n')
+    python.chmod(0o755)
+    environment = {**os.environ, 'OUT': str(tmp_path / 'found'), 'PYTHON': str(python)}
+    script = [str(REPOSITORY / 'tools' / 'gpu_check.sh'), '--cpu', 'cost']
+    with subprocess.Popen(script, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        while not (tmp_path / 'pid').exists() or not (tmp_path / 'pid').read_text():
+            assert process.poll() is None
+            time.sleep(0.1)
+        process.terminate()
+        assert process.wait(20) == 130
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / 'pid').read_text()), 0)
 
 
 def test_what_is_misspelt_or_missing_is_said_in_one_line(tmp_path):
