@@ -95,9 +95,6 @@ real_images() {
         echo "\$ $line"
         eval "$line" </dev/null || return 1
     done < <(image_commands "$root" "$epochs")
-    echo
-    cat "$work/read/table.md"
-    echo
     echo "| linear probe, the paper's | $(grep -oh 'accuracy/top1: [0-9.]*' "$work/linprobe"/*/*.log | tail -1) |"
 }
 
