@@ -1,1 +1,1 @@
-"""Benchmarks of time and memory: our ViT next to backbones of other libraries, and pre-training steps."""
+"""Benchmarks: this project next to others on the same work, and what its runs promise, tried and measured."""

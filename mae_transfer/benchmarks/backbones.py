@@ -14,8 +14,10 @@ from torch import Tensor, nn
 
 from ..errors import UserError
 from ..vit.sizes import SIZES, Size
+from .peak_memory import bytes_of, peak_of
 from .peers import CASES, Case
-from .processes import GB, call_with_memory_limit, memory_limit, peak_of_step, run_in_new_process
+from .processes import GB, call_with_memory_limit, memory_limit, run_in_new_process
+from .ratios import in_turns
 
 TOLERANCE = 1e-4
 MODES, SIDES = ('train', 'test'), ('ours', 'theirs')
@@ -33,6 +35,7 @@ class Setup:
         rounds: measured steps of each side.
         warm_up: steps of each side before the measured ones.
         memory_limit: limit for a process in GB; None for no limit, as on a GPU.
+        compiles: whether the forward passes of both sides are compiled (torch.compile) for the times.
     """
 
     arch: str = 'base'
@@ -42,6 +45,7 @@ class Setup:
     rounds: int = 5
     warm_up: int = 1
     memory_limit: float | None = None
+    compiles: bool = False
 
     def run_isolated(self, function: Callable, *arguments: Any) -> Any:
         """``function(*arguments)`` within the memory limit, on the CPU in a new process; raises as the function."""
@@ -215,8 +219,8 @@ def peak_memory(peer: str, size: int, mode: str, side: str, setup: Setup) -> tup
     case = CASES[peer](SIZES[setup.arch], size, setup.batch)
     model, inputs = getattr(case, side)().to(setup.device), make_inputs(case, setup.device)
     model.train(mode == 'train')
-    added = peak_of_step(lambda: step(model, inputs, mode, setup.dtype), inputs.is_cuda)
-    return sum(value.nbytes for value in [*model.parameters(), *model.buffers()]), added
+    added = peak_of(lambda: step(model, inputs, mode, setup.dtype), setup.device)
+    return bytes_of([*model.parameters(), *model.buffers()]), added
 
 
 def step_times(peer: str, size: int, mode: str, sides: list[str], setup: Setup) -> dict[str, list[float]]:
@@ -225,10 +229,12 @@ def step_times(peer: str, size: int, mode: str, sides: list[str], setup: Setup) 
     models = {side: getattr(case, side)().to(setup.device) for side in sides}
     for model in models.values():
         model.train(mode == 'train')
+        if setup.compiles:
+            model.forward = torch.compile(model.forward)
     inputs = make_inputs(case, setup.device)
     times: dict[str, list[float]] = {side: [] for side in sides}
     for turn in range(setup.warm_up + setup.rounds):
-        for side in sides[:: -1 if turn % 2 else 1]:
+        for side in in_turns(sides, turn):
             start = time.perf_counter()
             step(models[side], inputs, mode, setup.dtype)
             times[side].append(time.perf_counter() - start)

@@ -47,7 +47,8 @@ from ..settings import read_config
 from .dense_inputs import detection_batch, segmentation_batch
 from .dense_parts import watch_parts
 from .part_clock import PartClock, Span
-from .processes import GB, peak_of_step, run_in_new_process
+from .peak_memory import peak_of
+from .processes import GB, run_in_new_process
 
 
 @dataclass
@@ -117,7 +118,7 @@ def peak_memory(cfg: Config, batch: int, size: tuple[int, int], device: str, dty
     """Bytes of the weights and buffers of a config's model, and those that its first step adds at its peak."""
     variant = Variant(cfg, batch, size, device, dtype)
     weights = sum(value.nbytes for value in [*variant.model.parameters(), *variant.model.buffers()])
-    return weights, peak_of_step(lambda: variant.step(0), device == 'cuda')
+    return weights, peak_of(lambda: variant.step(0), device)
 
 
 def largest_differences(variants: list[Variant], seed: int) -> tuple[float, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -26,23 +26,65 @@ PACKAGES = {
 }
 
 
+def import_package(peer: str, module: str, package: str) -> None:
+    """Import the module that a peer needs.
+
+    Args:
+        peer: its name, for messages.
+        module: what is imported.
+        package: what pip installs; after it, further packages that it needs and does not ask for.
+
+    Raises:
+        UserError: its package, or one that this needs, is not installed.
+    """
+    try:
+        importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if f'{module}.'.startswith(f'{error.name}.'):
+            raise UserError(
+                f"peer '{peer}' needs the package {package.split()[0]}: pip install {package}, or name other --peers"
+            ) from None
+        raise UserError(
+            f"peer '{peer}' cannot be imported: no module named '{error.name}': install it, or name other --peers"
+        ) from None
+    except Exception as error:  # versions that do not go together: the others can be measured
+        raise UserError(
+            f"peer '{peer}' cannot be imported with the versions that are installed ({type(error).__name__}: {error}): "
+            'name other --peers'
+        ) from error
+
+
 def import_peer(peer: str) -> None:
     """Import a peer's package once in this process, instead of in every process that measures it.
 
     Raises:
         UserError: the package is not installed.
     """
-    if peer not in PACKAGES:  # a case of attention alone: it is in this package
-        return
-    module, package = PACKAGES[peer]
-    try:
-        importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if not f'{module}.'.startswith(f'{error.name}.'):
-            raise
-        raise UserError(
-            f"peer '{peer}' needs the package {package}: pip install {package}, or name other --peers"
-        ) from None
+    if peer in PACKAGES:  # a case of attention alone is in this package
+        import_package(peer, *PACKAGES[peer])
+
+
+def imported_peers(named: Sequence[str] | None, every: Sequence[str], load: Callable[[str], object]) -> list[str]:
+    """The peers to measure, imported by ``load``: those that were named, or all that are installed.
+
+    Of each that is not installed a line is printed.
+
+    Raises:
+        UserError: an unknown name; one that was named is not installed; none of all is.
+    """
+    if unknown := [peer for peer in named or () if peer not in every]:
+        raise UserError(f"--peers: unknown peer '{unknown[0]}'; choose from {', '.join(every)}")
+    found = []
+    for peer in named or every:
+        try:
+            load(peer)
+        except UserError as error:
+            if named or len(every) == 1:
+                raise
+            print(f'left out: {error}', flush=True)
+        else:
+            found.append(peer)
+    return found
 
 
 class Case(NamedTuple):

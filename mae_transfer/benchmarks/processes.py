@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import gc
 import multiprocessing
 import re
 import resource
@@ -13,8 +11,6 @@ import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from ..errors import UserError
 
@@ -57,28 +53,6 @@ def call_with_memory_limit(limit: float | None, function: Callable, *arguments: 
     """``function(*arguments)`` inside :func:`memory_limit`."""
     with memory_limit(limit):
         return function(*arguments)
-
-
-def peak_of_step(step: Callable[[], Any], on_gpu: bool) -> int:
-    """Bytes that ``step()`` adds at its peak: of a GPU's memory as PyTorch counts it, or of this process's resident
-    memory."""
-    gc.collect()
-    if on_gpu:
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        step()
-        torch.cuda.synchronize()
-        return torch.cuda.max_memory_allocated() - before
-    # glibc keeps freed memory, and the step would use it unnoticed: return it first. Other C libraries lack this.
-    with contextlib.suppress(AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
-    # Reset the recorded peak. Where that is not permitted, building the model must not have been the peak.
-    with contextlib.suppress(OSError):
-        Path('/proc/self/clear_refs').write_text('5')
-    before = memory_status()['VmRSS']
-    step()
-    # Linux updates these counters in batches: a step that needs almost nothing can give a negative difference.
-    return max(0, memory_status()['VmHWM'] - before)
 
 
 def run_in_new_process(function: Callable, *arguments: Any) -> Any:

@@ -55,8 +55,8 @@ def save(way: str, checkpoint: Callable[[], dict], path: Path, writer: Backgroun
 
 def rounds_of(model: nn.Module, batch: int, steps: int, rounds: int, path: Path) -> dict[str, list[float]]:
     """{way: seconds of each round}, of so many steps each; the ways take turns."""
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5)
-    images, seeds = torch.randn(batch, 3, 224, 224), torch.arange(batch)
+    optimizer, device = torch.optim.AdamW(model.parameters(), lr=1e-5), next(model.parameters()).device
+    images, seeds = torch.randn(batch, 3, 224, 224, device=device), torch.arange(batch, device=device)
     found: dict[str, list[float]] = {way: [] for way in ('none', 'foreground', 'background')}
 
     def step() -> None:
@@ -72,6 +72,8 @@ def rounds_of(model: nn.Module, batch: int, steps: int, rounds: int, path: Path)
                 step()
                 if number == 0:
                     save(way, lambda: dict(model=model.state_dict(), optimizer=optimizer.state_dict()), path, writer)
+            if images.is_cuda:
+                torch.cuda.synchronize()
             seconds.append(time.monotonic() - began)
             writer.wait()
     return found
@@ -84,12 +86,13 @@ def main() -> None:
     parser.add_argument('--batch', type=int, default=4, help='images; default %(default)s')
     parser.add_argument('--steps', type=int, default=8, help='of a round; default %(default)s')
     parser.add_argument('--rounds', type=int, default=5, help='default %(default)s')
+    parser.add_argument('--device', choices=('cpu', 'cuda'), default='cpu', help='default %(default)s')
     parser.add_argument('--folder', type=Path, help="where the checkpoint is written; default the system's for files")
     args = parser.parse_args()
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
         path = Path(folder, 'iter_1.pth')
-        found = rounds_of(build_mae(args.arch), args.batch, args.steps, args.rounds, path)
+        found = rounds_of(build_mae(args.arch).to(args.device), args.batch, args.steps, args.rounds, path)
         megabytes = path.stat().st_size / 2**20
     alone = median(found['none'])
     print(f'{args.arch}, a checkpoint of {megabytes:.0f} MB; a step takes {alone / args.steps:.2f} s')

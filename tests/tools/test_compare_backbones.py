@@ -9,6 +9,8 @@ import torch
 from torch import nn
 
 from mae_transfer.benchmarks import peers
+from mae_transfer.benchmarks.backbones import Measurement, Setup
+from mae_transfer.benchmarks.compare_backbones import RATIO_HEAD, ratio_row
 from mae_transfer.benchmarks.processes import memory_status, run_in_new_process
 from tests.benchmarks.test_backbones import Memory, change_case
 from tests.tools.commands import call, error_line, run
@@ -44,6 +46,16 @@ def test_every_row_is_measured(options, compared, tmp_path):
             assert kept[side]['s'] > 0 and kept[side]['weights_GB'] > 0 and row[column] == f'{kept[side]["s"]:.3f}'
             assert row[column + 3] == f'{kept[side]["weights_GB"] + kept[side]["step_GB"]:.2f}'
         assert float(row[5]) == pytest.approx(kept['ours']['s'] / kept['theirs']['s'], abs=0.006)
+
+
+def test_ratios_above_one_where_ours_is_better():
+    setup = Setup('tiny', batch=2)
+    times = (dict(all_s=[0.2, 0.4, 0.2], GB=2.0), dict(all_s=[0.4, 0.4, 0.6], GB=3.0))
+    row = ratio_row(Measurement('vitdet', 64, 'train', *times), setup)
+    assert row == '| vitdet | 64 | train | 0.2 | 0.4 | 2.00 (1.00 to 3.00) | 10 | 5 | 2 | 3 | 1.50 |'
+    row = ratio_row(Measurement('vitdet', 64, 'test', times[0]), setup)
+    assert row == '| vitdet | 64 | test | 0.2 | does not fit |  | 10 |  | 2 |  |  |'
+    assert row.count('|') == len(RATIO_HEAD) + 1
 
 
 def test_a_peer_that_does_not_fit_into_memory_is_reported_in_its_row(monkeypatch):
