@@ -3,7 +3,7 @@
 default_scope = 'mae_transfer'
 custom_imports = dict(imports=['mae_transfer'], allow_failed_imports=False)
 
-# Whether torch.compile makes the transformer blocks of a training faster, or its settings: dict(_delete_=True, mode=...).
+# Whether torch.compile makes the transformer blocks of a training faster; or its settings, dict(_delete_=True, ...).
 compile = False
 
 val_cfg = dict()
