@@ -27,6 +27,7 @@ from mae_transfer.outputs import output_file
 from mae_transfer.planning.device_memory import GB
 from mae_transfer.planning.fake_step import image_flops
 from mae_transfer.planning.fitting import MARGIN, checkpointed
+from mae_transfer.planning.losses import leaves_out_heads
 from mae_transfer.planning.training_plan import Split, command, days, missing, recommended, splits, steps_of
 from mae_transfer.settings import read_config
 
@@ -83,6 +84,8 @@ def main() -> None:
     best = recommended(found, usable)
     print(f'\ntotal batch {total} on {args.gpus} x {args.gpu_memory:g} GB, of which {args.margin:.0%} stay free\n')
     print(table(found, usable, best))
+    if leaves_out_heads(cfg):
+        print("\nan estimate: backbone and pyramid count, the activations of the detector's heads do not")
     plan = dict(config=args.config, gpus=args.gpus, gpu_memory_GB=args.gpu_memory, margin=args.margin, total=total)
     plan.update(splits=[asdict(split) for split in found], recommended=best and asdict(best), steps=None)
     if best is None:

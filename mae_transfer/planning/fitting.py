@@ -15,6 +15,7 @@ from ..settings import change_settings
 from ..vit import ViT
 from .device_memory import GB, memory_for_training
 from .expected_memory import ExpectedMemory
+from .losses import leaves_out_heads
 
 #: Share of the memory that stays free, for what :class:`ExpectedMemory` does not count.
 MARGIN = 0.1
@@ -61,7 +62,8 @@ def fitting_batch(cfg: Config, model: nn.Module, processes: int) -> tuple[int, s
             f'{has / GB:.2f} GB, of which {MARGIN:.0%} stay free: {advice}'
         )
     peak = expected.peak(batch, batch * processes < total, processes)
-    return batch, f'auto: {peak / GB:.1f} GB expected of {has / GB:.1f} GB'
+    without = " without the heads' activations" if leaves_out_heads(cfg) else ''
+    return batch, f'auto: {peak / GB:.1f} GB expected{without} of {has / GB:.1f} GB'
 
 
 def _what_would_fit(

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import torch
 from mmdet.models import BaseDetector
+from mmengine.config import Config
+from mmengine.registry import MODELS
 from mmengine.structures import PixelData
 from mmseg.models import BaseSegmentor
 from mmseg.structures import SegDataSample
@@ -13,6 +15,7 @@ from torch import Tensor, nn
 
 from ..classify import ViTClassifier
 from ..errors import UserError
+from ..kinds import is_kind
 from ..pretrain import MoCoV3
 from ..pretrain.masked_model import MaskedModel
 
@@ -55,6 +58,11 @@ def training_loss(model: nn.Module, images: Tensor) -> Callable[[], Tensor]:
         f'what a step of {type(model).__name__} needs is not known: name configs of MAE, MoCoV3, BEiT, ViTClassifier, '
         'or of a segmentor or detector'
     )
+
+
+def leaves_out_heads(cfg: Config) -> bool:
+    """Whether :func:`training_loss` leaves out the heads of a config's model: a detector's."""
+    return is_kind(cfg.model, MODELS, cfg.get('default_scope'), BaseDetector)
 
 
 def _scene(size: torch.Size, device: torch.device) -> SegDataSample:

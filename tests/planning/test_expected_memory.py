@@ -12,6 +12,7 @@ from mae_transfer.planning.expected_memory import ExpectedMemory
 from mae_transfer.planning.fake_step import fake_step, image_flops
 from mae_transfer.planning.fitting import checkpointed
 from mae_transfer.planning.live_bytes import LiveBytes
+from mae_transfer.planning.losses import leaves_out_heads
 from mae_transfer.planning.training import Training, build_model
 from mae_transfer.settings import read_config
 from tests.helpers import pretraining
@@ -103,6 +104,7 @@ def test_a_detector_counts_its_pyramid():
     options = ['arch=48x4x2', 'image_size=64']
     cfg = read_config(REPOSITORY / 'configs' / 'coco_vitdet_vitb.py', options)
     expected = ExpectedMemory(cfg, 'cuda')
+    assert leaves_out_heads(cfg) and not leaves_out_heads(config('ade20k_upernet_vitb'))
     assert expected.weights > 30e6  # the heads'
     assert expected.peak(64) > expected.peak(2) + 30e6
 
