@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from ..vit.tiles import only_first_tile
+
 #: Bytes of resized logits at a time: on a CPU what each core's cache holds, on a GPU few and large tiles.
 CPU_TILE, GPU_TILE = 4 << 20, 256 << 20
 
@@ -88,6 +90,8 @@ class _ResizedCrossEntropy(torch.autograd.Function):
                 )
                 for total, value in zip(sums, found):
                     total += value
+                if only_first_tile():
+                    break
         ctx.dtype = logits.dtype
         ctx.save_for_backward(gradient)
         ctx.mark_non_differentiable(*sums[1:])
@@ -159,7 +163,7 @@ def _tiles(low: Tensor, size: tuple[int, int], align_corners: bool) -> Iterator[
     """Divide label maps of ``size`` for logits (B, h, classes, w): some rows of one image, or several images whole."""
     batch, sources, classes, _ = low.shape
     height, width = size
-    limit = CPU_TILE * torch.get_num_threads() if low.device.type == 'cpu' else GPU_TILE
+    limit = GPU_TILE if low.is_cuda else CPU_TILE * torch.get_num_threads()
     rows_at_once = max(1, limit // (classes * width * low.element_size()))
     images_at_once = max(1, rows_at_once // height)
     for image in range(0, batch, images_at_once):

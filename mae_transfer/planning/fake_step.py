@@ -14,7 +14,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from ..vit.tiled_attention import first_tile_only
+from ..vit.tiles import first_tile_only
 from .fake_values import FakeValues
 from .gpu_kernels import GPUKernels
 from .live_bytes import LiveBytes

@@ -87,7 +87,8 @@ class Attention(nn.Module):
             grid, table: as in :class:`~mae_transfer.vit.places.Places`; only relative positions use them.
         """
         is_short = q.shape[-2] * q.shape[-1] <= _FASTER_IN_FLOAT32
-        if is_short and q.device.type == 'cpu' and q.dtype is torch.bfloat16 and q.requires_grad:
+        is_on_cpu = q.device.type == 'cpu' and not q.is_cuda  # the plan of a GPU's memory answers the second question
+        if is_short and is_on_cpu and q.dtype is torch.bfloat16 and q.requires_grad:
             with torch.autocast('cpu', enabled=False):
                 return F.scaled_dot_product_attention(q.float(), k.float(), v.float()).to(q.dtype)
         return F.scaled_dot_product_attention(q, k, v)

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+from .tiles import only_first_tile
 
 #: Indices of images, heads and queries.
 Tile = tuple[slice, slice, slice]
@@ -26,18 +26,6 @@ _LEAST_QUERIES = 64  # fewer rows make slow matrix products
 
 #: Whether ``torch.export`` runs; PyTorch before 2.7 cannot say so.
 _is_exporting = getattr(torch.compiler, 'is_exporting', lambda: False)
-_only_first_tile: ContextVar[bool] = ContextVar('_only_first_tile', default=False)
-
-
-@contextmanager
-def first_tile_only() -> Iterator[None]:
-    """Within it only the first tile is computed, so that results are wrong: for fake tensors, which have no values. All
-    tiles use the same memory."""
-    token = _only_first_tile.set(True)
-    try:
-        yield
-    finally:
-        _only_first_tile.reset(token)
 
 
 class Bias(Protocol):
@@ -83,7 +71,7 @@ def _tiles(q: Tensor) -> Iterator[Tile]:
         for h in range(0, heads, some_heads):
             for n in range(0, length, queries):
                 yield slice(b, b + images), slice(h, h + some_heads), slice(n, min(n + queries, length))
-                if _only_first_tile.get():
+                if only_first_tile():
                     return
 
 

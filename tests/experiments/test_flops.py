@@ -44,13 +44,14 @@ def test_the_decoder_costs_as_much_as_in_the_paper():
 
 
 def test_flops_are_those_of_the_matrix_products():
-    def block(tokens: int, width: int) -> int:
-        # qkv, projection and an MLP of four times the width; scores and weighted sums of the values.
-        return tokens * 12 * width**2 + 2 * tokens**2 * width
+    def block(tokens: int, width: int, computed: int) -> int:
+        # Keys and values of all tokens; queries, projection and an MLP of four times the width of those that are
+        # computed; scores and weighted sums of the values.
+        return (2 * tokens + 10 * computed) * width**2 + 2 * computed * tokens * width
 
     found = count_flops(small_mae(dict(type='PixelTarget')))
-    assert found['encoder'] == 2 * (4 * 12 * 8 + block(1 + 4, 8))
-    assert found['decoder'] == 2 * (5 * 8 * 4 + block(1 + 16, 4) + 12 * 4 * 12)
+    assert found['encoder'] == 2 * (4 * 12 * 8 + block(1 + 4, 8, 5))
+    assert found['decoder'] == 2 * (5 * 8 * 4 + block(1 + 16, 4, 12) + 12 * 4 * 12)
     assert found['target'] == 0 and found['total'] == found['encoder'] + found['decoder']
 
 

@@ -33,6 +33,7 @@ def run(photos, folder, interval=2, epochs=1, resume=False, hook=None, **changes
     cfg = pretraining(photos, folder, *([hook or dict(type='SpeedHook')] if hook is not False else []), **changes)
     cfg.default_hooks.logger.interval, cfg.resume = interval, resume
     cfg.log_processor = dict(type='LogProcessor')
+    cfg.experiment_name = str(time.perf_counter_ns())  # MMEngine's hub is that of any run of this name and second
     cfg.train_cfg.update(max_epochs=epochs, val_interval=1)
     runner, lines = StrictRunner.from_cfg(cfg), {}
     add = runner.visualizer.add_scalars

@@ -246,7 +246,9 @@ def test_blocks_compute_in_half_precision(settings, dtype, monkeypatch):
     with torch.autocast('cpu', dtype):
         vit(torch.randn(1, 3, 16, 16))
     assert seen == dict(qkv=dtype, mlp=dtype, attend=[dtype] * 3, out=dtype)
-    assert products and set(products) == {dtype}
+    # On a CPU, training on a short sequence is faster in float32 than in bfloat16.
+    is_plain = not (settings.get('rel_pos') or dtype is torch.float16)
+    assert products and set(products) == {torch.float32 if is_plain else dtype}
 
 
 def watch_products(monkeypatch) -> list:
