@@ -4,7 +4,8 @@
     tools/benchmark.py data --workers 0 1 2 4 --peers pil_torchvision
 
 The photos are JPEGs of 500 x 375, quality 90: those of ``--images``, resized, else made-up ones. Ours is the data
-loader of configs/_base_/mae_pretrain.py, with its sampler, seeds and batches. Peers: ``pil_torchvision`` reads as the
+loader of configs/_base_/mae_pretrain.py, with its sampler, seeds and batches; with four crops of a photo that is read
+once (``ours_4_crops``); from tar shards (``ours_shards``). Peers: ``pil_torchvision`` reads as the
 official training does, with torchvision's ImageFolder and transforms to a normalised float tensor;
 ``pil_torchvision_uint8`` ends with a uint8 tensor, as ours does. A round is one pass over all photos, with workers that
 run already; 0 workers is the process itself. One thread each. The rows take turns, in alternating order; the table
@@ -35,6 +36,7 @@ from torchvision.datasets import ImageFolder
 from ..compat.package_configs import config_path
 from ..data.files.bands import RGB_MEAN, RGB_STD
 from ..data.files.image_files import images_below
+from ..data.photos.sharding import parts_of, write_parts
 from ..errors import UserError
 from ..outputs import output_file
 from ..registry import SCOPE
@@ -47,7 +49,11 @@ PHOTO_SIZE, QUALITY = (500, 375), 90
 OURS = 'ours'
 #: Our rows: a name, and what it changes of configs/_base_/mae_pretrain.py, given the folder of the photos; a row that
 #: needs other files makes them beside it, once, and changes ``data_root``.
-OUR_ROWS: dict[str, Callable[[Path], list[tuple[str, Any]]]] = {OURS: lambda folder: []}
+OUR_ROWS: dict[str, Callable[[Path], list[tuple[str, Any]]]] = {
+    OURS: lambda folder: [],
+    'ours_4_crops': lambda folder: [('crops_per_decode', 4)],
+    'ours_shards': lambda folder: [('data_root', str(_shards_of(folder)))],
+}
 
 _IMAGENET = dict(mean=[value / 255 for value in RGB_MEAN], std=[value / 255 for value in RGB_STD])
 #: Other rows: what torchvision's transforms end with.
@@ -79,6 +85,15 @@ def write_photos(folder: Path, count: int, source: Path | None = None) -> None:
             fine = Image.fromarray(rng.integers(0, 256, (PHOTO_SIZE[1] // 2, PHOTO_SIZE[0] // 2, 3), dtype=np.uint8))
             made = Image.blend(coarse, fine.resize(PHOTO_SIZE, Image.Resampling.BICUBIC), 0.15)
         made.save(folder / f'{number:05d}.jpg', quality=QUALITY)
+
+
+def _shards_of(folder: Path) -> Path:
+    """The same photos in shards, in a folder beside theirs."""
+    shards = folder.with_name(f'{folder.name}_shards')
+    if not shards.exists():
+        shards.mkdir()
+        write_parts(parts_of(folder, labelled=False), shards)
+    return shards
 
 
 def our_loader(folder: Path, changes: Sequence[tuple[str, Any]], batch: int, workers: int, size: int) -> DataLoader:
@@ -165,6 +180,8 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(arguments)
     if min(args.batch, args.rounds, args.size) < 1 or min(args.workers) < 0:
         raise UserError('--batch, --rounds and --size must be 1 or more, --workers 0 or more')
+    if args.batch % 4:
+        raise UserError(f'--batch must be a multiple of 4, for the row of four crops of a photo; found {args.batch}')
     if args.photos < 2 * args.batch:  # a few are held out
         raise UserError(f'--photos must be two batches or more, {2 * args.batch}; found {args.photos}')
     if args.json:

@@ -50,9 +50,10 @@ def test_each_row_gives_crops_of_the_same_size(photos):
 def test_a_row_is_a_change_of_the_config(photos, monkeypatch):
     monkeypatch.setitem(reading.OUR_ROWS, 'ours, centre', lambda _: [('train_dataloader.dataset.augment', 'none')])
     rows = loaders([], photos, batch=4, workers=0, size=32)
-    crops = [[loader.dataset[0, seed]['inputs'] for seed in (1, 2)] for loader in rows.values()]
-    assert list(rows) == ['ours', 'ours, centre']
-    assert [torch.equal(*pair) for pair in crops] == [False, True]
+    crops = {name: [loader.dataset[0, seed]['inputs'] for seed in (1, 2)] for name, loader in rows.items()}
+    assert list(rows) == ['ours', 'ours_4_crops', 'ours_shards', 'ours, centre']
+    assert [torch.equal(*pair) for pair in crops.values()] == [False, False, False, True]
+    assert all(map(torch.equal, crops['ours'], crops['ours_shards']))
 
 
 def test_crops_are_counted_where_a_photo_gives_several():
@@ -76,11 +77,11 @@ def test_the_table_compares_rows_of_the_same_workers():
 
 
 def test_the_tool_measures_every_row_with_and_without_workers(tmp_path):
-    options = ('--photos', 8, '--batch', 2, '--size', 32, '--rounds', 2, '--workers', 0, 1)
+    options = ('--photos', 8, '--batch', 4, '--size', 32, '--rounds', 2, '--workers', 0, 1)
     ended = call('benchmark', 'data', *options, '--json', tmp_path / 'new' / 'data.json')
     assert ended.code == 0, ended.err
     rows = json.loads((tmp_path / 'new' / 'data.json').read_text())['rows']
-    names = ['ours', 'pil_torchvision', 'pil_torchvision_uint8']
+    names = ['ours', 'ours_4_crops', 'ours_shards', 'pil_torchvision', 'pil_torchvision_uint8']
     assert [(row['row'], row['workers']) for row in rows] == [(name, n) for n in (0, 1) for name in names]
     assert all(len(row['seconds']) == 2 and min(row['seconds']) > 0 for row in rows)
     assert ended.out.count('float32, 3 x 32 x 32') == 2 and '8 made-up pictures of 500 x 375' in ended.out
