@@ -11,10 +11,8 @@ from ...registry import DATASETS
 from ..files.bands import Bands, resolve_bands
 from .crops import CentreCrop, Pixels
 from .image_dataset import MAX_PIXELS
+from .random_crop import ASPECT
 from .unlabelled import Photos
-
-#: Least and greatest ratio of a crop's width to its height.
-ASPECT = (3 / 4, 4 / 3)
 
 
 @DATASETS.register_module()

@@ -58,7 +58,7 @@ def test_grey_pictures_have_one_channel(mode):
 def test_a_reduced_crop_has_twice_the_sides_of_the_result(sides):
     crop = RandomSizeCrop((32, 48), (0.2, 1.0))
     crop.box = lambda width, height: (0, 0, *sides)
-    reduction = crop.reduction(0, 0)
+    reduction = crop.reduction(*sides[::-1])
     assert reduction == 1 or (sides[0] / reduction >= 64 and sides[1] / reduction >= 96)
     assert reduction == 8 or sides[0] / (2 * reduction) < 64 or sides[1] / (2 * reduction) < 96
 
@@ -119,3 +119,14 @@ def test_what_pillow_refuses_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 1000)
     with pytest.raises(Image.DecompressionBombError):
         read(0, 0)
+
+
+@settings(deadline=None, max_examples=200)
+@given(width=st.integers(1, 3000), height=st.integers(1, 3000), seed=st.integers(0, 2**62))
+def test_the_box_is_that_of_torchvision(width, height, seed):
+    crop = v2.RandomResizedCrop(8, scale=(0.2, 1.0))
+    with torch_seeded(seed):
+        expected = crop.make_params([torch.empty(1, height, width, device='meta')])
+    with torch_seeded(seed):
+        found = RandomSizeCrop(8, (0.2, 1.0)).box(width, height)
+    assert found == tuple(expected[name] for name in ('top', 'left', 'height', 'width'))
