@@ -1,5 +1,6 @@
 """Random crops: torchvision's draws, of pixels that were decoded at the scale that is needed."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -130,3 +131,32 @@ def test_the_box_is_that_of_torchvision(width, height, seed):
     with torch_seeded(seed):
         found = RandomSizeCrop(8, (0.2, 1.0)).box(width, height)
     assert found == tuple(expected[name] for name in ('top', 'left', 'height', 'width'))
+
+
+DATA = Path(os.environ.get('MAE_TRANSFER_DATA', Path(__file__).parents[4] / 'shared' / 'data')) / 'photos1k'
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason=f'no {DATA}: set MAE_TRANSFER_DATA to the folder that holds photos1k/')
+@pytest.mark.parametrize('size, least, mean, most', [(224, 1, 0.1, 20), (48, 2, 1.0, 40)])
+def test_on_photos_crops_differ_little_from_those_of_pillow(size, least, mean, most):
+    """Against Pillow's resize of the same box, rounded to pixels that were decoded."""
+    files = sorted(DATA.rglob('*.jp*g'))[:100]
+    crop = RandomSizeCrop(size, (0.2, 1.0), hflip=0)
+    read, differences = CropReader(crop, ImageReader(), files.__getitem__, torch_seeded), []
+    for index, file in enumerate(files):
+        image = read(index, index)
+        if image.reduction < least:
+            continue
+        with torch_seeded(index):
+            found = crop(image)
+        with torch_seeded(index):
+            (top, bottom), (left, right) = random_crop._reduced(crop.box(*image.size), image)
+        box = [side * image.reduction for side in (left, top, right, bottom)]
+        box = (*box[:2], min(box[2], image.size[0]), min(box[3], image.size[1]))
+        expected = Image.open(file).convert('RGB').crop(box).resize((size, size), Image.Resampling.BICUBIC)
+        differences.append((found.int() - torch.from_numpy(np.array(expected)).permute(2, 0, 1).int()).abs().float())
+    means, largest = [d.mean().item() for d in differences], max(d.max().item() for d in differences)
+    print(
+        f'{size}: {len(means)} photos, levels of 255: {sum(means) / len(means):.3f} on average, {largest:.0f} at most'
+    )
+    assert len(means) > 50 and sum(means) / len(means) < mean and largest <= most
