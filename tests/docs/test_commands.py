@@ -41,8 +41,6 @@ NOT_RUN = {
     'tools/measure_cost.py': 'minutes at the size of the paper; tests/tools/test_measure_cost.py',
     'tools/compare_backbones.py': 'minutes at the size of the papers; tests/tools/test_compare_backbones.py',
     'tools/benchmark.py': 'minutes at the size of the papers; tests/tools/test_benchmark.py, tests/benchmarks',
-    'dense_steps': 'minutes at the size of the papers; tests/benchmarks/test_dense_steps.py',
-    'sequence_lengths': 'minutes; tests/benchmarks/test_sequence_lengths.py',
     'tools/plan.py': 'a minute at the size of the paper; tests/tools/test_plan.py',
     'batch_size=auto': 'a minute to work out at the size of the paper; tests/planning/test_fitting.py',
     'overfit_': 'needs four images of COCO and of ADE20K; tests/test_overfit.py, slow',
