@@ -84,7 +84,11 @@ def test_two_processes_that_divide_the_model_train_as_one(one, two):
 
 @pytest.mark.parametrize(
     'config, batch, accumulated',
-    [(CONFIG, 4, 1), pytest.param(CONFIG, 1, 4, marks=pytest.mark.slow), (SHARDED, 1, 4)],
+    [
+        (CONFIG, 4, 1),
+        pytest.param(CONFIG, 1, 4, marks=pytest.mark.slow),
+        pytest.param(SHARDED, 1, 4, marks=pytest.mark.slow),
+    ],
     ids=['DDP', 'DDP, accumulated', 'FSDP2, accumulated'],
 )
 def test_two_processes_train_as_one(one, config, batch, accumulated, photos, tmp_path):
@@ -117,7 +121,7 @@ def test_the_checkpoint_is_the_file_that_one_process_writes(one, two):
     [
         ('two', SHARDED, 2),
         ('two', CONFIG, 1),
-        ('one', SHARDED, 2),
+        pytest.param('one', SHARDED, 2, marks=pytest.mark.slow),
         pytest.param('two', CONFIG, 2, marks=pytest.mark.slow),
         pytest.param('two', SHARDED, 1, marks=pytest.mark.slow),
         pytest.param('two', SHARDED, 4, marks=pytest.mark.slow),
@@ -170,6 +174,7 @@ def test_settings_of_ddp_are_no_settings_of_a_divided_model(class_photos, tmp_pa
     assert "FullyShardedModel has no setting 'broadcast_buffers'" in line
 
 
+@pytest.mark.slow
 def test_layers_are_gathered_in_the_precision_of_the_run(photos, tmp_path):
     """As the config is, in bfloat16: with validations and pictures; near the same run in one process."""
     start(SHARDED, 2, tmp_path / 'two', *small(photos, 4, 3, base_lr=0.003))

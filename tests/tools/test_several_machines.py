@@ -55,9 +55,8 @@ def children(parent: int) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize(
-    'config', [CONFIG, pytest.param(SHARDED, marks=pytest.mark.slow)], ids=['DDP', 'FSDP2']
-)  # fmt: skip
+@pytest.mark.slow
+@pytest.mark.parametrize('config', [CONFIG, SHARDED], ids=['DDP', 'FSDP2'])
 def test_two_machines_with_a_process_each_are_one_with_two(config, photos, tmp_path):
     options = ['--work-dir', tmp_path / 'machines', *small(photos, 4, 2, optim_wrapper__dtype='float32')]
     started, logs = dict(NNODES='2', MASTER_PORT=str(free_port())), [tmp_path / f'{rank}.txt' for rank in '01']
