@@ -25,7 +25,6 @@ from .dense.checks import check_head_classes
 from .errors import UserError
 from .kinds import class_of
 from .optim.batch_plan import BatchPlan, plan_of
-from .planning.fitting import fitting_batch
 from .runs.compiling import check_compile, compile_blocks
 from .runs.heartbeat import NoHeartbeat
 from .runs.log_files import tell_once
@@ -64,7 +63,14 @@ class StrictRunner(CheckpointedRunner):
         With ``train_dataloader.batch_size='auto'`` all processes have to ask for it at the same time.
         """
         processes = get_world_size()
-        return plan_of(self.cfg, processes, lambda: fitting_batch(self.cfg, unwrapped(self.model), processes))
+
+        def fitting() -> tuple[int, str]:
+            # Here, because the import takes seconds and few runs ask for it.
+            from .planning.fitting import fitting_batch
+
+            return fitting_batch(self.cfg, unwrapped(self.model), processes)
+
+        return plan_of(self.cfg, processes, fitting)
 
     @property
     def accumulation(self) -> int:
