@@ -184,7 +184,8 @@ def allowed_batches(cfg: Config, processes: int) -> list[int]:
 
 
 def check_loaders(cfg: Config, *purposes: str) -> None:
-    """Refuse impossible batches and numbers of workers, and mixup of an odd batch; raises ``UserError``."""
+    """Refuse impossible batches and numbers of workers, mixup of an odd batch, and batches that divide the crops of a
+    photo; raises ``UserError``."""
     for name, loader in data_loaders(cfg).items():
         if not name.startswith(purposes):
             continue
@@ -192,11 +193,16 @@ def check_loaders(cfg: Config, *purposes: str) -> None:
             number = loader.get(key, 1)
             if not is_whole(number, least):
                 raise UserError(f'{name}.{key} is a whole number of {what}, {least} or more; found {number}')
-        mixes = isinstance(cfg.model.get('data_preprocessor'), Mapping) and cfg.model.data_preprocessor.get('mixup')
-        if name == 'train_dataloader' and loader.get('batch_size', 1) % 2 and mixes:
+        size, repeats = loader.get('batch_size', 1), (loader.get('sampler') or {}).get('repeats', 1)
+        if is_whole(repeats, 1) and size % repeats:
             raise UserError(
-                f'mixup and cutmix pair the images of a batch: choose an even {name}.batch_size; '
-                f'found {loader.get("batch_size", 1)}'
+                f'{name}.batch_size {size} divides the {repeats} crops of a photo: choose a multiple, e.g. '
+                f'{-(-size // repeats) * repeats}, or other crops_per_decode'
+            )
+        mixes = isinstance(cfg.model.get('data_preprocessor'), Mapping) and cfg.model.data_preprocessor.get('mixup')
+        if name == 'train_dataloader' and size % 2 and mixes:
+            raise UserError(
+                f'mixup and cutmix pair the images of a batch: choose an even {name}.batch_size; found {size}'
             )
 
 

@@ -102,6 +102,15 @@ def test_images_are_mixed_in_pairs(size, fits):
         check_loaders(cfg, 'train')
 
 
+def test_a_batch_takes_all_crops_of_a_photo():
+    loader = dict(batch_size=6, sampler=dict(type='SeededSampler', repeats=4))
+    cfg = Config(dict(model=dict(), train_dataloader=loader))
+    with pytest.raises(UserError, match='batch_size 6 divides the 4 crops of a photo: choose a multiple, e.g. 8'):
+        check_loaders(cfg, 'train')
+    cfg.train_dataloader.batch_size = 8
+    assert check_loaders(cfg, 'train') is None
+
+
 @pytest.mark.parametrize('arch, size, advice', [('base', 100, 96), ('huge', (224, 230), 224)])
 def test_crops_are_multiples_of_the_patch(arch, size, advice):
     cfg = Config(dict(model=dict(vit=dict(arch=arch)), train_dataloader=dict(dataset=dict(img_size=size))))

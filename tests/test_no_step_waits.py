@@ -59,16 +59,11 @@ def test_the_readings_of_a_step_are_found():
 QUIET = (5, 6, 7)
 
 
-def check(readings: dict[int, list]) -> None:
-    """No step without a line reads a number."""
-    assert [readings[number] for number in QUIET] == [[]] * 3
-
-
 def test_no_step_of_a_pretraining_waits(readings, tmp_path):
     for part, count in (('train', 32), ('val', 4)):
         write_photos(tmp_path / 'photos' / part, count)
     train(CONFIG, '--work-dir', tmp_path / 'run', *small(tmp_path / 'photos', 4, default_hooks__logger__interval=8))
-    check(readings)
+    assert [readings[number] for number in QUIET] == [[]] * 3
 
 
 def test_no_step_of_a_classification_waits(readings, tmp_path):
@@ -77,4 +72,4 @@ def test_no_step_of_a_classification_waits(readings, tmp_path):
         write_classes(tmp_path / 'images' / part, dict.fromkeys(CLASSES, count), seed)
     options = class_options(tmp_path / 'images', 4, default_hooks__logger__interval=8, default_hooks__ema__momentum=0.5)
     train(SCRATCH, '--work-dir', tmp_path / 'run', *options)
-    check(readings)
+    assert [readings[number] for number in QUIET] == [[]] * 3

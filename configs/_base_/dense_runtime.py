@@ -1,5 +1,6 @@
 """The runtime of detection and segmentation: hooks, logging, processes."""
 
+_base_ = './distributed.py'
 custom_imports = dict(imports=['mae_transfer'], allow_failed_imports=False)
 
 default_hooks = dict(
@@ -18,15 +19,6 @@ default_hooks = dict(
 
 env_cfg = dict(
     cudnn_benchmark=False, mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0), dist_cfg=dict(backend='nccl')
-)
-# Gradients of several processes are views of the buckets that they are averaged in, not copies: the same numbers, and
-# less memory by the size of the gradients.
-find_unused_parameters = False
-model_wrapper_cfg = dict(
-    type='MMDistributedDataParallel',
-    broadcast_buffers=False,
-    find_unused_parameters='${find_unused_parameters}',
-    gradient_as_bucket_view=True,
 )
 log_level = 'INFO'
 load_from = None

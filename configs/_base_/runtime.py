@@ -1,5 +1,6 @@
 """The runtime of pre-training and classification: hooks, logging, seeds."""
 
+_base_ = './distributed.py'
 default_scope = 'mae_transfer'
 custom_imports = dict(imports=['mae_transfer'], allow_failed_imports=False)
 
@@ -27,14 +28,5 @@ default_hooks = dict(
 log_processor = dict(type='LogProcessor', by_epoch=True, mean_pattern=r'^(loss|time|data_time|grad_norm)')
 env_cfg = dict(mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0), dist_cfg=dict(backend='nccl'))
 visualizer = dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')])
-# Gradients of several processes are views of the buckets that they are averaged in, not copies: the same numbers, and
-# less memory by the size of the gradients.
-find_unused_parameters = False
-model_wrapper_cfg = dict(
-    type='MMDistributedDataParallel',
-    broadcast_buffers=False,
-    find_unused_parameters='${find_unused_parameters}',
-    gradient_as_bucket_view=True,
-)
 log_level = 'INFO'
 randomness = dict(seed=0)

@@ -67,7 +67,7 @@ class LightlyMAE(nn.Module):
         from lightly.models.modules import MAEDecoderTIMM, MaskedVisionTransformerTIMM
         from timm.models.vision_transformer import VisionTransformer
 
-        vit, decoder = ours.vit, ours.decoder
+        vit, _decoder = ours.vit, ours.decoder
         theirs = VisionTransformer(
             img_size=side_of(ours),
             patch_size=vit.patch_size,
@@ -78,19 +78,9 @@ class LightlyMAE(nn.Module):
             num_heads=vit.blocks[0].attn.num_heads,
             mlp_ratio=vit.blocks[0].mlp.fc1.out_features / vit.embed_dim,
         )
-        width = decoder.pos_embed.shape[-1]
         with warnings.catch_warnings():
             warnings.simplefilter('ignore', FutureWarning)  # it has a newer class of another form
-            self.decoder = MAEDecoderTIMM(
-                num_patches=theirs.patch_embed.num_patches,
-                patch_size=vit.patch_size,
-                in_chans=vit.in_channels,
-                embed_dim=vit.embed_dim,
-                decoder_embed_dim=width,
-                decoder_depth=len(decoder.blocks),
-                decoder_num_heads=decoder.blocks[0].attn.num_heads,
-                mlp_ratio=decoder.blocks[0].mlp.fc1.out_features / width,
-            )
+            self.decoder = MAEDecoderTIMM(**_decoder_settings(ours))
         self.backbone = MaskedVisionTransformerTIMM(vit=theirs)
         self.utils, self.patch_size, self.num_kept = utils, vit.patch_size, ours.masking.num_kept(vit.grid)
 
@@ -110,6 +100,22 @@ class LightlyMAE(nn.Module):
         return nn.functional.mse_loss(predicted, self.utils.normalize_mean_var(patches))
 
 
+def _decoder_settings(ours: MAE) -> dict[str, Any]:
+    """The sizes of our decoder, by the names of the official code, which others took over."""
+    vit, decoder = ours.vit, ours.decoder
+    width = decoder.pos_embed.shape[-1]
+    return dict(
+        num_patches=vit.grid[0] * vit.grid[1],
+        patch_size=vit.patch_size,
+        in_chans=vit.in_channels,
+        embed_dim=vit.embed_dim,
+        decoder_embed_dim=width,
+        decoder_depth=len(decoder.blocks),
+        decoder_num_heads=decoder.blocks[0].attn.num_heads,
+        mlp_ratio=decoder.blocks[0].mlp.fc1.out_features / width,
+    )
+
+
 class MMPretrainMAE(nn.Module):
     """mmpretrain's ``MAE``, with its decoder as the neck."""
 
@@ -117,8 +123,7 @@ class MMPretrainMAE(nn.Module):
         super().__init__()
         from mmpretrain.registry import MODELS
 
-        vit, decoder = ours.vit, ours.decoder
-        width = decoder.pos_embed.shape[-1]
+        vit, _decoder = ours.vit, ours.decoder
         sizes = dict(
             embed_dims=vit.embed_dim,
             num_layers=vit.depth,
@@ -136,17 +141,7 @@ class MMPretrainMAE(nn.Module):
                         patch_size=vit.patch_size,
                         mask_ratio=masked_share(ours),
                     ),
-                    neck=dict(
-                        type='MAEPretrainDecoder',
-                        num_patches=vit.grid[0] * vit.grid[1],
-                        patch_size=vit.patch_size,
-                        in_chans=vit.in_channels,
-                        embed_dim=vit.embed_dim,
-                        decoder_embed_dim=width,
-                        decoder_depth=len(decoder.blocks),
-                        decoder_num_heads=decoder.blocks[0].attn.num_heads,
-                        mlp_ratio=decoder.blocks[0].mlp.fc1.out_features / width,
-                    ),
+                    neck=dict(type='MAEPretrainDecoder', **_decoder_settings(ours)),
                     head=dict(
                         type='MAEPretrainHead',
                         norm_pix=True,

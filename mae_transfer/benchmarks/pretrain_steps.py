@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..classify import ViTClassifier
 from ..errors import UserError
+from ..planning import losses
 from ..pretrain import MoCoV3
 from ..pretrain.masked_model import MaskedModel
 
@@ -30,27 +31,16 @@ def share_weights(models: Sequence[nn.Module]) -> None:
 
 
 def training_loss(model: nn.Module, images: Tensor) -> Callable[[], Tensor]:
-    """The loss of a training step on images (B, C, H, W), as a function of nothing: every kind of pre-training takes
-    its own views and labels.
+    """The loss of a pre-training step on images (B, C, H, W): :func:`~mae_transfer.planning.losses.training_loss`.
 
     Raises:
         UserError: a model that is no pre-training.
     """
-    seeds = torch.arange(len(images), device=images.device)
-    if isinstance(model, MaskedModel):
-        return lambda: model(images, seeds)['loss']
-    if isinstance(model, MoCoV3):
-        views = torch.stack([images, images.flip(-1)], dim=1)
-
-        def compare() -> Tensor:
-            model.update_momentum_encoder(0.99)
-            return model(views)['loss']
-
-        return compare
-    if isinstance(model, ViTClassifier):
-        labels = torch.nn.functional.one_hot(seeds % model.num_classes, model.num_classes).float()
-        return lambda: model(images, labels)['loss']
-    raise UserError(f'{type(model).__name__} is no pre-training: name configs of MAE, MoCoV3, BEiT or ViTClassifier')
+    if not isinstance(model, (MaskedModel, MoCoV3, ViTClassifier)):
+        raise UserError(
+            f'{type(model).__name__} is no pre-training: name configs of MAE, MoCoV3, BEiT or ViTClassifier'
+        )
+    return losses.training_loss(model, images)
 
 
 def step_seconds(

@@ -52,10 +52,9 @@ class SeededSampler(DefaultSampler):
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         begin, self._begin = self._begin, 0
-        keys = super().__iter__() if self.repeats == 1 else self._repeated()
+        keys = self._repeated() if self.repeats > 1 else ((index,) for index in super().__iter__())
         for key in islice(keys, begin, None):
-            index, *number = key if isinstance(key, tuple) else (key,)
-            yield index, sample_seed(self.seed, self.epoch, index, *number)
+            yield key[0], sample_seed(self.seed, self.epoch, *key)
 
     def _repeated(self) -> Iterator[tuple[int, int]]:
         """The samples of this process in an epoch: (index, which of its ``repeats`` crops)."""

@@ -32,7 +32,7 @@ def training_loss(model: nn.Module, images: Tensor) -> Callable[[], Tensor]:
     """
     numbers = torch.arange(len(images), device=images.device)
     if isinstance(model, MaskedModel):
-        return lambda: model(images)['loss']
+        return lambda: model(images, numbers)['loss']
     if isinstance(model, MoCoV3):
         views = torch.stack([images, images.flip(-1)], dim=1)
 

@@ -164,6 +164,7 @@ def test_auto_needs_a_total(photos, tmp_path):
     'name, options, allowed',
     [
         ('mae_pretrain_vitb', ['total_batch_size=12'], [1, 2, 3, 4, 6, 12]),
+        ('mae_pretrain_vitb', ['total_batch_size=24', 'crops_per_decode=4'], [4, 8, 12, 24]),
         ('in1k_finetune_vitb', ['total_batch_size=12'], [2, 4, 6, 12]),  # mixup pairs the images
         ('mocov3_pretrain_vitb', ['total_batch_size=12'], [2, 3, 4, 6, 12]),  # batch norm needs two
     ],

@@ -24,6 +24,7 @@ from tests.helpers import forget_instances
 
 REPOSITORY = Path(mae_transfer.__file__).parents[1]
 CONFIG = REPOSITORY / 'configs' / 'mae_pretrain_vitl.py'
+SHARDED = REPOSITORY / 'configs' / 'mae_pretrain_vith_fsdp.py'
 ARCH = '32x2x2'
 
 

@@ -14,7 +14,7 @@ from mae_transfer.vit.weights.checkpoint import read_checkpoint
 from tests.tools.classification import FINETUNE, class_options
 from tests.tools.commands import (
     CONFIG,
-    REPOSITORY,
+    SHARDED,
     Ended,
     call,
     checkpoint,
@@ -26,7 +26,6 @@ from tests.tools.commands import (
     train,
 )
 
-SHARDED = REPOSITORY / 'configs' / 'mae_pretrain_vith_fsdp.py'
 EPOCHS = 7  # of three steps
 EVERY_STEP = (
     *('default_hooks.checkpoint.by_epoch=False', 'default_hooks.checkpoint.interval=1'),

@@ -16,6 +16,7 @@ from mae_transfer.runs.fingerprint import fingerprint
 from tests.tools.commands import (
     CONFIG,
     REPOSITORY,
+    SHARDED,
     checkpoint,
     free_port,
     largest_difference,
@@ -24,8 +25,6 @@ from tests.tools.commands import (
     small,
     train,
 )
-
-SHARDED = REPOSITORY / 'configs' / 'mae_pretrain_vith_fsdp.py'
 
 
 def launch(log: Path, config: Path, *options, **environment) -> subprocess.Popen:

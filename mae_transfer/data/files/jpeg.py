@@ -17,17 +17,13 @@ except ImportError:  # an extra of this package
 #: The scales that libjpeg-turbo computes fast: 1 / n of each side.
 REDUCTIONS = (1, 2, 4, 8)
 
-_OPENCV_FLAGS = dict(
-    zip(
-        REDUCTIONS,
-        (
-            cv2.IMREAD_COLOR_RGB,
-            cv2.IMREAD_REDUCED_GRAYSCALE_2 | cv2.IMREAD_COLOR_RGB,  # 'GRAYSCALE_2' is the flag of the scale alone
-            cv2.IMREAD_REDUCED_GRAYSCALE_4 | cv2.IMREAD_COLOR_RGB,
-            cv2.IMREAD_REDUCED_GRAYSCALE_8 | cv2.IMREAD_COLOR_RGB,
-        ),
-    )
-)
+#: 'GRAYSCALE_n' is the flag of the scale alone.
+_OPENCV_FLAGS = {
+    1: cv2.IMREAD_COLOR_RGB,
+    2: cv2.IMREAD_COLOR_RGB | cv2.IMREAD_REDUCED_GRAYSCALE_2,
+    4: cv2.IMREAD_COLOR_RGB | cv2.IMREAD_REDUCED_GRAYSCALE_4,
+    8: cv2.IMREAD_COLOR_RGB | cv2.IMREAD_REDUCED_GRAYSCALE_8,
+}
 #: Markers of frames that libjpeg decodes: baseline, extended and progressive Huffman coding.
 _FRAMES = (0xC0, 0xC1, 0xC2)
 

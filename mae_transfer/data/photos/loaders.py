@@ -12,7 +12,7 @@ import torch
 from mmengine.dataset import InfiniteSampler
 from torch.utils.data import DataLoader
 
-from ...errors import UserError, is_whole
+from ...errors import UserError
 from ...paths import shown, user_path
 from ..files.image_files import warn_once
 
@@ -24,17 +24,8 @@ def loader_settings(settings: Mapping[str, Any]) -> dict:
     ``persistent_workers`` and ``prefetch_factor``, which PyTorch would refuse, are removed. With ``repeat`` an epoch is
     that many passes over the data. Where there is a GPU, batches lie in memory that it can copy from by itself
     (``pin_memory``).
-
-    Raises:
-        UserError: a batch that would divide the crops of a photo.
     """
     settings = dict(settings)
-    size, repeats = settings.get('batch_size'), (settings.get('sampler') or {}).get('repeats', 1)
-    if isinstance(size, int) and is_whole(repeats, 1) and size % repeats:
-        raise UserError(
-            f'train_dataloader.batch_size {size} divides the {repeats} crops of a photo: choose a multiple, e.g. '
-            f'{-(-size // repeats) * repeats}, or other crops_per_decode'
-        )
     settings.setdefault('pin_memory', torch.cuda.is_available())
     if isinstance(settings.get('dataset'), Mapping):
         settings['dataset'] = dataset_settings(settings['dataset'])

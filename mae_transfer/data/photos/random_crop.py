@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from abc import abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -62,9 +63,9 @@ class ResizedCrop:
     def __init__(self, size: int | tuple[int, int], hflip: float = 0.5) -> None:
         self.size, self.hflip = to_2tuple(size), hflip
 
+    @abstractmethod
     def box(self, width: int, height: int) -> Box:
         """Draw a crop of a photo of this size, from torch's generator: (top, left, height, width), in pixels."""
-        raise NotImplementedError(f'{type(self).__name__} must implement box')
 
     def reduction(self, width: int, height: int) -> int:
         """Draw a crop of a photo of this size, and say how small the photo may be decoded for it: the largest n at

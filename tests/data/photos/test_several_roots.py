@@ -158,10 +158,3 @@ def test_an_evaluator_s_annotations_must_belong_to_a_single_root():
     assert cfg.train_dataloader.dataset.data_root == ['a', 'b']
     assert cfg.val_evaluator.ann_file == 'a/annotations/instances_val2017.json'
     assert cfg.test_evaluator.ann_file == 'b/annotations/instances_val2017.json'
-
-
-def test_a_batch_takes_all_crops_of_a_photo():
-    settings = dict(batch_size=6, sampler=dict(type='SeededSampler', repeats=4))
-    with pytest.raises(UserError, match='batch_size 6 divides the 4 crops of a photo: choose a multiple, e.g. 8'):
-        loader_settings(settings)
-    assert loader_settings(dict(settings, batch_size=8))['batch_size'] == 8
