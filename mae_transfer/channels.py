@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from torch import nn
 
 from .errors import UserError
-from .pretrain import Tokenizer
+from .pretraining import Tokenizer
 from .vit import ViT
 
 

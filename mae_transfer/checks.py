@@ -31,7 +31,7 @@ from .errors import UserError, is_whole
 from .image_size_checks import check_image_sizes, owner_of
 from .kinds import class_of, data_loaders, is_kind, takes
 from .optim.batch_plan import counts_epochs, is_auto, possible_batches
-from .pretrain import MoCoV3
+from .pretraining import MoCoV3
 from .settings import READ, change_settings
 
 

@@ -47,7 +47,7 @@ def _child(parent: root.Registry, *modules: str, **late: str) -> LateRegistry:
 MODELS = _child(
     root.MODELS,
     'vit',
-    'pretrain',
+    'pretraining',
     'classify',
     'dense',
     AnySizeSegmentor='dense.segmentor',

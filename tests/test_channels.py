@@ -11,9 +11,9 @@ from mae_transfer.channels import check_channels
 from mae_transfer.classify import ViTClassifier
 from mae_transfer.errors import UserError
 from mae_transfer.launch import build_runner
-from mae_transfer.pretrain import DVAE
+from mae_transfer.pretraining import DVAE
 from tests.helpers import photo_folder, pretraining, small_vit
-from tests.pretrain.test_mae import small_mae
+from tests.pretraining.test_mae import small_mae
 
 FOUR = dict(mean=(1.0,) * 4, std=(2.0,) * 4)
 

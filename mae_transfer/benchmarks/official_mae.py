@@ -13,7 +13,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from ..errors import UserError
-from ..pretrain import MAE
+from ..pretraining import MAE
 from .plain_mae import timm_block
 from .same_work import drawing, masked_share, side_of
 

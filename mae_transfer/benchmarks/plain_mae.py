@@ -13,7 +13,7 @@ import torch
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
-from ..pretrain import MAE
+from ..pretraining import MAE
 from ..vit.patches import flatten_patches, take_patches
 
 

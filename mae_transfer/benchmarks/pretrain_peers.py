@@ -15,7 +15,7 @@ from unittest import mock
 import torch
 from torch import Tensor, nn
 
-from ..pretrain import MAE
+from ..pretraining import MAE
 from .official_mae import OfficialMAE, import_official
 from .peers import import_package
 from .plain_mae import PlainMAE

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..compat.package_configs import config_path
 from ..errors import CheckpointError, UserError
-from ..pretrain import MAE
+from ..pretraining import MAE
 from ..registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
 from ..settings import change_settings, read_config
 from ..vit.sizes import resolve_size

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from ..classify import ViTClassifier
 from ..errors import UserError
 from ..planning import losses
-from ..pretrain import MoCoV3
-from ..pretrain.masked_model import MaskedModel
+from ..pretraining import MoCoV3
+from ..pretraining.masked_model import MaskedModel
 
 
 def share_weights(models: Sequence[nn.Module]) -> None:

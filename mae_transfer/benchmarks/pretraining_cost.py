@@ -21,7 +21,7 @@ from torch import nn
 from .. import launch
 from ..compat.package_configs import find_config
 from ..errors import UserError
-from ..pretrain.masked_model import MaskedModel
+from ..pretraining.masked_model import MaskedModel
 from ..registry import MODELS
 from ..settings import read_config
 from .pretrain_steps import step_seconds

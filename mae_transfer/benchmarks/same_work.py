@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError
-from ..pretrain import MAE
+from ..pretraining import MAE
 
 
 @contextlib.contextmanager

@@ -20,7 +20,7 @@ from statistics import median
 import torch
 from torch import nn
 
-from ..pretrain import MAE
+from ..pretraining import MAE
 from ..registry import MODELS
 from ..runs.saving import BackgroundWriter, on_cpu, write_checkpoint
 

@@ -8,7 +8,7 @@ from timm.data import Mixup
 from timm.data.random_erasing import RandomErasing
 
 from ..errors import UserError
-from ..pretrain.preprocessor import PhotoPreprocessor
+from ..pretraining.preprocessor import PhotoPreprocessor
 from ..registry import MODELS
 
 
@@ -21,7 +21,7 @@ class LabelledPreprocessor(PhotoPreprocessor):
         erasing: settings of timm's ``RandomErasing``, e.g. ``dict(probability=.25, mode='pixel')``; None for none.
         mixup: settings of timm's ``Mixup``, e.g. ``dict(mixup_alpha=.8, cutmix_alpha=1.)``; None for none. Mixup does
             not smooth labels here, because the classifier's ``label_smoothing`` has the same effect on mixed labels.
-        mean, std: as for :class:`~mae_transfer.pretrain.PhotoPreprocessor`.
+        mean, std: as for :class:`~mae_transfer.pretraining.PhotoPreprocessor`.
     """
 
     def __init__(self, num_classes: int, erasing: dict | None = None, mixup: dict | None = None, **normalisation: Any):

@@ -15,7 +15,7 @@ from mmengine.registry import MODELS
 from ..checks import check_config
 from ..errors import CheckpointError, UserError
 from ..kinds import is_kind
-from ..pretrain import DVAE
+from ..pretraining import DVAE
 from ..references import pair
 from ..settings import read_config
 from ..vit.weights.checkpoint import find_checkpoint

@@ -10,7 +10,7 @@ from mmengine.registry import MODELS
 
 from ..errors import UserError
 from ..kinds import is_kind
-from ..pretrain import DVAE, PCATarget
+from ..pretraining import DVAE, PCATarget
 from ..settings import change_settings, find_setting
 from ..vit.sizes import Size, resolve_size
 from .pretraining import check_pretraining

@@ -9,7 +9,7 @@ from unittest import mock
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from ..pretrain import MAE, Mask
+from ..pretraining import MAE, Mask
 from ..registry import MODELS
 
 

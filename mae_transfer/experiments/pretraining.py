@@ -7,7 +7,7 @@ from mmengine.registry import MODELS
 
 from ..errors import UserError
 from ..kinds import is_kind
-from ..pretrain import MAE
+from ..pretraining import MAE
 
 
 def check_pretraining(cfg: Config) -> None:

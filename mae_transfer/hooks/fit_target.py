@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from ..data.seeds import sample_seed
-from ..pretrain.target import Target
+from ..pretraining.target import Target
 from ..registry import HOOKS
 
 
@@ -20,7 +20,7 @@ from ..registry import HOOKS
 class FitTargetHook(Hook):
     """Give the MAE's target the training images that it asks for, in a separate pass before training starts.
 
-    A target asks for them by :attr:`~mae_transfer.pretrain.Target.images_needed`; if it needs none, for instance
+    A target asks for them by :attr:`~mae_transfer.pretraining.Target.images_needed`; if it needs none, for instance
     because a checkpoint has made it ready, no image is read. Choice and crops of the images depend on their indices
     alone: the target gets the same pixels regardless of the run's seed, workers and processes. The random numbers of
     the training do not change.

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from ..classify import ViTClassifier
 from ..errors import UserError
 from ..kinds import is_kind
-from ..pretrain import MoCoV3
-from ..pretrain.masked_model import MaskedModel
+from ..pretraining import MoCoV3
+from ..pretraining.masked_model import MaskedModel
 
 
 def training_loss(model: nn.Module, images: Tensor) -> Callable[[], Tensor]:

@@ -14,7 +14,7 @@ from torch import nn
 from ..errors import UserError
 from ..kinds import is_kind
 from ..optim.autocast import DTYPES, AutocastOptimWrapper
-from ..pretrain.masked_model import MaskedModel
+from ..pretraining.masked_model import MaskedModel
 from ..vit import ViT
 from .losses import training_loss
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from .shown_bands import ShownBands, with_captions
 
 if TYPE_CHECKING:
-    from ..pretrain import MAE
+    from ..pretraining import MAE
 
 
 @torch.no_grad()

@@ -6,7 +6,7 @@ import torch
 
 from mae_transfer.benchmarks.pretrain_steps import share_weights, step_seconds
 from mae_transfer.compat.package_configs import CONFIGS
-from mae_transfer.pretrain import MAE
+from mae_transfer.pretraining import MAE
 from mae_transfer.registry import MODELS
 from mae_transfer.settings import change_settings, read_config
 

@@ -8,7 +8,7 @@ import pytest
 
 from mae_transfer.compat.package_configs import CONFIGS
 from mae_transfer.experiments.flops import count_flops
-from mae_transfer.pretrain import MAEDecoder
+from mae_transfer.pretraining import MAEDecoder
 from mae_transfer.registry import MODELS
 from mae_transfer.settings import read_config
 

@@ -11,7 +11,7 @@ import torch
 from torch.testing import assert_close
 
 from mae_transfer.hooks import fit_target
-from mae_transfer.pretrain import pca_target
+from mae_transfer.pretraining import pca_target
 from mae_transfer.runner import StrictRunner
 from tests.helpers import photo_folder, pretraining
 
@@ -91,7 +91,7 @@ def test_the_same_photos_are_chosen_every_time():
 
 def test_a_resumed_run_keeps_its_basis(photos, tmp_path, run):
     runner = runner_of(photos, tmp_path, HOOK, resume=True, load_from=f'{run[0].work_dir}/epoch_1.pth')
-    with mock.patch('mae_transfer.pretrain.PCATarget.prepare') as prepared_again:
+    with mock.patch('mae_transfer.pretraining.PCATarget.prepare') as prepared_again:
         runner.train()
     assert not prepared_again.called
     assert runner.model.target.ready and torch.equal(runner.model.target.basis, run[0].model.target.basis)

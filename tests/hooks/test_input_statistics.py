@@ -15,7 +15,7 @@ from mae_transfer.classify.preprocessor import LabelledPreprocessor
 from mae_transfer.dense.detection_preprocessor import DetPreprocessor
 from mae_transfer.dense.segmentation_preprocessor import SegPreprocessor
 from mae_transfer.hooks.input_statistics import InputStatisticsHook, is_far_off
-from mae_transfer.pretrain import PhotoPreprocessor
+from mae_transfer.pretraining import PhotoPreprocessor
 from mae_transfer.runner import StrictRunner
 from tests.data.written import npy
 from tests.helpers import photo_folder, pretraining

@@ -11,7 +11,7 @@ from mmengine.model import BaseModel
 
 from mae_transfer.errors import UserError
 from mae_transfer.hooks import SpeedHook, speed
-from mae_transfer.pretrain import MAE
+from mae_transfer.pretraining import MAE
 from mae_transfer.registry import MODELS
 from mae_transfer.runner import StrictRunner
 from mae_transfer.runs.fingerprint import fingerprint

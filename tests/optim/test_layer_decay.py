@@ -149,7 +149,7 @@ def test_an_unknown_kind_is_refused():
 
 
 def test_pretraining_decays_class_and_mask_token():
-    from tests.pretrain.test_mae import small_mae
+    from tests.pretraining.test_mae import small_mae
 
     model = small_mae()
     found = settings(model, build(model, no_decay_names=()))

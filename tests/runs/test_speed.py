@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from mae_transfer.experiments.flops import count_flops
-from mae_transfer.pretrain import MAE
+from mae_transfer.pretraining import MAE
 from mae_transfer.runs import speed
 from mae_transfer.runs.speed import FlopCount, WaitingTime, matrix_rate, peak_memory
 

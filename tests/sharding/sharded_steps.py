@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from mae_transfer.classify.features import extract_features
 from mae_transfer.errors import UserError
 from mae_transfer.optim import LayerDecayOptimWrapperConstructor
-from mae_transfer.pretrain import MAE
+from mae_transfer.pretraining import MAE
 from mae_transfer.registry import MODELS
 from mae_transfer.runs.resuming import load_optimizer
 from mae_transfer.runs.saving import on_cpu

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from mae_transfer.pretrain import DALLEEncoder
+from mae_transfer.pretraining import DALLEEncoder
 from mae_transfer.vit.weights.checkpoint import find_checkpoint
 from tests.tools.classification import FINETUNE, as_options, class_options
 from tests.tools.commands import ARCH, REPOSITORY, call, checkpoint, error_line, largest_difference, losses, run, train

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from mae_transfer.vit.weights.checkpoint import load_vit, read_checkpoint, read_weights
 from mae_transfer.vit.weights.head import fold_head_norm
 from mae_transfer.vit.weights.layouts import LAYOUTS, from_canonical
-from tests.pretrain.test_mae import small_mae
+from tests.pretraining.test_mae import small_mae
 from tests.tools.commands import call, error_line, run
 from tests.vit.weights.test_checkpoint import randomize, small_vit, unchanged
 

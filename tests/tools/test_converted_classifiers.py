@@ -15,7 +15,7 @@ from transformers import ViTConfig, ViTForImageClassification, ViTMAEModel
 
 from mae_transfer.classify import ViTClassifier
 from mae_transfer.vit.weights.checkpoint import load_vit, read_checkpoint, read_weights
-from tests.pretrain.test_mae import small_mae
+from tests.pretraining.test_mae import small_mae
 from tests.tools.commands import call
 from tests.vit.weights.test_checkpoint import SMALL, randomize, small_vit
 from tests.vit.weights.test_layouts import hf_config

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mae_transfer.errors import UserError
-from mae_transfer.pretrain.mae import MAE
+from mae_transfer.pretraining.mae import MAE
 from mae_transfer.registry import MODELS
 from mae_transfer.settings import read_config
 from mae_transfer.vit.weights.checkpoint import read_weights

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mae_transfer.pretrain import MAE
+from mae_transfer.pretraining import MAE
 from mae_transfer.visualization.reconstruction import reconstruction_sheet
 from mae_transfer.visualization.shown_bands import shown_bands
 from tests.helpers import enlarge

@@ -15,7 +15,7 @@ from mae_transfer.data.files.bands import (
 from mae_transfer.dense.detection_preprocessor import DetPreprocessor
 from mae_transfer.dense.segmentation_preprocessor import SegPreprocessor
 from mae_transfer.errors import UserError
-from mae_transfer.pretrain import PhotoPreprocessor
+from mae_transfer.pretraining import PhotoPreprocessor
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from mae_transfer.data import (
 )
 from mae_transfer.data.photos.crops import InRange
 from mae_transfer.errors import UserError
-from mae_transfer.pretrain import PhotoPreprocessor
+from mae_transfer.pretraining import PhotoPreprocessor
 from tests.data.written import by_opencv, npy, tiff, values
 
 KINDS = [('uint8', 1), ('uint8', 4), ('uint16', 1), ('uint16', 13), ('int16', 3), ('float32', 13), ('float64', 16)]

@@ -13,7 +13,7 @@ from torchvision.transforms import v2
 
 from mae_transfer.data import Photos, PhotosInTwoSizes, collate_photos
 from mae_transfer.errors import UserError
-from mae_transfer.pretrain import PhotoPreprocessor
+from mae_transfer.pretraining import PhotoPreprocessor
 from tests.helpers import photo_folder
 
 LANCZOS, BICUBIC = (v2.InterpolationMode.LANCZOS, v2.InterpolationMode.BICUBIC)

@@ -13,7 +13,7 @@ from transformers import ViTMAEForPreTraining
 from mae_transfer.vit import ViT
 from mae_transfer.vit.weights.checkpoint import CheckpointError, load_vit, read_weights
 from mae_transfer.vit.weights.layouts import LAYOUTS, from_canonical
-from tests.pretrain.test_mae import small_mae
+from tests.pretraining.test_mae import small_mae
 from tests.vit.weights.test_layouts import hf_config
 
 SMALL = dict(embed_dim=32, depth=2, num_heads=2)

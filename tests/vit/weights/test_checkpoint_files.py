@@ -21,7 +21,7 @@ from mae_transfer.vit.weights.checkpoint import (
     read_weights,
 )
 from mae_transfer.vit.weights.layouts import from_canonical
-from tests.pretrain.test_mae import small_mae
+from tests.pretraining.test_mae import small_mae
 from tests.vit.weights.test_checkpoint import copy_of, randomize, small_vit, unchanged
 
 

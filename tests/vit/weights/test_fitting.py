@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from mae_transfer.vit.weights.checkpoint import CheckpointError, load_vit, read_weights
 from mae_transfer.vit.weights.fitting import describe_inflation, inflate_channels
 from mae_transfer.vit.weights.layouts import LAYOUTS, from_canonical
-from tests.pretrain.test_mae import small_mae
+from tests.pretraining.test_mae import small_mae
 from tests.vit.weights.test_checkpoint import copy_of, randomize, small_vit, unchanged
 
 

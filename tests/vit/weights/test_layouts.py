@@ -13,7 +13,7 @@ from transformers import ViTMAEConfig, ViTMAEForPreTraining, ViTMAEModel
 
 from mae_transfer.errors import CheckpointError
 from mae_transfer.vit.weights.layouts import LAYOUTS, detect_layout, from_canonical, to_canonical
-from tests.pretrain.test_mae import small_mae
+from tests.pretraining.test_mae import small_mae
 
 WITH_DECODER = [name for name in LAYOUTS if name != 'timm']
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mae_transfer.pretrain import MAE
+from mae_transfer.pretraining import MAE
 
 PATCH, SIDE, COUNT, STEPS = 4, 8, 4, 200
 TARGETS = {

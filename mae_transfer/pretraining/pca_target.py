@@ -21,7 +21,7 @@ class PCATarget(Target):
     """The largest PCA coefficients of the patch's pixels (MAE Table 1d: 96 of them); loss: mean squared error.
 
     The paper does not say whether the coefficients were whitened. Here they are not: each coefficient counts by its
-    variance in pixels, so the loss is that of :class:`~mae_transfer.pretrain.PixelTarget` restricted to the subspace.
+    variance in pixels, so the loss is that of :class:`~mae_transfer.pretraining.PixelTarget` within the subspace.
 
     The basis is fitted to training images by :meth:`prepare`, which :class:`~mae_transfer.hooks.FitTargetHook` calls,
     and is stored with the model: buffers ``mean`` (V,) and ``basis`` (V, components), with orthonormal columns in order
@@ -137,7 +137,7 @@ class PCATarget(Target):
         return (variances[: self.components].sum() / variances.sum()).item()
 
     def forward(self, images: Tensor, patch_size: int, index: Tensor | None = None) -> Tensor:
-        """As :meth:`Target.forward <mae_transfer.pretrain.Target.forward>`: (B, M, components).
+        """As :meth:`Target.forward <mae_transfer.pretraining.Target.forward>`: (B, M, components).
 
         Raises:
             UserError: the basis has not been fitted.
@@ -148,7 +148,7 @@ class PCATarget(Target):
             return (patches - self.mean) @ self.basis
 
     def to_pixels(self, prediction: Tensor, images: Tensor, patch_size: int, index: Tensor | None = None) -> Tensor:
-        """As :meth:`Target.to_pixels <mae_transfer.pretrain.Target.to_pixels>`; what lies outside the subspace is lost.
+        """As :meth:`Target.to_pixels <mae_transfer.pretraining.Target.to_pixels>`; only the subspace is kept.
 
         Raises:
             UserError: the basis has not been fitted.

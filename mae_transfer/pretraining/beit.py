@@ -30,7 +30,7 @@ class BEiT(MaskedModel):
             ``vit.*``. BEiT's is ``design='beit'`` with ``rel_pos='shared'``.
         masking: config of the masking, e.g. ``dict(type='BlockMasking', ratio=.3826)``, which masks 75 of 14 x 14
             patches in every image, where the official generator masks up to 75.
-        target: config of a :class:`~mae_transfer.pretrain.TokenTarget`.
+        target: config of a :class:`~mae_transfer.pretraining.TokenTarget`.
         data_preprocessor: config of the preprocessor that normalises the images on the device.
 
     Raises:
@@ -76,7 +76,7 @@ class BEiT(MaskedModel):
             inputs, seeds, mode, noise: as :meth:`MAE.forward`.
             token_images: (B, C, h, w) in [0, 1]: the tokenizer's own pictures of the same crops, of the size in which
                 there is one token for each patch, such as 112 x 112 for 224 x 224. None: ``inputs`` are resized
-                (:class:`~mae_transfer.pretrain.TokenTarget`).
+                (:class:`~mae_transfer.pretraining.TokenTarget`).
 
         Returns:
             'loss': dict of the scalar ``loss``, over the masked patches, and of ``mlm_acc``, the share of them whose

@@ -18,7 +18,7 @@ class MAEDecoder(nn.Module):
     """Predict patches from encoded patches and mask tokens, with positions (MAE section 3 and Table 1a, b).
 
     Args:
-        in_dim: width D of the encoder; :class:`~mae_transfer.pretrain.MAE` fills it in, as it does the next two.
+        in_dim: width D of the encoder; :class:`~mae_transfer.pretraining.MAE` fills it in, as it does the next two.
         grid: (rows, columns) of patches that the position embedding is made for.
         out_dim: length P of the prediction for a patch.
         embed_dim: width of the decoder.

@@ -9,7 +9,7 @@ import torch
 from torch.testing import assert_close
 
 from mae_transfer.errors import UserError
-from mae_transfer.pretrain import DVAE, PhotoPreprocessor, TokenTarget
+from mae_transfer.pretraining import DVAE, PhotoPreprocessor, TokenTarget
 from mae_transfer.registry import MODELS
 from mae_transfer.vit import ViT
 from mae_transfer.vit.patches import join_patches

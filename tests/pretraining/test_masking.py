@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mae_transfer.errors import UserError
-from mae_transfer.pretrain import BlockMasking, GridMasking, Mask, RandomMasking, seeded_noise
+from mae_transfer.pretraining import BlockMasking, GridMasking, Mask, RandomMasking, seeded_noise
 from tests.official import GOLDEN, noise
 
 MASKINGS = (RandomMasking, BlockMasking, GridMasking)

@@ -9,7 +9,7 @@ import torch
 from torch.testing import assert_close
 
 from mae_transfer.errors import UserError
-from mae_transfer.pretrain import MAE
+from mae_transfer.pretraining import MAE
 
 NORMALISATIONS = {
     'ImageNet': dict(),

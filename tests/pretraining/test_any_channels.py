@@ -10,11 +10,11 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from mae_transfer.errors import UserError
-from mae_transfer.pretrain import DVAE, NormalizedPixelTarget, PCATarget, PixelTarget, TokenTarget
-from mae_transfer.pretrain.preprocessor import PhotoPreprocessor
+from mae_transfer.pretraining import DVAE, NormalizedPixelTarget, PCATarget, PixelTarget, TokenTarget
+from mae_transfer.pretraining.preprocessor import PhotoPreprocessor
 from mae_transfer.registry import MODELS, SCOPE
 from mae_transfer.vit.patches import flatten_patches, join_patches, take_patches, unflatten_patches
-from tests.pretrain.test_mae import small_mae
+from tests.pretraining.test_mae import small_mae
 
 CHANNELS = (1, 4, 13, 16)
 every_channel_count = pytest.mark.parametrize('channels', CHANNELS)

@@ -8,7 +8,7 @@ from torch import nn
 
 from mae_transfer.errors import UserError
 from mae_transfer.hooks import FitTargetHook
-from mae_transfer.pretrain import (
+from mae_transfer.pretraining import (
     MAE,
     Masking,
     NormalizedPixelTarget,

@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from mae_transfer.errors import UserError
-from mae_transfer.pretrain import DVAE, MAE, BEiT, BlockMasking
-from mae_transfer.pretrain.beit import INIT_STD
+from mae_transfer.pretraining import DVAE, MAE, BEiT, BlockMasking
+from mae_transfer.pretraining.beit import INIT_STD
 from mae_transfer.vit.weights.checkpoint import load_vit, read_weights
 from tests.helpers import enlarge, small_vit
 

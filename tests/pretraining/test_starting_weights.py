@@ -10,12 +10,12 @@ import torch
 from transformers import ViTMAEForPreTraining
 
 from mae_transfer.errors import CheckpointError, UserError
-from mae_transfer.pretrain import MAE
-from mae_transfer.pretrain.starting_weights import load_mae
+from mae_transfer.pretraining import MAE
+from mae_transfer.pretraining.starting_weights import load_mae
 from mae_transfer.vit.position import resize_pos_embed, sincos_table
 from mae_transfer.vit.weights.checkpoint import read_weights
 from mae_transfer.vit.weights.layouts import LAYOUTS, from_canonical
-from tests.pretrain.test_mae import small_mae
+from tests.pretraining.test_mae import small_mae
 from tests.vit.weights.test_checkpoint import copy_of, randomize
 from tests.vit.weights.test_layouts import hf_config
 
@@ -162,7 +162,7 @@ def test_a_broken_file_raises_and_changes_nothing(broken):
 def test_the_log_warns_unless_all_is_loaded_as_it_is(monkeypatch):
     logged = []
     monkeypatch.setattr(
-        'mae_transfer.pretrain.starting_weights.print_log', lambda text, logger, level: logged.append(level)
+        'mae_transfer.pretraining.starting_weights.print_log', lambda text, logger, level: logged.append(level)
     )
     load(small_mae(), published()[1])
     load(small_mae(), published(decoder=False)[1])

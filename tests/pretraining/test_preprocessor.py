@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mae_transfer.errors import UserError
-from mae_transfer.pretrain import PhotoPreprocessor
+from mae_transfer.pretraining import PhotoPreprocessor
 
 
 def batch(channels: int = 3) -> dict:

@@ -21,8 +21,8 @@ class MaskedModel(BaseModel):
 
     Args:
         vit: config of the :class:`~mae_transfer.vit.ViT`, the part that is kept after pre-training.
-        masking: config of a :class:`~mae_transfer.pretrain.Masking`.
-        target: config of a :class:`~mae_transfer.pretrain.Target`.
+        masking: config of a :class:`~mae_transfer.pretraining.Masking`.
+        target: config of a :class:`~mae_transfer.pretraining.Target`.
         data_preprocessor: config of the preprocessor that normalises the images on the device. The target learns from
             it how they are normalised.
 

@@ -36,9 +36,9 @@ class Tokenizer(nn.Module):
     - override :meth:`read` if its weights come in a file that
       :func:`~mae_transfer.vit.weights.checkpoint_files.read_checkpoint` cannot read.
 
-    It may rely on :class:`~mae_transfer.pretrain.TokenTarget`, which freezes the tokenizer and calls it in evaluation
-    mode, without gradients and outside of autocast. Images are float32 in [0, 1], and H and W are multiples of
-    ``stride``, but can differ between batches. All parameters and buffers have been loaded before the first call,
+    It may rely on :class:`~mae_transfer.pretraining.TokenTarget`, which freezes the tokenizer and calls it in
+    evaluation mode, without gradients and outside of autocast. Images are float32 in [0, 1], and H and W are multiples
+    of ``stride``, but can differ between batches. All parameters and buffers have been loaded before the first call,
     either by :meth:`load`, which checks them, or from a checkpoint of the whole MAE, which contains the tokenizer.
 
     Attributes:

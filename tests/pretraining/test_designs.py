@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mae_transfer.vit.design import DESIGNS, MLPS, PLAIN, QKV_BIASES, ROTARY_KINDS, Design
-from tests.pretrain.test_mae import small_mae
+from tests.pretraining.test_mae import small_mae
 
 #: Values of each field beside the plain ViT's.
 CHANGES = dict(

@@ -38,8 +38,8 @@ class Target(nn.Module):
 
     It may rely on the following:
 
-    - The :class:`~mae_transfer.pretrain.MAE` calls :meth:`use_preprocessor` and then :meth:`dim`, once each, when it is
-      built. :class:`~mae_transfer.hooks.FitTargetHook` calls :meth:`prepare` once before training if
+    - The :class:`~mae_transfer.pretraining.MAE` calls :meth:`use_preprocessor` and then :meth:`dim`, once each, when it
+      is built. :class:`~mae_transfer.hooks.FitTargetHook` calls :meth:`prepare` once before training if
       :attr:`images_needed` is above 0. :meth:`forward` and :meth:`loss` are called at every step, :meth:`to_pixels` for
       pictures.
     - Images are normalised by the preprocessor of the MAE. H and W are multiples of p, but can differ between batches;
@@ -69,9 +69,9 @@ class Target(nn.Module):
         """Learn how images are normalised; the default does nothing.
 
         A target that needs colours instead of normalised values keeps the methods ``preprocessor.to_unit`` and
-        ``preprocessor.from_unit`` (see :class:`~mae_transfer.pretrain.PhotoPreprocessor`) and calls them later, so that
-        mean and standard deviation are stored in the preprocessor alone. Keep the methods, not the module, which would
-        be registered as a submodule of the target.
+        ``preprocessor.from_unit`` (see :class:`~mae_transfer.pretraining.PhotoPreprocessor`) and calls them later, so
+        that mean and standard deviation are stored in the preprocessor alone. Keep the methods, not the module, which
+        would be registered as a submodule of the target.
 
         Args:
             preprocessor: the ``data_preprocessor`` of the MAE.

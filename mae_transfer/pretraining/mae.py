@@ -20,10 +20,10 @@ class MAE(MaskedModel):
     Args:
         vit: config of the :class:`~mae_transfer.vit.ViT`, the part that is kept after pre-training. The checkpoint of
             its ``init_cfg`` lends its decoder too, if it has one.
-        masking: config of a :class:`~mae_transfer.pretrain.Masking`, e.g. ``dict(type='RandomMasking',
+        masking: config of a :class:`~mae_transfer.pretraining.Masking`, e.g. ``dict(type='RandomMasking',
             ratio=.75)``.
         decoder: config of the decoder, without the sizes that follow from the other parts.
-        target: config of a :class:`~mae_transfer.pretrain.Target`, e.g. ``dict(type='NormalizedPixelTarget')``.
+        target: config of a :class:`~mae_transfer.pretraining.Target`, e.g. ``dict(type='NormalizedPixelTarget')``.
         encoder_mask_tokens: whether the encoder also gets a learnt token for each masked patch (Table 1c, "encoder w/
             [M]"). The paper finds this worse, at 3.3 times the FLOPs.
         loss_on: 'masked': the loss is computed on the masked patches; 'all': on the kept ones too (section 3: half a
@@ -67,7 +67,7 @@ class MAE(MaskedModel):
 
     def init_weights(self) -> None:
         """Load the checkpoint of ``vit.init_cfg``, if it names one: the ViT, and the decoder if
-        :func:`~mae_transfer.pretrain.starting_weights.load_mae` finds that it fits.
+        :func:`~mae_transfer.pretraining.starting_weights.load_mae` finds that it fits.
 
         Raises:
             UserError: as ``load_mae``; the MAE itself has an ``init_cfg`` too.

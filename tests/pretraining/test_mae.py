@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mae_transfer.errors import UserError
-from mae_transfer.pretrain import MAE
+from mae_transfer.pretraining import MAE
 from mae_transfer.vit import ViT
 from mae_transfer.vit.weights.checkpoint import load_vit
 from tests.official import GOLDEN, noise, official_name, parameter, value

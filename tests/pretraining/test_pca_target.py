@@ -9,7 +9,7 @@ import torch
 from torch.testing import assert_close
 
 from mae_transfer.errors import UserError
-from mae_transfer.pretrain import MAE, PCATarget
+from mae_transfer.pretraining import MAE, PCATarget
 from mae_transfer.registry import MODELS
 from mae_transfer.vit.patches import flatten_patches, join_patches, take_patches
 from mae_transfer.whole_model import load_whole_model
@@ -83,7 +83,7 @@ def test_preparing_fits_to_all_batches_and_needs_no_more_images(sizes):
     target = PCATarget(9, max_images=40)
     target.dim(PATCH, 3)
     assert target.images_needed == 40
-    with mock.patch('mae_transfer.pretrain.pca_target.print_log') as log:
+    with mock.patch('mae_transfer.pretraining.pca_target.print_log') as log:
         target.prepare(iter(photos().split(sizes)))
     assert target.ready and target.images_needed == 0
     assert_close(target.basis, expected.basis, rtol=0, atol=1e-6)

@@ -15,7 +15,7 @@ from torch.testing import assert_close
 from torch.utils.flop_counter import FlopCounterMode
 
 from mae_transfer.errors import UserError
-from mae_transfer.pretrain import DALLEEncoder
+from mae_transfer.pretraining import DALLEEncoder
 from mae_transfer.registry import MODELS
 from tests.vit.weights.test_checkpoint_files import Calls
 

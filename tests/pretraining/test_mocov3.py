@@ -14,7 +14,7 @@ from torch.testing import assert_close
 
 from mae_transfer.errors import UserError
 from mae_transfer.hooks import MomentumHook
-from mae_transfer.pretrain import MoCoV3
+from mae_transfer.pretraining import MoCoV3
 from mae_transfer.vit import ViT
 from mae_transfer.vit.weights.checkpoint import load_vit, read_weights
 from tests.helpers import small_vit

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from mae_transfer.pretrain import MAEDecoder, RandomMasking
+from mae_transfer.pretraining import MAEDecoder, RandomMasking
 from mae_transfer.vit.position import sincos_table
 from tests.helpers import enlarge
 

@@ -29,10 +29,10 @@ class TokenTarget(Target):
     and its own file is needed only when training starts.
 
     The MAE needs a preprocessor that can undo its normalisation, such as
-    :class:`~mae_transfer.pretrain.PhotoPreprocessor`.
+    :class:`~mae_transfer.pretraining.PhotoPreprocessor`.
 
     Args:
-        tokenizer: config of the :class:`~mae_transfer.pretrain.Tokenizer`, e.g. ``dict(type='DVAE', vocab_size=512,
+        tokenizer: config of the :class:`~mae_transfer.pretraining.Tokenizer`, e.g. ``dict(type='DVAE', vocab_size=512,
             checkpoint='work_dirs/tokenizer_dvae')``. ``checkpoint``: file or work_dir with its weights; without it,
             the target can only be loaded as part of a whole model.
     """

@@ -9,7 +9,7 @@ import torch
 from torch.testing import assert_close
 
 from mae_transfer.errors import UserError
-from mae_transfer.pretrain import DVAE
+from mae_transfer.pretraining import DVAE
 
 UNIT = dict(type='PhotoPreprocessor', mean=(0, 0, 0), std=(255, 255, 255))
 

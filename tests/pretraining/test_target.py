@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from mae_transfer.pretrain import NormalizedPixelTarget, PixelTarget
+from mae_transfer.pretraining import NormalizedPixelTarget, PixelTarget
 from mae_transfer.vit.patches import join_patches, take_patches
 
 
