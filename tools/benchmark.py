@@ -8,6 +8,7 @@
     tools/benchmark.py all --json all.json                     these four, one after the other
     tools/benchmark.py backbones ...                           backbones at any sizes, and attention alone
     tools/benchmark.py cost CONFIG ...                         steps of our own configs, side by side
+    tools/benchmark.py start --images ../shared/data/photos1k  from the command to the first iteration
 
 Each part has its own options: tools/benchmark.py PART --help. `all` passes those on that a part has; one that fails
 does not stop the others. Other projects are measured where they are installed.
@@ -25,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from mae_transfer import launch
-from mae_transfer.benchmarks import compare_backbones, compare_pretraining, measure_cost, reading
+from mae_transfer.benchmarks import compare_backbones, compare_pretraining, measure_cost, reading, start_time
 from mae_transfer.errors import UserError
 from mae_transfer.outputs import output_file
 
@@ -37,6 +38,7 @@ PARTS: dict[str, tuple[Any, list[str]]] = {
     'segment': (compare_backbones, ['--peers', 'mmseg', '--sizes', '512', '--peer-over-ours']),
     'backbones': (compare_backbones, []),
     'cost': (measure_cost, []),
+    'start': (start_time, []),
 }
 ALL = ('pretrain', 'data', 'detect', 'segment')
 #: Options of `all`, and the parts that have them.

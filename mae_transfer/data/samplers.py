@@ -38,7 +38,10 @@ class SeededSampler(DefaultSampler):
         super().__init__(dataset, *args, **kwargs)
         _refuse_wrapper(dataset)
         if not is_whole(repeats, 1):
-            raise UserError(f'repeats is a number of crops of each photo in a row, 1 or more; found {repeats!r}')
+            raise UserError(
+                'repeats (crops_per_decode in the configs) is a number of crops of each photo in a row, 1 or more; '
+                f'found {repeats!r}'
+            )
         self.repeats = repeats
         self._begin = 0
         if repeats > 1:  # as many photos in each epoch and process; some are shown again for that

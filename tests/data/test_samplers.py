@@ -157,5 +157,5 @@ def test_a_repeated_epoch_goes_on_after_the_samples_that_are_skipped():
 
 @pytest.mark.parametrize('repeats', [0, 1.5, True, 'four'])
 def test_repeats_are_a_number_of_crops(repeats):
-    with pytest.raises(UserError, match='repeats is a number of crops'):
+    with pytest.raises(UserError, match='repeats .crops_per_decode in the configs. is a number of crops'):
         sampler(repeats=repeats)
