@@ -10,7 +10,7 @@ import mae_transfer
 
 PACKAGE = Path(mae_transfer.__file__).parent
 #: Single modules that every room may import.
-BASE = {'errors', 'first_bytes', 'kinds', 'paths', 'registry', 'version', 'whole_files'}
+BASE = {'errors', 'first_bytes', 'kinds', 'paths', 'processes', 'progress', 'registry', 'version', 'whole_files'}
 
 
 def imported(file: Path) -> set[str]:

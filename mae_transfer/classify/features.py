@@ -19,9 +19,8 @@ from ..data.photos.source import check_present
 from ..errors import UserError
 from ..hooks.skipped_images import skipped_summary
 from ..optim.autocast import DTYPES
+from ..progress import progress
 from ..sharding.shards import has_shards
-
-LOG_EVERY = 50
 
 
 class Features(NamedTuple):
@@ -71,7 +70,7 @@ def extract_features(model: BaseModel, dataloader: DataLoader, name: str, dtype:
     labels = torch.empty(count, dtype=torch.int64)
     seen = torch.zeros(count, dtype=torch.bool)
     skipped: set[str] = set()
-    for step, batch in enumerate(dataloader, 1):
+    for batch in progress(dataloader, f'features of {name}, batches'):
         with torch.autocast(device.type, DTYPES[dtype], enabled=dtype != 'float32'):
             encoded = model.features(model.data_preprocessor(batch, False)['inputs'])
         encoded = torch.cat(all_gather(encoded.to(torch.float16).contiguous())).cpu()
@@ -80,8 +79,7 @@ def extract_features(model: BaseModel, dataloader: DataLoader, name: str, dtype:
             values = torch.empty(count, encoded.shape[1], dtype=torch.float16)
         values[indices], labels[indices], seen[indices] = encoded, classes, True
         skipped.update(batch.get('skipped', ()))
-        if step % LOG_EVERY == 0 or step == len(dataloader):
-            print_log(f'features of {name}: {step}/{len(dataloader)}', logger='current')
+    print_log(f'features of {name}: {len(dataloader)} batches', logger='current')
     if summary := skipped_summary(skipped, f'photos of {name}'):
         print_log(summary, logger='current', level=logging.WARNING)
     features = Features(values[seen], labels[seen])
