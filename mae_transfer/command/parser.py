@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from typing import NoReturn
 
 from ..errors import UserError
+from ..options import Typed
 
 #: A word that changes a setting of the config: max_epochs=100.
 _SETTING = re.compile(r'[A-Za-z_][\w.]*=')
@@ -74,6 +75,17 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         help='change settings of the config, and all that follows from them, e.g. max_epochs=100 image_size=160; '
         'KEY=VALUE at the end of the line is the same',
     )
+
+
+def typed_settings(options: Sequence[str]) -> dict[str, Typed]:
+    """The ``KEY=VALUE`` of a command line as ``cfg_options`` of the calls in Python: read where the config is known.
+
+    Raises:
+        UserError: no key, no value.
+    """
+    from ..settings import typed_option  # here, because it imports MMEngine's runner
+
+    return dict(map(typed_option, options))
 
 
 def meant(word: str, names: Sequence[str] | dict[str, object]) -> str:
