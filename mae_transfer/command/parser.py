@@ -62,7 +62,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
-    """Settings of the config: ``KEY=VALUE`` words anywhere, or after ``--set``."""
+    """Settings of the config: ``KEY=VALUE`` words after the others, or after ``--set``."""
     if isinstance(parser, Parser):
         parser.takes_settings = True
     parser.add_argument(

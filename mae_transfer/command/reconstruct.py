@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from .models import add_device
 from .parser import add_settings, typed_settings
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """A pre-training, and what is drawn."""
     parser.add_argument('run', help='work_dir of a pre-training, or a checkpoint of one')
     add_drawing(parser)
-    parser.add_argument('--device', help="'cpu', 'cuda', 'cuda:1', ...; default a GPU, if there is one")
+    add_device(parser)
     add_settings(parser)
 
 
