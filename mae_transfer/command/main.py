@@ -60,9 +60,10 @@ def main(words: Sequence[str] | None = None) -> None:
     except UserError as error:
         _end(f'error: {error}', 2)
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition('.')[0] == __package__.partition('.')[0]:
+        package = (error.name or '').partition('.')[0]
+        if package in ('', __package__.partition('.')[0]):
             raise
-        _end(f'error: {error.name} is not installed: mae-transfer doctor says what to do', 2)
+        _end(f'error: {package} is not installed: mae-transfer doctor says what to do', 2)
     except KeyboardInterrupt as stopped:
         _end(str(stopped) or 'stopped by Ctrl-C', _STOPPED)
 

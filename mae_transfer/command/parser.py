@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import NoReturn
 
@@ -88,7 +88,7 @@ def typed_settings(options: Sequence[str]) -> dict[str, Typed]:
     return dict(map(typed_option, options))
 
 
-def meant(word: str, names: Sequence[str] | dict[str, object]) -> str:
+def meant(word: str, names: Iterable[str]) -> str:
     """What was probably meant by a word, as the end of a message; '' where nothing is like it."""
     close = get_close_matches(word, list(names), 1)
     return f': did you mean {close[0]}?' if close else ''

@@ -98,7 +98,7 @@ def test_how_it_ends(raised, code, err, monkeypatch, tmp_path):
         raise raised
 
     monkeypatch.setattr(module, 'subcommand', lambda name: SimpleNamespace(run=fail))
-    monkeypatch.setattr(module, 'parser_of', lambda name: SimpleNamespace(parse=lambda words: None))
+    monkeypatch.setattr(module, 'parser_of', lambda name: SimpleNamespace(parse=lambda words: SimpleNamespace()))
     ended = command('plan')
     assert (ended.code, ended.err) == (code, err)
 
@@ -108,7 +108,7 @@ def test_an_error_of_ours_keeps_its_traceback(monkeypatch):
         raise ModuleNotFoundError("No module named 'mae_transfer.nothing'", name='mae_transfer.nothing')
 
     monkeypatch.setattr(module, 'subcommand', lambda name: SimpleNamespace(run=fail))
-    monkeypatch.setattr(module, 'parser_of', lambda name: SimpleNamespace(parse=lambda words: None))
+    monkeypatch.setattr(module, 'parser_of', lambda name: SimpleNamespace(parse=lambda words: SimpleNamespace()))
     with pytest.raises(ModuleNotFoundError):
         command('plan')
 

@@ -73,6 +73,15 @@ def test_one_that_cannot_be_imported(monkeypatch):
     assert found.advice == "pip install --force-reinstall --no-deps 'tifffile>=2023.7'"
 
 
+def test_one_that_lacks_another(monkeypatch):
+    def without(name):
+        raise ModuleNotFoundError("No module named 'addict'", name='addict')
+
+    monkeypatch.setattr(packages.importlib, 'import_module', without)
+    found = named(packages.needed)['timm']
+    assert found.state == 'wrong' and found.advice == 'it needs addict: install that first'
+
+
 def test_originals_beside_the_maintained_packages(versions):
     versions.update(dict.fromkeys(('mmengine', 'mmcv', 'mmdet', 'mmsegmentation')))
     assert not named(packages.originals)
