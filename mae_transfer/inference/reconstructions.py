@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 from PIL import Image
+from torch import nn
 
 from ..checks import check_config
 from ..data import collate_photos
@@ -73,11 +74,11 @@ def config_of_photos(cfg: Config, drawing: Drawing) -> Config:
     return cfg
 
 
-def draw_reconstructions(model: MAE, cfg: Config, drawing: Drawing) -> list[str]:
+def draw_reconstructions(model: nn.Module, cfg: Config, drawing: Drawing) -> list[str]:
     """Write the picture.
 
     Args:
-        model: in evaluation mode, with its weights.
+        model: an MAE in evaluation mode, with its weights.
         cfg: from :func:`config_of_photos`.
 
     Returns:
@@ -91,6 +92,7 @@ def draw_reconstructions(model: MAE, cfg: Config, drawing: Drawing) -> list[str]
     batch = collate_photos(items)
     bands = shown_of(photos, batch['inputs'].shape[1], drawing.bands_shown)
     torch.manual_seed(0)
+    assert isinstance(model, MAE)
     sheet = Image.fromarray(reconstruction_sheet(model, batch, shown=bands))
     try:
         sheet.save(drawing.out)
@@ -107,7 +109,7 @@ def draw_reconstructions(model: MAE, cfg: Config, drawing: Drawing) -> list[str]
 
 def _readable(photos: ImageDataset, count: int) -> tuple[list[dict], list[str]]:
     """The items of the first ``count`` readable photos, each once, and the names of the unreadable ones before them."""
-    items, skipped, index = [], list[str](), 0
+    items, skipped, index = list[dict](), list[str](), 0
     while index < len(photos) and len(items) < count:
         item = photos[index]
         if index + len(item['skipped']) >= len(photos) and items:  # what follows in a circle is drawn already
