@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,8 +16,7 @@ from .checks import check_config
 from .compat import distributed, telling
 from .compat.package_configs import PREFIX, find_config
 from .errors import UserError
-from .failures import disk_failure, peer_failure, worker_failure
-from .kinds import unknown_type
+from .failures import disk_failure, peer_failure, user_line, worker_failure
 from .optim.batch_plan import plan_of
 from .outputs import output_folder
 from .paths import shown
@@ -173,7 +171,13 @@ def starting_weights(model: Mapping, place: str) -> Iterator[tuple[str, str]]:
 # Running --------------------------------------------------------------------------------------------------------------
 
 
-def train(cfg: Config, amp: str | None = None, resume: str | None = None, load_from: str | None = None) -> StrictRunner:
+def train(
+    cfg: Config,
+    amp: str | None = None,
+    resume: str | None = None,
+    load_from: str | None = None,
+    notes: Sequence[str] = (),
+) -> StrictRunner:
     """Train the model of a config: the way of tools/train.py, with its options.
 
     Args:
@@ -181,6 +185,7 @@ def train(cfg: Config, amp: str | None = None, resume: str | None = None, load_f
         amp: one of :data:`AMP_DTYPES`; None for the config's precision.
         resume: 'auto', for the last checkpoint of the work_dir if it has one, or a file; None to begin.
         load_from: file of a whole model to start from.
+        notes: lines for the log of the run.
 
     Returns:
         The runner, after its run.
@@ -200,6 +205,8 @@ def train(cfg: Config, amp: str | None = None, resume: str | None = None, load_f
     prepare_training(cfg)
     distributed.start_group(cfg.launcher)
     runner = build_runner(cfg, require_all_weights=False)
+    for note in notes:
+        runner.logger.info(note)
     try:
         runner.train()
     except BaseException:  # a hook of MMEngine's closes it at the end of a run; trackers must hear of one that failed
@@ -266,23 +273,18 @@ def run_main(main: Callable[[], None]) -> None:
     code = 2
     try:
         main()
-    except UserError as error:
-        # Errors from DataLoader workers arrive with a traceback before them; the last line is the error's own.
-        line = re.sub(r'^[\w.]+Error: ', '', str(error).strip().splitlines()[-1])
     except Stopped as stopped:
         if is_main_process():
             print(stopped, file=sys.stderr)
         return distributed.end_process(stopped.exit_code)
-    except KeyError as error:
-        if (found := unknown_type(error)) is None:
-            raise
-        line = found
     except Exception as error:
-        found, code = worker_failure(error) or disk_failure(error), 1
+        found = user_line(error)
+        if found is None:
+            found, code = worker_failure(error) or disk_failure(error), 1
         if found is None and (found := peer_failure(error)) and telling.leave_to_launcher(f'error: {shown(found)}'):
             distributed.end_process(code)
         if found is None:
-            if not telling.is_first_to_tell():
+            if not isinstance(error, KeyError) and not telling.is_first_to_tell():
                 distributed.end_process(code)
             raise
         line = found
