@@ -20,7 +20,7 @@ from .checks import check_config
 from .classify.features import FeatureLoop
 from .compat import distributed, telling
 from .compat.package_configs import PREFIX, find_config
-from .errors import UserError
+from .errors import UserError, own_line
 from .evaluation import Accuracy
 from .kinds import class_of, is_kind, takes
 from .optim import AutocastOptimWrapper
@@ -239,8 +239,7 @@ def run_main(main: Callable[[], None]) -> None:
     try:
         main()
     except UserError as error:
-        # Errors from DataLoader workers arrive with a traceback before them; the last line is the error's own.
-        line = re.sub(r'^[\w.]+Error: ', '', str(error).strip().splitlines()[-1])
+        line = own_line(error)
     except Stopped as stopped:
         if is_main_process():
             print(stopped, file=sys.stderr)
