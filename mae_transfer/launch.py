@@ -22,7 +22,7 @@ from .compat import distributed, telling
 from .compat.package_configs import PREFIX, find_config
 from .errors import UserError, own_line
 from .evaluation import Accuracy
-from .kinds import class_of, is_kind, takes
+from .kinds import class_of, is_kind, takes, unknown_type
 from .optim import AutocastOptimWrapper
 from .optim.batch_plan import plan_of
 from .outputs import output_folder
@@ -245,11 +245,9 @@ def run_main(main: Callable[[], None]) -> None:
             print(stopped, file=sys.stderr)
         return distributed.end_process(stopped.exit_code)
     except KeyError as error:
-        # MMEngine's registries raise it for a type that they do not have.
-        missing = re.match(r'(\S+) is not in the (\S+) registry', str(error.args[0]) if error.args else '')
-        if missing is None:
+        if (found := unknown_type(error)) is None:
             raise
-        line = f"there is no type '{missing[1]}' in {missing[2]}: is it misspelt, or not imported (custom_imports)?"
+        line = found
     except Exception as error:
         found, code = worker_failure(error) or disk_failure(error), 1
         if found is None and (found := peer_failure(error)) and telling.leave_to_launcher(f'error: {shown(found)}'):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -88,6 +88,16 @@ def change_settings(cfg: Config, changes: Sequence[str | tuple[str, Any]]) -> Co
     if found := references(settings):
         resolved.update(references=found, reference_values=values_at(found, resolved))
     return Config(resolved, filename=cfg.filename)
+
+
+def keyword_changes(cfg_options: Mapping[str, Any] | None, settings: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """The changes that a call in Python asks for, as :func:`change_settings` takes them.
+
+    Args:
+        cfg_options: values by dotted keys, e.g. ``{'model.vit.drop_path_rate': .1}``.
+        settings: keyword arguments, with ``__`` in place of the dots.
+    """
+    return [*(cfg_options or {}).items(), *((name.replace('__', '.'), value) for name, value in settings.items())]
 
 
 def _with_homes(node: Any) -> Any:
