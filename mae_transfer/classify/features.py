@@ -19,9 +19,8 @@ from ..data.photos.source import check_present
 from ..errors import UserError
 from ..hooks.skipped_images import skipped_summary
 from ..optim.autocast import DTYPES
+from ..progress import progress
 from ..sharding.shards import has_shards
-
-LOG_EVERY = 50
 
 
 class Features(NamedTuple):
@@ -109,14 +108,14 @@ def extract_features(model: nn.Module, dataloader: DataLoader, name: str, dtype:
     labels = torch.empty(count, dtype=torch.int64)
     seen = torch.zeros(count, dtype=torch.bool)
     skipped: set[str] = set()
-    for step, batch in enumerate(encoded_batches(model, dataloader, name, dtype, torch.float16), 1):
+    encoded = encoded_batches(model, dataloader, name, dtype, torch.float16)
+    for batch in progress(encoded, f'features of {name}, batches', len(dataloader)):
         if not values.shape[1]:
             values = torch.empty(count, batch.values.shape[1], dtype=torch.float16)
         assert batch.labels is not None
         values[batch.indices], labels[batch.indices], seen[batch.indices] = batch.values, batch.labels, True
         skipped.update(batch.skipped)
-        if step % LOG_EVERY == 0 or step == len(dataloader):
-            print_log(f'features of {name}: {step}/{len(dataloader)}', logger='current')
+    print_log(f'features of {name}: {len(dataloader)} batches', logger='current')
     if summary := skipped_summary(skipped, f'photos of {name}'):
         print_log(summary, logger='current', level=logging.WARNING)
     features = Features(values[seen], labels[seen])

@@ -21,6 +21,7 @@ from ..data.files.photo_sources import all_photos
 from ..errors import UserError, is_whole, own_line
 from ..hooks.skipped_images import skipped_summary
 from ..paths import shown, user_path
+from ..progress import Progress
 from ..runs.fingerprint import digest
 from ..vit.patches import patch_grid
 from ..vit.weights.checkpoint import read_weights
@@ -176,16 +177,19 @@ def _parts(
     ]
     loader = DataLoader(photos, batch_sampler=batches, num_workers=num_workers, collate_fn=collate_numbered)  # type: ignore[arg-type]
     encoded = encoded_batches(encoder, loader, 'the images', dtype) if batches else iter(())
-    for number, start in enumerate(starts):
-        if parts is not None and is_stored[number]:
-            yield parts.read(number)
-            continue
-        stop = min(start + PART_IMAGES, len(photos))
-        taken = [next(encoded) for _ in range(start, stop, batch_size)]
-        part = _part(taken, range(start, stop))
-        if parts is not None:
-            parts.write(number, part)
-        yield part
+    with Progress('images embedded', sum(map(len, batches))) as told:
+        for number, start in enumerate(starts):
+            if parts is not None and is_stored[number]:
+                yield parts.read(number)
+                continue
+            stop, taken = min(start + PART_IMAGES, len(photos)), []
+            for _ in range(start, stop, batch_size):
+                taken.append(batch := next(encoded))
+                told(told.done + len(batch.indices))
+            part = _part(taken, range(start, stop))
+            if parts is not None:
+                parts.write(number, part)
+            yield part
 
 
 def _part(taken: Sequence[Any], places: range) -> Part:

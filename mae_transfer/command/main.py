@@ -1,0 +1,95 @@
+"""``mae-transfer``: which subcommand is meant, and how it ends."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+
+from ..errors import UserError
+from ..version import __version__
+from .parser import Parser, meant
+
+#: The subcommands, in the order of a project, with a line each; their modules are in this room.
+SUBCOMMANDS = {
+    'pretrain': 'pre-train a ViT on photos without labels',
+    'finetune': 'transfer it: to detection, segmentation or classification',
+    'test': 'evaluate a run',
+    'predict': 'boxes, masks, label maps or classes of images without annotations',
+    'embed': 'a vector for each image',
+    'reconstruct': 'draw photos masked, reconstructed and whole',
+    'export': 'write a model as ONNX, or as a folder for timm or transformers',
+    'convert': "weights from one project's layout to another's",
+    'plan': 'which batch fits into the memory of GPUs, and how long a training takes',
+    'doctor': 'what of this installation and machine works, and what to do about the rest',
+}
+#: Subcommands that also run where PyTorch or MMEngine are missing.
+ALONE = ('doctor',)
+_STOPPED = 130  # as a shell has it for a program that Ctrl-C ended
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Run a command line; ends the process with exit code 2 after a mistake of the user's.
+
+    Args:
+        words: after the program's name; by default those of the process.
+    """
+    words = sys.argv[1:] if words is None else list(words)
+    try:
+        if not words or words[0] in ('-h', '--help', 'help'):
+            print(overview())
+            return
+        if words[0] == '--version':
+            print(f'mae-transfer {__version__}')
+            return
+        if words[0] not in SUBCOMMANDS:
+            raise UserError(
+                f"there is no subcommand '{words[0]}'{meant(words[0], SUBCOMMANDS)}; mae-transfer --help lists them"
+            )
+        run = _prepared(words[0], words[1:])
+        if words[0] in ALONE:
+            sys.exit(run())
+        from ..launch import run_main
+
+        run_main(run)
+    except UserError as error:
+        print(f'error: {error}', file=sys.stderr)
+        sys.exit(2)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition('.')[0] == __package__.partition('.')[0]:
+            raise
+        print(f'error: {error.name} is not installed: mae-transfer doctor says what to do', file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print('stopped by Ctrl-C', file=sys.stderr)
+        sys.exit(_STOPPED)
+
+
+def overview() -> str:
+    """What ``mae-transfer --help`` prints."""
+    width = max(map(len, SUBCOMMANDS))
+    return '\n'.join(
+        [
+            'usage: mae-transfer SUBCOMMAND ...',
+            '',
+            'Pre-train a Vision Transformer by masking, and carry it into detection, segmentation and classification.',
+            '',
+            *(f'  {name.ljust(width)}  {line}' for name, line in SUBCOMMANDS.items()),
+            '',
+            'mae-transfer SUBCOMMAND --help has the options and examples; mae-transfer --version the version.',
+        ]
+    )
+
+
+def parser_of(name: str) -> Parser:
+    """The parser of a subcommand."""
+    module = importlib.import_module(f'{__package__}.{name}')
+    parser = Parser(name, module.__doc__, module.EXAMPLES)
+    module.add_arguments(parser)
+    return parser
+
+
+def _prepared(name: str, words: Sequence[str]) -> Callable[[], int | None]:
+    args = parser_of(name).parse(words)
+    module = importlib.import_module(f'{__package__}.{name}')
+    return lambda: module.run(args)
