@@ -1,4 +1,4 @@
-"""Embeddings on a plane, by PCA or t-SNE, and a picture of it."""
+"""EmbeddingTable on a plane, by PCA or t-SNE, and a picture of it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..data.files.image_files import evenly
 from ..errors import UserError
 from ..outputs import output_picture, save_picture
 from ..paths import shown
-from .embedding_table import Embeddings
+from .embedding_table import EmbeddingTable
 from .thumbnails import Thumbnails
 
 METHODS = ('pca', 'tsne')
@@ -62,7 +62,7 @@ class EmbeddingMap:
         )
 
 
-def map_of(embeddings: Embeddings, method: str = 'pca') -> EmbeddingMap:
+def map_of(embeddings: EmbeddingTable, method: str = 'pca') -> EmbeddingMap:
     """The images on a plane, the same in every call.
 
     Args:
@@ -94,7 +94,7 @@ def map_of(embeddings: Embeddings, method: str = 'pca') -> EmbeddingMap:
     )
 
 
-def draw_map(embeddings: Embeddings, found: EmbeddingMap, path: str | Path, show: str | None = None) -> Path:
+def draw_map(embeddings: EmbeddingTable, found: EmbeddingMap, path: str | Path, show: str | None = None) -> Path:
     """Draw a map.
 
     Args:
@@ -146,7 +146,7 @@ def _short(name: str, most: int = 28) -> str:
     return name if len(name) <= most else f'…{name[1 - most :]}'
 
 
-def _of_photos(embeddings: Embeddings, found: EmbeddingMap) -> Image.Image:
+def _of_photos(embeddings: EmbeddingTable, found: EmbeddingMap) -> Image.Image:
     """Photos in the cells of a square."""
     places = evenly(len(found.names), _PHOTOS)
     side = int(np.ceil(np.sqrt(_CELLS_EACH * len(places))))

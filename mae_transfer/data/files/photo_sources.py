@@ -50,7 +50,7 @@ def all_photos(sources: str | Path | Sequence[str | Path], suffixes: tuple[str, 
     Raises:
         UserError: as ``Photos``; no source; tar files beside other sources; the same photo twice in several sources.
     """
-    several = [sources] if isinstance(sources, (str, os.PathLike)) else list(sources)
+    several = [*sources] if isinstance(sources, (list, tuple)) else [sources]
     if not all(isinstance(source, (str, os.PathLike)) and os.fspath(source) for source in several) or not several:
         raise UserError(f'images are a folder, files, a list file or shards, by their paths; found {sources!r}')
     roots = [user_path(source, 'images') for source in several]
