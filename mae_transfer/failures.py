@@ -7,15 +7,14 @@ import re
 import traceback
 
 from .compat import telling
-from .errors import UserError
+from .errors import UserError, own_line
 from .kinds import unknown_type
 
 
 def user_line(error: Exception) -> str | None:
     """One line for a mistake of the user's; None for another error."""
     if isinstance(error, UserError):
-        # Errors from DataLoader workers arrive with a traceback before them; the last line is the error's own.
-        return re.sub(r'^[\w.]+Error: ', '', str(error).strip().splitlines()[-1])
+        return own_line(error)
     return unknown_type(error) if isinstance(error, KeyError) else None
 
 

@@ -91,7 +91,7 @@ def load(
     """
     path = find_checkpoint(user_path(run, 'run'))
     checkpoint = read_checkpoint(path)
-    place = _device(device)
+    place = usable_device(device)
     cfg = _config_of(path, checkpoint)
     if changes := keyword_changes(cfg_options, settings):
         cfg = change_settings(cfg, changes)
@@ -112,12 +112,12 @@ def loaded(model: Trained | str | Path, device: str | torch.device | None = None
     """
     if not isinstance(model, Trained):
         return load(model, device=device)
-    if device is not None and _device(device) != _device(model.device):
+    if device is not None and usable_device(device) != usable_device(model.device):
         raise UserError(f'the model is on {model.device}, not on {device}: load it there, load(..., device="{device}")')
     return model
 
 
-def _device(device: str | torch.device | None) -> torch.device:
+def usable_device(device: str | torch.device | None) -> torch.device:
     """The device that is meant, with its number; raises ``UserError`` for one that this machine does not have."""
     try:
         return torch.empty(0, device=get_device() if device is None else device).device

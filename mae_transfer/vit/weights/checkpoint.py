@@ -68,6 +68,7 @@ class Weights:
     bands: Any = None  # the setting of the run that wrote the file, where it states it
     prefix: str = ''  # of the ViT's names in the file
     notes: list[str] = field(default_factory=list)  # what a user should know of the reading
+    file: Path | None = None  # None for a dictionary
 
     @property
     def is_of_classifier(self) -> bool:
@@ -88,7 +89,7 @@ def read_weights(source: str | Path | Mapping, weights_key: str | None = None) -
         CheckpointError: the source is unreadable, contains no ViT, or several of which none is to be preferred.
     """
     if isinstance(source, Mapping):
-        label, stored, beside = 'a dictionary', source, None
+        path, label, stored, beside = None, 'a dictionary', source, None
     else:
         path = find_checkpoint(source)
         label, stored, beside = str(path), read_checkpoint(path), stated_beside(path)
@@ -102,7 +103,8 @@ def read_weights(source: str | Path | Mapping, weights_key: str | None = None) -
     except CheckpointError as error:
         raise CheckpointError(f'{label}: {error}') from error
     notes = describe_choice(found, others)
-    return Weights(encoder, decoder, head, other, found.root.layout, label, grid, bands, found.root.prefix, notes)
+    layout, prefix = found.root.layout, found.root.prefix
+    return Weights(encoder, decoder, head, other, layout, label, grid, bands, prefix, notes, path)
 
 
 #: What ``init_cfg`` of a ViT may say beside ``type`` and ``checkpoint``: how the file is read.
