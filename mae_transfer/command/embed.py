@@ -25,6 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--image-size', type=int, metavar='N', help="side of the crops; default the ViT's own")
     parser.add_argument('--batch-size', type=int, default=32, metavar='N', help='images at once; default %(default)s')
     parser.add_argument('--workers', type=int, default=0, metavar='N', help='processes that read; default %(default)s')
+    parser.add_argument(
+        '--map', metavar='PICTURE', help='also draw the images on a plane, by their two main directions'
+    )
     parser.add_argument('--overwrite', action='store_true', help='OUT may exist')
     add_device(parser)
     add_vit_alone(parser)
@@ -32,8 +35,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Embed, and tell what was written."""
+    from ..errors import shorten
     from ..inference.embedding import embed
+    from ..outputs import output_file
+    from ..paths import shown
 
+    if args.map:
+        output_file(args.map, '--map')
     found = embed(
         args.model,
         args.images,
@@ -46,5 +54,10 @@ def run(args: argparse.Namespace) -> None:
         overwrite=args.overwrite,
         **vit_alone(args),
     )
-    count, width = found.vectors.shape
+    count, width = found.values.shape
     print(f'{count} images x {width} numbers: {args.out}')
+    if found.skipped:
+        print(f'unreadable images were left out ({len(found.skipped)}): {shorten(map(shown, found.skipped), 3)}')
+    if args.map:
+        found.map(args.map)
+        print(f'map: {args.map}')

@@ -75,7 +75,7 @@ def test_resume_goes_on_where_there_is_a_run(pretrained, photos, tmp_path):
     assert ended.code == 0 and find_checkpoint(tmp_path / 'new').name == 'epoch_1.pth', ended.err
     ended = command('pretrain', photos, tmp_path / 'new', *words, 'max_epochs=2')
     assert ended.code == 0 and find_checkpoint(tmp_path / 'new').name == 'epoch_2.pth', ended.err
-    assert 'Epoch(train)  [1]' not in ended.out and 'Epoch(train)  [2]' in ended.out
+    assert 'resumed epoch: 1, iter: 2, ' in ended.out
 
 
 def test_test(pretrained, tmp_path):
@@ -89,9 +89,9 @@ def test_reconstruct(pretrained, photos, tmp_path):
     assert (ended.code, ended.out) == (0, f'2 photos drawn into {tmp_path}/one.png\n'), ended.err
     with Image.open(tmp_path / 'one.png') as picture:
         assert picture.height >= 2 * 32
-    ended = command('reconstruct', pretrained[1], tmp_path / 'big.png', '--count', 1, 'image_size=64')
-    with Image.open(tmp_path / 'big.png') as picture:
-        assert picture.height >= 64, 'the setting had no effect'
+    words = ['--count', 2, '--photos', photos, 'model.masking.ratio=.25']
+    assert command('reconstruct', pretrained[1], tmp_path / 'other.png', *words).code == 0
+    assert (tmp_path / 'one.png').read_bytes() != (tmp_path / 'other.png').read_bytes(), 'the setting had no effect'
 
 
 def test_reconstruct_refuses_what_is_no_pretraining(classifier, tmp_path):
@@ -114,8 +114,11 @@ def test_predict(classifier, photos, tmp_path):
 
 
 def test_embed(pretrained, photos, tmp_path):
-    ended = command('embed', pretrained[1], photos, tmp_path / 'vectors.npz', '--batch-size', 8, '--device', 'cpu')
-    assert (ended.code, ended.out.splitlines()[-1]) == (0, f'24 images x 32 numbers: {tmp_path}/vectors.npz'), ended.err
+    words = ['--batch-size', 8, '--device', 'cpu', '--map', tmp_path / 'map.png']
+    ended = command('embed', pretrained[1], photos, tmp_path / 'vectors.npz', *words)
+    assert ended.code == 0, ended.err
+    lines = [f'24 images x 32 numbers: {tmp_path}/vectors.npz', f'map: {tmp_path}/map.png']
+    assert ended.out.splitlines()[-2:] == lines and (tmp_path / 'map.png').is_file()
     with np.load(tmp_path / 'vectors.npz') as table:
         assert any(values.shape == (24, 32) for values in table.values())
 
