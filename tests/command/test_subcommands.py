@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -13,7 +16,7 @@ from safetensors.torch import load_file
 from mae_transfer.command import processes
 from mae_transfer.vit.weights.checkpoint import find_checkpoint, read_weights
 from tests.command.calls import command
-from tests.tools.commands import error_line, small, write_photos
+from tests.tools.commands import REPOSITORY, error_line, free_port, small, write_photos
 
 ARCH = '32x2x2'
 
@@ -177,6 +180,26 @@ def test_gpus_start_the_same_words_in_processes(monkeypatch):
     script, words, environment = started[0]
     assert script.name == 'dist_command.sh' and script.stat().st_mode & 0o111
     assert words == [str(script), '2', 'test', 'run', '--gpus', '2', 'a.b=1'] and environment['PYTHON']
+
+
+@pytest.mark.slow
+def test_two_processes_train_together(photos, tmp_path):
+    """A minute: three processes import everything."""
+    words = [sys.executable, '-m', 'mae_transfer.command', 'pretrain', 'PHOTOS', 'run', '--arch', ARCH, '--gpus', '2']
+    environment = dict(os.environ, PYTHONPATH=str(REPOSITORY), PORT=str(free_port()), OMP_NUM_THREADS='1')
+
+    def train(data, *settings):
+        run = [str(data) if word == 'PHOTOS' else word for word in words]
+        options = dict(env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+        return subprocess.run([*run, *settings], **options)
+
+    ended = train(photos, *settings(), 'train_dataloader.batch_size=4')
+    assert ended.returncode == 0, ended.stderr
+    assert 'batch 8 = 4 images x 2 processes x 1 accumulated' in ended.stdout
+    assert ended.stdout.count('mae_pretrain_vitb: reconstruction/masked_loss ') == 1, 'both processes tell'
+    ended = train('no/photos')
+    lines = [line for line in ended.stderr.splitlines() if line.startswith('error: ')]
+    assert ended.returncode == 2 and len(lines) == 1 and 'no/photos does not exist' in lines[0], ended.stderr
 
 
 def test_without_bash_the_launcher_of_pytorch_is_named(monkeypatch):
