@@ -76,7 +76,13 @@ def output_names(names: Sequence[str]) -> list[str]:
         for name in names
     ]
     counts = Counter(map(_stem, inside))
-    return [_stem(name) if counts[_stem(name)] == 1 else name for name in inside]
+    found = dict[str, None]()
+    for name in inside:
+        own = _stem(name) if counts[_stem(name)] == 1 else name
+        while own in found:  # 'x.png' and 'x.jpg' beside 'x.png.jpg'
+            own += '_'
+        found[own] = None
+    return [*found]
 
 
 def _stem(name: str) -> str:
