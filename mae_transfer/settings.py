@@ -24,8 +24,8 @@ READ = (
 )
 
 
-def read_config(path: str | Path, options: Sequence[str] = ()) -> Config:
-    """A config file, changed by the ``KEY=VALUE`` of ``--cfg-options``.
+def read_config(path: str | Path, options: Sequence[str | tuple[str, Any]] = ()) -> Config:
+    """A config file, changed by the ``KEY=VALUE`` of ``--cfg-options``, or by pairs of a dotted key and a value.
 
     Raises:
         UserError: a file or base that cannot be read, a module of ``custom_imports`` that cannot be imported; what

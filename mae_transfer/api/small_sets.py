@@ -33,11 +33,7 @@ def fitted(cfg: Config, given: Collection[str], images: int | None, processes: i
         The changes, and a line for each kind of them.
     """
     changes, notes = [], []
-    for found, note in (
-        _batch(cfg, given, images, processes),
-        _warmup(cfg, given),
-        _workers(cfg, given, len(os.sched_getaffinity(0))),
-    ):
+    for found, note in (_batch(cfg, given, images, processes), _warmup(cfg, given), workers(cfg, given)):
         changes += found
         notes += [note] if found else []
     return changes, notes
@@ -62,9 +58,13 @@ def _batch(cfg: Config, given: Collection[str], images: int | None, processes: i
         divisors = [size for size in range(1, min(batch, own) + 1) if own % size == 0 and size % crops == 0]
         if divisors and divisors[-1] != batch:
             changes.append(('train_dataloader.batch_size', divisors[-1]))
-    why = f' for {per_epoch} images in an epoch' if changes and changes[0][0] == 'total_batch_size' else ''
     values = ', '.join(f'{key}={value}' for key, value in changes)
-    return changes, f"{values}{why}, in place of the recipe's {cfg.total_batch_size}; the learning rate follows"
+    if total == cfg.total_batch_size:
+        return changes, f'{values}, of which total_batch_size={total} is a multiple'
+    return changes, (
+        f"{values} for {per_epoch} images in an epoch, in place of the recipe's {cfg.total_batch_size}; the learning "
+        'rate follows'
+    )
 
 
 def _warmup(cfg: Config, given: Collection[str]) -> tuple[Changes, str]:
@@ -79,7 +79,9 @@ def _warmup(cfg: Config, given: Collection[str]) -> tuple[Changes, str]:
     return [('warmup', most)], f"warmup={most:g}, a tenth of the run, in place of the recipe's {cfg.warmup:g}"
 
 
-def _workers(cfg: Config, given: Collection[str], cores: int) -> tuple[Changes, str]:
+def workers(cfg: Config, given: Collection[str]) -> tuple[Changes, str]:
+    """The part of :func:`fitted` that an evaluation needs: the workers, and a line."""
+    cores = len(os.sched_getaffinity(0))
     places = [f'{loader}.num_workers' for loader in data_loaders(cfg)]
     numbers = [settings.get('num_workers', 0) for settings in data_loaders(cfg).values()]
     changes: Changes = [

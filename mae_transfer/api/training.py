@@ -8,7 +8,7 @@ import signal
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from numbers import Number
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from .own_data import Changes, Paths, count_photos, data_root, detection_data, e
 from .recipes import finetuning_config, pretraining_config
 from .results import TestResult, TrainingResult
 from .run_configs import config_of_run
-from .small_sets import fitted
+from .small_sets import fitted, workers
 from .weights_size import size_of_weights
 
 
@@ -196,7 +196,7 @@ def _train(cfg: Config, given: Mapping[str, Any], images: int | None, launcher: 
 
 
 def _evaluate(cfg: Config, checkpoint: str, given: Mapping[str, Any], kind: type[Any], name: str) -> Any:
-    changes, _ = fitted(cfg, given, None, 1)
+    changes, _ = workers(cfg, given)
     runner, metrics = launch.evaluate(change_settings(cfg, changes), checkpoint)
     path = None if checkpoint == 'none' else find_checkpoint(checkpoint)
     return kind(_figures(metrics), *_places(runner), path, name)
@@ -219,7 +219,7 @@ def _metrics_of(runner: StrictRunner) -> dict[str, float]:
 
 
 def _figures(metrics: Mapping[str, Any]) -> dict[str, float]:
-    return {name: float(value) for name, value in metrics.items() if isinstance(value, Number)}
+    return {name: float(value) for name, value in metrics.items() if isinstance(value, Real)}
 
 
 def _places(runner: StrictRunner) -> tuple[Path, Path]:

@@ -36,7 +36,8 @@ def own_instances() -> Iterator[None]:
 
 def _owners(kind: type) -> Iterator[Any]:
     """The classes that derive from one, each of which keeps instances."""
-    for owner in kind.__subclasses__():
+    owners: list[Any] = kind.__subclasses__()
+    for owner in owners:
         yield owner
         yield from _owners(owner)
 

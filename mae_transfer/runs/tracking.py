@@ -24,6 +24,8 @@ class MLflowVisBackend(visualization.MLflowVisBackend):
     ``MLFLOW_ALLOW_FILE_STORE`` is set, which is done here for the folder of the run.
     """
 
+    _tracking_uri: str | None  # MMEngine's own
+
     def _init_env(self) -> None:  # private to MMEngine, which calls it before the first figure
         self._tracking_uri = self._tracking_uri or os.environ.get('MLFLOW_TRACKING_URI')
         if self._tracking_uri is None:
@@ -33,7 +35,8 @@ class MLflowVisBackend(visualization.MLflowVisBackend):
     def close(self) -> None:
         """Add the files of the run, and end it. MMEngine's would begin another run when it is called again."""
         super().close()
-        vars(self).pop('_mlflow', None)
+        if hasattr(self, '_mlflow'):
+            del self._mlflow
 
 
 #: What ``track`` may name: the type of the backend, its class, and the package that it writes with.

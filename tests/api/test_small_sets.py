@@ -56,6 +56,8 @@ def test_what_was_set_stays():
     own = {'total_batch_size': 96, 'warmup': 40, 'train_dataloader.num_workers': 8}
     changes = dict(fitted(change_settings(cfg, [*own.items()]), own, 196, 1)[0])
     assert changes['train_dataloader.batch_size'] == 48  # 64 does not divide 96
+    notes = fitted(change_settings(cfg, [*own.items()]), own, 196, 1)[1]
+    assert notes == ['train_dataloader.batch_size=48, of which total_batch_size=96 is a multiple', notes[-1]]
     assert not own.keys() & changes.keys()
     own = {'train_dataloader.batch_size': 24}
     changes = dict(fitted(change_settings(cfg, [*own.items()]), own, 400, 1)[0])

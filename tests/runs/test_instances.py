@@ -15,17 +15,18 @@ class OwnVisualizer(Visualizer):
 
 
 def test_within_are_new_ones_and_afterwards_those_of_before(tmp_path):
-    before = [kind.get_instance('visualizer') for kind in (MessageHub, Visualizer, OwnVisualizer)]
+    kinds = {MessageHub: 'run', Visualizer: 'visualizer', OwnVisualizer: 'own'}
+    before = [kind.get_instance(name) for kind, name in kinds.items()]
     logger = MMLogger.get_instance('run', log_file=str(tmp_path / 'before.log'))
     scopes = dict(DefaultScope._instance_dict)
     with pytest.raises(ZeroDivisionError), own_instances():
-        within = [kind.get_instance('visualizer') for kind in (MessageHub, Visualizer, OwnVisualizer)]
+        within = [kind.get_instance(name) for kind, name in kinds.items()]
         assert not any(one is other for one, other in zip(before, within))
         inner = MMLogger.get_instance('run', log_file=str(tmp_path / 'within.log'))
         inner.info('within')
         DefaultScope.get_instance('run', scope_name='mmdet')
         raise ZeroDivisionError
-    assert [kind.get_instance('visualizer') for kind in (MessageHub, Visualizer, OwnVisualizer)] == before
+    assert [kind.get_instance(name) for kind, name in kinds.items()] == before
     assert MMLogger.get_instance('run') is logger and dict(DefaultScope._instance_dict) == scopes
     assert all(handler.stream is None for handler in inner.handlers if isinstance(handler, logging.FileHandler))
     logger.info('after')
