@@ -15,9 +15,7 @@ from torch.utils.data import DataLoader
 
 from ..classify.features import encoded_batches
 from ..data.files.bands import Bands
-from ..data.files.image_files import suffixes_of
 from ..data.files.photo_files import PhotoFiles
-from ..data.files.photo_sources import all_photos
 from ..errors import UserError, is_whole, own_line
 from ..hooks.skipped_images import skipped_summary
 from ..paths import shown, user_path
@@ -32,6 +30,7 @@ from .embedding_table import EmbeddingTable, check_out
 from .encoder import Encoder, check_pool, encoder_of_bare, encoder_of_trained
 from .neighbours import Neighbours, Query, draw_nearest, find_nearest
 from .numbered_photos import NumberedPhotos, collate_numbered
+from .photos import Images, find_images
 from .trained import Trained, load, loaded, usable_device
 
 #: Images of a part: what a run that is killed loses at most.
@@ -59,7 +58,7 @@ class Embeddings(EmbeddingTable):
 
 def embed(
     model: Trained | str | Path,
-    images: str | Path | Sequence[str | Path],
+    images: Images,
     out: str | Path | None = None,
     *,
     pool: str = 'patches',
@@ -90,8 +89,8 @@ def embed(
     Args:
         model: what :func:`~mae_transfer.inference.trained.load` gave or takes: a work_dir, or a checkpoint of a run. Or
             the weights of a ViT alone, a file or folder of official MAE, timm, transformers or another known layout.
-        images: a folder, searched at any depth; an image; a list file; a list of these; or a folder of tar files, or
-            one tar file (docs/own_data.md). Folders of splits count as any others.
+        images: a folder, searched at any depth; an image; a list file; a list of folders and images; or a tar file, or
+            a folder of them (docs/own_data.md). Folders of splits count as any others.
         out: file to write, '.npz' or '.csv' (:meth:`~.embedding_table.EmbeddingTable.save`).
         pool: 'patches' or 'class'.
         image_size: side, or (height, width), of the crops; None: that of the ViT's positions.
@@ -127,7 +126,7 @@ def embed(
     encoder, of_run = _encoder(model, pool, device, given)
     size = _checked_size(encoder, image_size)
     turned = bool(of_run.get('exif_orientation', False)) if exif_orientation is None else exif_orientation
-    files = all_photos(images, suffixes_of(encoder.bands))
+    files = find_images(images, encoder.bands)
     photos = NumberedPhotos(files, size, encoder.bands, turned)
     made_by = dict(
         encoder.described(),

@@ -27,7 +27,7 @@ SHOWN = ('points', 'photos')
 _COLOURS = 20
 #: Photos on a map, and cells of the map for each: more would hide each other.
 _PHOTOS, _CELLS_EACH = 500, 3
-_SIDE, _MARGIN = 56, 24  # pixels: side of a photo's cell, border of the map
+_SIDE, _MARGIN, _TITLE = 56, 24, 28  # pixels: side of a photo's cell, border of the map, height of its title
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +121,7 @@ def _of_points(found: EmbeddingMap) -> Image.Image:
     folders = found.folders
     largest = [folder for folder, _ in Counter(folders).most_common(_COLOURS)]
     others = len(set(folders)) - len(largest)
+    palette = colormaps['tab10' if len(largest) <= 10 else 'tab20']  # whose second half is pale
     figure = Figure((10, 7), 120, layout='constrained')
     plot = figure.add_subplot()
     text: dict[str, Any] = dict(parse_math=False)
@@ -128,7 +129,7 @@ def _of_points(found: EmbeddingMap) -> Image.Image:
     for colour, folder in zip([None] * bool(others) + list(range(len(largest))), [''] * bool(others) + sorted(largest)):
         chosen = [(name not in largest) if colour is None else name == folder for name in folders]
         label = f'{others} other folders' if colour is None else _short(shown(folder) or 'no folder')
-        shade = 'lightgray' if colour is None else colormaps['tab20'](colour)
+        shade = 'lightgray' if colour is None else palette(colour)
         plot.scatter(*found.points[chosen].T, color=shade, label=label, **marks)
     plot.set_title(found.title, **text)
     plot.set_xticks([])
@@ -153,9 +154,9 @@ def _of_photos(embeddings: EmbeddingTable, found: EmbeddingMap) -> Image.Image:
     cells = cells_of(found.points[places], side)
     thumbnails = Thumbnails(embeddings, _SIDE - 2)
     title = found.title + (f'; {len(places)} of them shown' if len(places) < len(found.names) else '')
-    top = _MARGIN + 24
+    top = 2 * _MARGIN + _TITLE
     sheet = Image.new('RGB', (side * _SIDE + 2 * _MARGIN, side * _SIDE + top + _MARGIN), 'white')
-    ImageDraw.Draw(sheet).text((_MARGIN, _MARGIN // 2), title, fill='black', font=ImageFont.load_default(size=16))
+    ImageDraw.Draw(sheet).text((_MARGIN, _MARGIN), title, fill='black', font=ImageFont.load_default(size=_TITLE))
     for place, (row, column) in zip(places, cells.tolist()):
         picture = thumbnails(found.names[place])
         left, above = (_SIDE - picture.width) // 2, (_SIDE - picture.height) // 2

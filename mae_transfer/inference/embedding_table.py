@@ -54,7 +54,8 @@ class EmbeddingTable:
 
     @cached_property
     def _places(self) -> dict[str, int]:
-        return {name: place for place, name in enumerate(self.names)}
+        places = reversed(range(len(self)))  # of a name that a list has twice, the first counts
+        return {self.names[place]: place for place in places}
 
     def place(self, name: str) -> int:
         """The number of an image; raises ``UserError`` for a name that is not there."""

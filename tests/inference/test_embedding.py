@@ -304,8 +304,8 @@ def test_a_file_that_exists_is_kept_unless_it_may_be_overwritten(photos, weights
         (dict(dtype='half'), "autocast dtype is one of bfloat16, float16, float32; found 'half'"),
         (dict(device='abacus'), "device 'abacus' cannot be used: "),
         (dict(image_size=30), 'image_size 30 x 30 is not divisible by patch_size 8: choose multiples, e.g. 24 x 24'),
-        (dict(photos='nowhere'), 'data_root nowhere does not exist: give a folder of images, a list file or an image'),
-        (dict(photos=[]), 'images are a folder, files, a list file or shards, by their paths; found []'),
+        (dict(photos='nowhere'), 'images nowhere does not exist: give a folder of images, a list file or an image'),
+        (dict(photos=[]), 'images are a folder, an image, a list file, or a list of these; found []'),
         (dict(weights='nowhere.pth'), "no checkpoint file or work_dir 'nowhere.pth'"),
     ],
 )

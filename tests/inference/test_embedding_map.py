@@ -78,7 +78,6 @@ def colours(path) -> set[tuple[int, ...]]:
 
 
 def test_points_are_coloured_by_folder(two_kinds, tmp_path):
-    """tab20's first two colours, without transparency where points lie on each other: those of the legend's."""
     found = two_kinds.map(tmp_path / 'a.png')
     reds = [colour for colour in colours(tmp_path / 'a.png') if max(colour) - min(colour) > 40]
     assert len(reds) > 2
@@ -102,7 +101,7 @@ def test_photos_are_all_shown(two_kinds, tmp_path):
     two_kinds.map(tmp_path / 'a.png', show='photos')
     with Image.open(tmp_path / 'a.png') as picture:
         sheet = np.asarray(picture.convert('RGB')).astype(int)
-    is_ink = (sheet.min(2) < 250)[48:]
+    is_ink = (sheet.min(2) < 250)[76:]  # below the title
     side = 56
     rows, columns = (np.add.reduceat(is_ink, range(0, is_ink.shape[axis], side), axis) for axis in (0, 1))
     assert rows.any() and columns.any()

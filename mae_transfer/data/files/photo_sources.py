@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from zlib import crc32
 
@@ -36,58 +34,12 @@ def find_photos(data_root: str, split: str, hold_out: float, suffixes: tuple[str
         folder = _split_folder(root, split, suffixes)
         photos, has_splits = _below(folder or root, split, suffixes)
         return photos if folder or has_splits else _choose(photos, split, hold_out)
-    return _choose(_of_file(root, suffixes), split, hold_out)
-
-
-def all_photos(sources: str | Path | Sequence[str | Path], suffixes: tuple[str, ...]) -> PhotoFiles:
-    """All photos of one source or of several, one after the other, whatever splits they belong to.
-
-    Args:
-        sources: each a folder, an image, a list file, a tar file, or a folder of tar files, as ``data_root`` of
-            :class:`~mae_transfer.data.photos.unlabelled.Photos`, which has the errors, too. Tar files are given alone.
-        suffixes: of photos, in lower case.
-
-    Raises:
-        UserError: as ``Photos``; no source; tar files beside other sources; the same photo twice in several sources.
-    """
-    several = [*sources] if isinstance(sources, (list, tuple)) else [sources]
-    if not all(isinstance(source, (str, os.PathLike)) and os.fspath(source) for source in several) or not several:
-        raise UserError(f'images are a folder, files, a list file or shards, by their paths; found {sources!r}')
-    roots = [user_path(source, 'images') for source in several]
-    found = [_everything_below(root, suffixes) if os.path.isdir(root) else _of_file(root, suffixes) for root in roots]
-    if len(found) == 1:
-        return found[0]
-    if shards := next((root for root, photos in zip(roots, found) if isinstance(photos, ShardPhotos)), None):
-        raise UserError(f'{shown(shards)} is of shards, which are given alone; found {len(roots)} sources')
-    paths = [os.path.abspath(photos.path(place)) for photos in found for place in range(len(photos))]
-    if len(set(paths)) < len(paths):
-        twice = next(path for path, count in Counter(paths).items() if count > 1)
-        raise UserError(f'{shown(twice)} is in several of the {len(roots)} sources: name each photo once')
-    root = Path(os.path.commonpath([os.path.dirname(path) for path in paths]))
-    return PhotoFiles(root, [os.path.relpath(path, root) for path in paths])
-
-
-def _everything_below(folder: Path, suffixes: tuple[str, ...]) -> PhotoFiles:
-    """The photos in a folder and all folders below, or in the tar files there."""
-    if names := images_below(folder, suffixes):
-        return PhotoFiles(folder, names)
-    if shards := shards_below(folder):
-        return ShardPhotos.of_shards(folder, shards, suffixes)
-    raise _no_image(folder, suffixes)
-
-
-def _no_image(folder: Path, suffixes: tuple[str, ...]) -> UserError:
-    return UserError(f'no image in {shown(folder)}: looked for {", ".join(suffixes)} in all folders below it')
-
-
-def _of_file(root: Path, suffixes: tuple[str, ...], setting: str = 'data_root') -> PhotoFiles:
-    """The photos of what is no folder: a tar file, an image, a list file."""
     if os.path.isfile(root) and is_tar(root):
-        return ShardPhotos.of_shards(root.parent, [root.name], suffixes)
-    refuse_other_files(root, 'a folder of images, a list file or an image', setting)
+        return _choose(ShardPhotos.of_shards(root.parent, [root.name], suffixes), split, hold_out)
+    refuse_other_files(root, 'a folder of images, a list file or an image')
     if root.name.lower().endswith(suffixes):
-        return PhotoFiles(root.parent, [root.name])
-    return _listed(root, suffixes)
+        return _choose(PhotoFiles(root.parent, [root.name]), split, hold_out)
+    return _choose(_listed(root, suffixes), split, hold_out)
 
 
 def every_photo(source: str | os.PathLike, suffixes: tuple[str, ...] = SUFFIXES, setting: str = 'images') -> PhotoFiles:
@@ -103,7 +55,14 @@ def every_photo(source: str | os.PathLike, suffixes: tuple[str, ...] = SUFFIXES,
     if not os.fspath(source):
         raise UserError(f'{setting} is empty: give a folder of images, a list file or an image')
     root = user_path(source, setting)
-    return _everything_below(root, suffixes) if os.path.isdir(root) else _of_file(root, suffixes, setting)
+    if os.path.isdir(root):
+        return _below(root, 'val', suffixes, every=True)[0]
+    if os.path.isfile(root) and is_tar(root):
+        return ShardPhotos.of_shards(root.parent, [root.name], suffixes)
+    refuse_other_files(root, 'a folder of images, a list file or an image', setting)
+    if root.name.lower().endswith(suffixes):
+        return PhotoFiles(root.parent, [root.name])
+    return _listed(root, suffixes)
 
 
 def _listed(file: Path, suffixes: tuple[str, ...]) -> PhotoFiles:
@@ -115,13 +74,17 @@ def _listed(file: Path, suffixes: tuple[str, ...]) -> PhotoFiles:
     return PhotoFiles(file.parent, listing.names)
 
 
-def _below(folder: Path, split: str, suffixes: tuple[str, ...]) -> tuple[PhotoFiles, bool]:
-    """The photos below a folder; if there are none, those in the tar files there, and whether the tars have splits."""
+def _below(folder: Path, split: str, suffixes: tuple[str, ...], every: bool = False) -> tuple[PhotoFiles, bool]:
+    """The photos below a folder; if there are none, those in the tar files there, and whether the tars have splits.
+
+    Args:
+        every: whether all tars count, whatever their split.
+    """
     if names := images_below(folder, suffixes):
         return PhotoFiles(folder, names), False
     if not (shards := shards_below(folder)):
-        raise _no_image(folder, suffixes)
-    of_split = shards_of_split(folder, shards, split)
+        raise UserError(f'no image in {shown(folder)}: looked for {", ".join(suffixes)} in all folders below it')
+    of_split = None if every else shards_of_split(folder, shards, split)
     return ShardPhotos.of_shards(folder, of_split or shards, suffixes), of_split is not None
 
 

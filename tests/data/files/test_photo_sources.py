@@ -13,8 +13,6 @@ import pytest
 
 from mae_transfer.data import Photos
 from mae_transfer.data.files import photo_sources
-from mae_transfer.data.files.image_files import SUFFIXES
-from mae_transfer.data.files.photo_sources import all_photos
 from mae_transfer.errors import UserError
 from tests.helpers import photo_folder, save_photo
 
@@ -119,40 +117,3 @@ def test_arrays_are_photos_where_bands_have_numbers(tmp_path):
     assert Photos(str(tmp_path), hold_out=0, bands=(5, 1)).names == ['0.npy', '1.npy', '2.npy']
     with pytest.raises(UserError, match='no image in'):
         Photos(str(tmp_path), hold_out=0)
-
-
-def test_all_photos_of_a_folder_whatever_its_splits(tmp_path, told):
-    photo_folder(tmp_path / 'train', 2)
-    photo_folder(tmp_path / 'val', 1)
-    save_photo(tmp_path / 'other.jpg')
-    photos = all_photos(tmp_path, SUFFIXES)
-    assert photos.root == tmp_path
-    assert photos.names == ['other.jpg', 'train/photo0.png', 'train/photo1.png', 'val/photo0.png']
-
-
-def test_all_photos_of_several_sources_come_one_after_the_other(tmp_path, told, monkeypatch):
-    photo_folder(tmp_path / 'b', 2)
-    photo_folder(tmp_path / 'a' / 'below', 1)
-    save_photo(tmp_path / 'c' / 'x.jpg')
-    (tmp_path / 'b' / 'list.txt').write_text('photo1.png')
-    monkeypatch.chdir(tmp_path)
-    photos = all_photos(['b/list.txt', tmp_path / 'c' / 'x.jpg', 'a'], SUFFIXES)
-    assert photos.names == ['b/photo1.png', 'c/x.jpg', 'a/below/photo0.png']
-    assert all(photos.path(place).is_file() for place in range(3))
-    with pytest.raises(UserError, match=r'b/photo1.png is in several of the 2 sources: name each photo once$'):
-        all_photos(['b', 'b/list.txt'], SUFFIXES)
-
-
-@pytest.mark.parametrize('sources', [[], [''], [3], '', None])
-def test_what_is_no_source(sources):
-    with pytest.raises(UserError):
-        all_photos(sources, SUFFIXES)
-
-
-def test_tars_are_given_alone(tmp_path):
-    save_photo(tmp_path / 'a.jpg')
-    with tarfile.open(tmp_path / 'a.tar', 'w') as tar:
-        tar.add(tmp_path / 'a.jpg', 'a.jpg')
-    assert all_photos(tmp_path / 'a.tar', SUFFIXES).names == ['a.tar/a.jpg']
-    with pytest.raises(UserError, match=r'a.tar is of shards, which are given alone; found 2 sources$'):
-        all_photos([tmp_path / 'a.tar', tmp_path / 'a.jpg'], SUFFIXES)
