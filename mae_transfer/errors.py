@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,6 +17,11 @@ class UserError(ValueError):
 
 class CheckpointError(UserError, RuntimeError):
     """A checkpoint that cannot be read, or that does not fit the model."""
+
+
+def own_line(error: UserError) -> str:
+    """The line of an error; one from a data loader's worker arrives with a traceback before it."""
+    return re.sub(r'^[\w.]+Error: ', '', str(error).strip().splitlines()[-1])
 
 
 def is_whole(number: Any, least: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from inspect import signature
 from typing import Any
@@ -23,6 +24,14 @@ def class_of(settings: Settings, registry: Registry, scope: str | None) -> type 
         return kind
     with registry.switch_scope_and_registry(scope) as scoped:
         return scoped.get(kind)
+
+
+def unknown_type(error: KeyError) -> str | None:
+    """One line for the error that MMEngine's registries raise for a type that they do not have; None for another."""
+    missing = re.match(r'(\S+) is not in the (\S+) registry', str(error.args[0]) if error.args else '')
+    if missing is None:
+        return None
+    return f"there is no type '{missing[1]}' in {missing[2]}: is it misspelt, or not imported (custom_imports)?"
 
 
 def is_kind(settings: Settings | None, registry: Registry, scope: str | None, *bases: type) -> bool:

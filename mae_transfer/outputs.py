@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
+
+from PIL import Image
 
 from .errors import UserError
 from .paths import shown, user_path
@@ -25,6 +28,33 @@ def output_file(path: str | Path, option: str) -> Path:
     if os.path.exists(path) and not (os.path.isfile(path) and os.access(path, os.W_OK)):
         raise UserError(f"{option}: the file '{shown(path)}' cannot be written to: choose another name")
     return path
+
+
+def output_picture(path: str | Path, option: str) -> Path:
+    """Check the path of a picture to write, as :func:`output_file`.
+
+    Raises:
+        UserError: as :func:`output_file`; a suffix of no format for pictures in colour.
+    """
+    name = user_path(path, option)
+    try:
+        Image.new('RGB', (8, 8)).save(io.BytesIO(), Image.registered_extensions()[name.suffix.lower()])
+    except (KeyError, OSError, ValueError) as error:  # no image format, or one that cannot be written, or not in colour
+        raise UserError(
+            f"{option}: '{shown(name)}' must end in the suffix of an image format, such as .png or .jpg"
+        ) from error
+    return output_file(name, option)
+
+
+def save_picture(picture: Image.Image, path: Path, option: str) -> None:
+    """Write a picture; raises ``UserError`` where the format cannot hold it, or the file cannot be written."""
+    try:
+        picture.save(path)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f'{option}: {shown(path)} cannot hold a picture of {picture.width} x {picture.height} pixels ({error}): '
+            'choose .png, or fewer images'
+        ) from error
 
 
 def output_folder(path: str | Path, option: str, create: bool = True) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from .errors import UserError
-from .options import parse_value, split_option
+from .options import Typed, parse_value, split_option
 from .paths import with_home
 from .references import followed, is_reference, references, resolve, values_at, with_references
 
@@ -24,8 +24,8 @@ READ = (
 )
 
 
-def read_config(path: str | Path, options: Sequence[str] = ()) -> Config:
-    """A config file, changed by the ``KEY=VALUE`` of ``--cfg-options``.
+def read_config(path: str | Path, options: Sequence[str | tuple[str, Any]] = ()) -> Config:
+    """A config file, changed by the ``KEY=VALUE`` of ``--cfg-options``, or by pairs of a dotted key and a value.
 
     Raises:
         UserError: a file or base that cannot be read, a module of ``custom_imports`` that cannot be imported; what
@@ -58,7 +58,7 @@ def change_settings(cfg: Config, changes: Sequence[str | tuple[str, Any]]) -> Co
 
     Args:
         cfg: as it is in its file, or as this function gave it; stays as it is.
-        changes: ``KEY=VALUE`` as on the command line, or pairs of a dotted key and a value.
+        changes: ``KEY=VALUE`` as on the command line, or pairs of a dotted key and a value (or :class:`Typed` text).
 
     Raises:
         UserError: a key that the config does not have; a value that cannot be read; a setting that nothing reads.
@@ -67,9 +67,9 @@ def change_settings(cfg: Config, changes: Sequence[str | tuple[str, Any]]) -> Co
     settings = with_references(settings, settings.pop('references', {}), settings.pop('reference_values', {}))
     before = followed(settings)
     for change in changes:
-        key, value = split_option(change) if isinstance(change, str) else change
+        key, value = typed_option(change) if isinstance(change, str) else change
         parent, name = find_setting(settings, key)
-        if isinstance(change, str):
+        if isinstance(value, Typed):
             old = parent.get(name) if isinstance(parent, dict) else parent[name]
             try:
                 value = parse_value(value, _value_of(settings, old))
@@ -88,6 +88,22 @@ def change_settings(cfg: Config, changes: Sequence[str | tuple[str, Any]]) -> Co
     if found := references(settings):
         resolved.update(references=found, reference_values=values_at(found, resolved))
     return Config(resolved, filename=cfg.filename)
+
+
+def keyword_changes(cfg_options: Mapping[str, Any] | None, settings: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """The changes that a call in Python asks for, as :func:`change_settings` takes them.
+
+    Args:
+        cfg_options: values by dotted keys, e.g. ``{'model.vit.drop_path_rate': .1}``.
+        settings: keyword arguments, with ``__`` in place of the dots.
+    """
+    return [*(cfg_options or {}).items(), *((name.replace('__', '.'), value) for name, value in settings.items())]
+
+
+def typed_option(option: str) -> tuple[str, Typed]:
+    """``KEY=VALUE`` as a pair for :func:`change_settings`, which reads the value; raises ``UserError``."""
+    key, text = split_option(option)
+    return key, Typed(text)
 
 
 def _with_homes(node: Any) -> Any:

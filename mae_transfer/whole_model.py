@@ -156,12 +156,15 @@ def _is_block(name: str) -> bool:
     return re.search(r'(^|\.)blocks\.\d+\.', name) is not None
 
 
-def load_whole_model(model: nn.Module, filename: str, settings: Mapping | None = None) -> None:
+def load_whole_model(
+    model: nn.Module, filename: str, settings: Mapping | None = None, checkpoint: dict | None = None
+) -> None:
     """Load a checkpoint of a whole model outside of a runner; raises as :func:`check_whole_model`.
 
     Args:
         settings: the config, for :func:`compare_bands`.
+        checkpoint: what is in the file, where it was read before.
     """
-    checkpoint = read_checkpoint(filename)
+    checkpoint = read_checkpoint(filename) if checkpoint is None else checkpoint
     compare_bands(checkpoint, filename, settings or {})
     model.load_state_dict(check_whole_model(model, checkpoint, filename, complete=True))

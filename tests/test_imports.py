@@ -10,7 +10,7 @@ import mae_transfer
 
 PACKAGE = Path(mae_transfer.__file__).parent
 #: Single modules that every room may import.
-BASE = {'errors', 'first_bytes', 'kinds', 'paths', 'registry', 'version', 'whole_files'}
+BASE = {'errors', 'first_bytes', 'kinds', 'paths', 'processes', 'progress', 'registry', 'version', 'whole_files'}
 
 
 def imported(file: Path) -> set[str]:
@@ -67,7 +67,13 @@ def test_no_two_files_import_each_other():
 
 def test_there_are_no_circles_of_rooms():
     order = list(TopologicalSorter(rooms()).static_order())  # raises CycleError
-    assert order.index('vit') < order.index('pretraining') < order.index('classify') < order.index('launch')
+    assert (
+        order.index('vit')
+        < order.index('pretraining')
+        < order.index('classify')
+        < order.index('launch')
+        < order.index('command')
+    )
 
 
 def test_the_vit_knows_no_task_and_the_data_no_model():

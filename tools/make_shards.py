@@ -14,14 +14,14 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import sys
 
 from mae_transfer import launch
 from mae_transfer.data.files.shard_writing import Reduction
-from mae_transfer.data.photos.sharding import Progress, parts_of, refuse_other_shards, told_of, write_parts
+from mae_transfer.data.photos.sharding import parts_of, refuse_other_shards, told_of, write_parts
 from mae_transfer.errors import UserError
 from mae_transfer.outputs import output_folder
 from mae_transfer.paths import shown, user_path
+from mae_transfer.progress import Progress
 
 UNITS = {'': 1, 'KB': 10**3, 'MB': 10**6, 'GB': 10**9}
 
@@ -66,8 +66,8 @@ def main() -> None:
     refuse_other_shards(out, args.overwrite)
     parts = parts_of(source, args.classes)
     reduction = None if args.short_side is None else Reduction(args.short_side, args.quality)
-    progress = Progress(lambda line: print(line, file=sys.stderr, flush=True))
-    written = write_parts(parts, out, reduction, args.size, args.workers, args.overwrite, progress)
+    with Progress('photos written') as told:
+        written = write_parts(parts, out, reduction, args.size, args.workers, args.overwrite, told)
     print('\n'.join(told_of(written, out)))
 
 

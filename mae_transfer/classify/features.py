@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import logging
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from mmengine.dist import all_gather
 from mmengine.logging import print_log
-from mmengine.model import BaseModel, is_model_wrapper
+from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from ..data.photos.source import check_present
 from ..errors import UserError
 from ..hooks.skipped_images import skipped_summary
 from ..optim.autocast import DTYPES
+from ..progress import progress
 from ..sharding.shards import has_shards
-
-LOG_EVERY = 50
 
 
 class Features(NamedTuple):
@@ -35,8 +34,58 @@ class Features(NamedTuple):
     labels: Tensor  # (N,) int64
 
 
+class Encoded(NamedTuple):
+    """The features of one batch of every process, on the CPU.
+
+    Attributes:
+        values: (B, D), of the type that was asked for.
+        indices: (B,) int64, of the images in the data set.
+        labels: (B,) int64; None for images without labels.
+        skipped: names of the unreadable images that this process met, with their reasons.
+    """
+
+    values: Tensor
+    indices: Tensor
+    labels: Tensor | None
+    skipped: tuple[str, ...]
+
+
 @torch.no_grad()
-def extract_features(model: BaseModel, dataloader: DataLoader, name: str, dtype: str = 'float32') -> Features:
+def encoded_batches(
+    model: nn.Module, dataloader: DataLoader, name: str, dtype: str = 'float32', stored: torch.dtype = torch.float32
+) -> Iterator[Encoded]:
+    """Encode a data set batch by batch; each process encodes its share, and all of them are given all features.
+
+    Args:
+        model, dataloader, name, dtype: as for :func:`extract_features`; batches have ``inputs`` and ``indices``, and
+            may have ``labels`` and ``skipped``.
+        stored: type of the features.
+
+    Raises:
+        UserError: an unknown dtype; a data loader that drops images; a model that is divided among processes.
+    """
+    if dtype not in DTYPES:
+        raise UserError(f"autocast dtype is one of {', '.join(DTYPES)}; found '{dtype}'")
+    if dataloader.drop_last:
+        raise UserError(f'the data loader of {name} drops its last images: set drop_last=False')
+    encoder: Any = model.module if is_model_wrapper(model) else model
+    if has_shards(encoder):
+        raise UserError(
+            'features are computed by a whole model in each process: set '
+            "model_wrapper_cfg.type='MMDistributedDataParallel'"
+        )
+    encoder.eval()
+    device = next(encoder.parameters()).device
+    for batch in dataloader:
+        with torch.autocast(device.type, DTYPES[dtype], enabled=dtype != 'float32'):
+            values = encoder.features(encoder.data_preprocessor(batch, False)['inputs'])
+        values = torch.cat(all_gather(values.to(stored).contiguous())).cpu()
+        numbers = [batch[key] for key in ('indices', 'labels') if key in batch]
+        indices, *labels = torch.cat(all_gather(torch.stack(numbers, 1))).T
+        yield Encoded(values, indices, labels[0] if labels else None, tuple(batch.get('skipped', ())))
+
+
+def extract_features(model: nn.Module, dataloader: DataLoader, name: str, dtype: str = 'float32') -> Features:
     """Encode a whole data set once; each process encodes its share, and all of them return the features of all images.
 
     Features are stored at the image's index in the data set. Order, shuffling and the images that a distributed sampler
@@ -50,38 +99,23 @@ def extract_features(model: BaseModel, dataloader: DataLoader, name: str, dtype:
         dtype: autocast type of the encoder: 'float32' for none, 'bfloat16' or 'float16'.
 
     Raises:
-        UserError: an unknown dtype; a data loader that drops images; labels that are not among the data set's
-            ``classes``; features that are not finite; a model that is divided among processes.
+        UserError: as :func:`encoded_batches`; labels that are not among the data set's ``classes``; features that are
+            not finite.
     """
-    if dtype not in DTYPES:
-        raise UserError(f"autocast dtype is one of {', '.join(DTYPES)}; found '{dtype}'")
-    if dataloader.drop_last:
-        raise UserError(f'the data loader of {name} drops its last images: set drop_last=False')
-    model = model.module if is_model_wrapper(model) else model
-    if has_shards(model):
-        raise UserError(
-            'features are computed by a whole model in each process: set '
-            "model_wrapper_cfg.type='MMDistributedDataParallel'"
-        )
-    model.eval()
-    device = next(model.parameters()).device
     dataset: Any = dataloader.dataset
     count = len(dataset)
     values = torch.empty(count, 0, dtype=torch.float16)  # the first batch determines the width
     labels = torch.empty(count, dtype=torch.int64)
     seen = torch.zeros(count, dtype=torch.bool)
     skipped: set[str] = set()
-    for step, batch in enumerate(dataloader, 1):
-        with torch.autocast(device.type, DTYPES[dtype], enabled=dtype != 'float32'):
-            encoded = model.features(model.data_preprocessor(batch, False)['inputs'])
-        encoded = torch.cat(all_gather(encoded.to(torch.float16).contiguous())).cpu()
-        indices, classes = torch.cat(all_gather(torch.stack([batch['indices'], batch['labels']], 1))).T
+    encoded = encoded_batches(model, dataloader, name, dtype, torch.float16)
+    for batch in progress(encoded, f'features of {name}, batches', len(dataloader)):
         if not values.shape[1]:
-            values = torch.empty(count, encoded.shape[1], dtype=torch.float16)
-        values[indices], labels[indices], seen[indices] = encoded, classes, True
-        skipped.update(batch.get('skipped', ()))
-        if step % LOG_EVERY == 0 or step == len(dataloader):
-            print_log(f'features of {name}: {step}/{len(dataloader)}', logger='current')
+            values = torch.empty(count, batch.values.shape[1], dtype=torch.float16)
+        assert batch.labels is not None
+        values[batch.indices], labels[batch.indices], seen[batch.indices] = batch.values, batch.labels, True
+        skipped.update(batch.skipped)
+    print_log(f'features of {name}: {len(dataloader)} batches', logger='current')
     if summary := skipped_summary(skipped, f'photos of {name}'):
         print_log(summary, logger='current', level=logging.WARNING)
     features = Features(values[seen], labels[seen])

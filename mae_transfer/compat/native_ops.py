@@ -18,13 +18,13 @@ from __future__ import annotations
 import importlib.abc
 import importlib.machinery
 import importlib.util
-import multiprocessing
-import os
 import sys
 import types
 import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
+
+from ..processes import is_main_process
 
 if TYPE_CHECKING:
     import torch
@@ -62,7 +62,7 @@ def _load_compiled(spec: importlib.machinery.ModuleSpec) -> bool:
     try:
         _load(spec)
     except (ImportError, OSError) as error:
-        if _is_main_process():
+        if is_main_process():
             warnings.warn(
                 f"mmcv's compiled ops do not load with torch {torch.__version__} ({error}): torchvision provides nms "
                 f'and roi_align instead; for the other ops build mmcv for this torch, {HOW_TO_BUILD}',
@@ -84,12 +84,6 @@ def _load(spec: importlib.machinery.ModuleSpec) -> None:
     except BaseException:
         del sys.modules[EXTENSION]
         raise
-
-
-def _is_main_process() -> bool:
-    """Whether this is rank 0 and no worker, by the environment: there is no process group yet."""
-    rank = os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0'))
-    return rank == '0' and multiprocessing.parent_process() is None
 
 
 class _Loader(importlib.abc.Loader):

@@ -12,17 +12,17 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import NamedTuple
 
 import numpy as np
 
 from ..errors import UserError, shorten
 from ..paths import shown
+from ..progress import Progress
 from .files.bands import Bands, resolve_bands
 from .files.channel_statistics import ChannelStatistics, as_tuple
 from .files.examination import MOST_EXAMINED
@@ -156,25 +156,6 @@ def _named(bands: str, mean: str, std: str) -> list[tuple[str, str]]:
     return [('bands', bands), ('mean', mean), ('std', std)]
 
 
-class Progress:
-    """Says how many files are done: one line that is updated on a terminal, otherwise about ten lines in all."""
-
-    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
-        self.stream, self.clock, self.last = stream, clock, float('-inf')
-        self.updated = stream.isatty()
-
-    def __call__(self, done: int, count: int) -> None:
-        """Report, if it is time to."""
-        text = f'{done} of {count} images'
-        if self.updated:
-            if done == count or self.clock() - self.last > 0.2:
-                self.last = self.clock()
-                self.stream.write(f'\r{text}' + '\n' * (done == count))
-                self.stream.flush()
-        elif done == count or done * 10 // count > (done - 1) * 10 // count:
-            self.stream.write(text + '\n')
-
-
 def main(argv: list[str] | None = None) -> int:
     """The command line. Returns the exit code: 0, or 2 after an error, one line on stderr."""
     parser = argparse.ArgumentParser(prog=f'python -m {TOOL}', description=__doc__.splitlines()[0])
@@ -193,7 +174,8 @@ def main(argv: list[str] | None = None) -> int:
             photos = find_photos(args.data, 'train', 0, suffixes_of((1,) if bands is None else bands))
             _refuse_label_maps(args.data, photos.names)
             photos = photos.select(evenly(len(photos), args.count or len(photos)))
-            measured = measure(photos, bands, Progress(sys.stderr))
+            with Progress('images measured') as told:
+                measured = measure(photos, bands, told)
     except UserError as error:
         print(f'error: {error}', file=sys.stderr)
         return 2

@@ -18,13 +18,14 @@ def fingerprint(checkpoint: Mapping[str, Any]) -> dict[str, str]:
     found = {name: checkpoint[name] for name in _PARTS if name in checkpoint}
     scalars = checkpoint['message_hub']['log_scalars']
     found['losses'] = {name: buffer.data[0] for name, buffer in scalars.items() if name.startswith('train/loss')}
-    return {name: _digest(value) for name, value in found.items()}
+    return {name: digest(value) for name, value in found.items()}
 
 
-def _digest(value: Any) -> str:
-    digest = hashlib.sha256()
-    _add(digest, value)
-    return digest.hexdigest()
+def digest(value: Any) -> str:
+    """The sha256 of tensors, arrays, numbers and text, in dictionaries, lists and tuples: of values and shapes."""
+    found = hashlib.sha256()
+    _add(found, value)
+    return found.hexdigest()
 
 
 def _add(digest: Any, value: Any) -> None:

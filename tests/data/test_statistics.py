@@ -1,6 +1,5 @@
 """python -m mae_transfer.data.statistics: lines for a config."""
 
-import io
 import re
 import shlex
 
@@ -8,7 +7,7 @@ import numpy as np
 import pytest
 
 from mae_transfer.data.files.photo_files import PhotoFiles
-from mae_transfer.data.statistics import Progress, main, measure
+from mae_transfer.data.statistics import main, measure
 from mae_transfer.errors import UserError
 from mae_transfer.settings import read_config
 from tests.data.shards import write_tar
@@ -154,22 +153,6 @@ def test_shards_are_measured_as_the_files_in_them(capsys, tmp_path):
     write_tar(tmp_path / 'shards' / 'a.tar', {path.name: path.read_bytes() for path in paths})
     files, shards = (printed(capsys, tmp_path / name) for name in ('files', 'shards'))
     assert (shards['mean'], shards['std'], shards['bands']) == (files['mean'], files['std'], (1, 2, 3))
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-def test_progress():
-    plain, terminal, now = io.StringIO(), Terminal(), iter(np.arange(0, 1000, 0.06))
-    for stream in (plain, terminal):
-        progress = Progress(stream, lambda: next(now))
-        for done in range(1, 101):
-            progress(done, 100)
-    assert plain.getvalue().splitlines() == [f'{done} of 100 images' for done in range(10, 101, 10)]
-    updates = terminal.getvalue()
-    assert updates.count('\n') == 1 and updates.endswith('\r100 of 100 images\n') and 10 < updates.count('\r') < 60
 
 
 def test_label_maps_are_not_measured(capsys, tmp_path):

@@ -16,6 +16,7 @@ from PIL import features
 
 from ...errors import UserError, shorten
 from ...paths import shown
+from ...progress import Progress
 from .bands import Bands, resolve_bands
 from .folders_ahead import MOST_AHEAD, FoldersAhead, Identity, identity
 
@@ -104,19 +105,21 @@ class ImageSearch:
     def below_each(self, folders: Iterable[str | os.PathLike]) -> list[list[str]]:
         """What :meth:`below` gives for each of these folders."""
         starts = [os.fspath(folder) for folder in folders]
-        with FoldersAhead() as ahead:
-            found = []
+        with FoldersAhead() as ahead, Progress(f'images found in {shown(self.root)}') as told:
+            found, before = [], 0
             for place, start in enumerate(starts):
                 ahead.read(starts[place : place + MOST_AHEAD])
-                found.append(self._below(start, ahead))
+                found.append(self._below(start, ahead, told, before))
+                before += len(found[-1])
         return found
 
-    def _below(self, start: str, ahead: FoldersAhead) -> list[str]:
+    def _below(self, start: str, ahead: FoldersAhead, told: Progress, before: int) -> list[str]:
         names, entered = list[str](), ancestors(start) if os.path.islink(start) else set()
         folders, links = [('', start)], deque[tuple[str, str]]()
         # Links are followed when all else is done, so that a photo's name does not depend on links to its folder.
         while folders or links:
             ahead.read(path for _, path in folders[-MOST_AHEAD:])
+            told(before + len(names))
             prefix, path = folders.pop() if folders else links.popleft()
             try:
                 folder = ahead.take(path)

@@ -19,6 +19,7 @@ import numpy as np
 
 from ...errors import UserError, shorten
 from ...paths import shown
+from ...progress import progress
 from ...whole_files import written_whole
 from .file_names import FileNames
 from .image_files import warn_once
@@ -28,8 +29,6 @@ from .tar_index import INDEXED, TarIndex, tar_index
 INDEX_FILE = '.mae_transfer_index.npz'
 #: Changes when files with another content are not to be read any more.
 _VERSION = f'1 {" ".join(sorted(INDEXED))}'
-#: After so many seconds it is said that something takes long.
-_PATIENCE = 5.0
 
 #: Size and time of change, in ns, of a tar.
 _Stamp = tuple[int, int]
@@ -91,15 +90,11 @@ def _read(root: Path, shards: Sequence[str]) -> list[TarIndex | UserError]:
     """Read the index of each tar, by several processes: Python takes 15 microseconds for a member."""
     paths = [root / shard for shard in shards]
     processes = min(len(shards), (os.cpu_count() or 1) // int(os.environ.get('LOCAL_WORLD_SIZE', 1)), 32)
+    what = f'shards of {shown(root)} looked through, which is done once'
     if processes < 2 or multiprocessing.current_process().daemon:
-        return list(map(_index_or_fault, paths))
-    began, found = time.monotonic(), list[TarIndex | UserError]()
+        return list(progress(map(_index_or_fault, paths), what, len(paths)))
     with ProcessPoolExecutor(processes, multiprocessing.get_context('fork')) as pool:
-        for index in pool.map(_index_or_fault, paths):
-            found.append(index)
-            if time.monotonic() - began > _PATIENCE:
-                warn_once(f'{shown(root)}: {len(shards)} shards are looked through, which is done once', logging.INFO)
-    return found
+        return list(progress(pool.map(_index_or_fault, paths), what, len(paths)))
 
 
 def _index_or_fault(path: Path) -> TarIndex | UserError:

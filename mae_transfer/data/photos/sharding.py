@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -177,29 +176,3 @@ def told_of(written: Sequence[Written], out: Path) -> Iterator[str]:
     photos, shards = (sum(counts) for counts in zip(*((one.photos, len(one.shards)) for one in written)))
     size = sum(one.size for one in written)
     yield f'{photos} photos in {shards} shards, {size:,} bytes: data_root={shown(out)}'
-
-
-class Progress:
-    """Lines with the time that is left, where it takes more than some seconds.
-
-    Args:
-        tell: what takes the lines.
-        interval: seconds before the first line, and between two.
-        clock: gives the time in seconds.
-    """
-
-    def __init__(
-        self, tell: Callable[[str], None], interval: float = 5.0, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._tell, self._interval, self._clock = tell, interval, clock
-        self._began = self._last = clock()
-
-    def __call__(self, done: int, count: int) -> None:
-        """Tell, if it is time to."""
-        now = self._clock()
-        if now - self._last < self._interval or done == count:
-            return
-        self._last = now
-        left = (now - self._began) / done * (count - done)
-        minutes, seconds = divmod(round(left), 60)
-        self._tell(f'{done} of {count} photos, {f"{minutes} min " if minutes else ""}{seconds} s left')

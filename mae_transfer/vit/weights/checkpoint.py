@@ -50,6 +50,7 @@ __all__ = [
     'read_checkpoint',
     'read_weights',
     'starting_point',
+    'width_and_depth',
 ]
 
 
@@ -67,6 +68,7 @@ class Weights:
     bands: Any = None  # the setting of the run that wrote the file, where it states it
     prefix: str = ''  # of the ViT's names in the file
     notes: list[str] = field(default_factory=list)  # what a user should know of the reading
+    file: Path | None = None  # None for a dictionary
 
     @property
     def is_of_classifier(self) -> bool:
@@ -87,7 +89,7 @@ def read_weights(source: str | Path | Mapping, weights_key: str | None = None) -
         CheckpointError: the source is unreadable, contains no ViT, or several of which none is to be preferred.
     """
     if isinstance(source, Mapping):
-        label, stored, beside = 'a dictionary', source, None
+        path, label, stored, beside = None, 'a dictionary', source, None
     else:
         path = find_checkpoint(source)
         label, stored, beside = str(path), read_checkpoint(path), stated_beside(path)
@@ -101,7 +103,8 @@ def read_weights(source: str | Path | Mapping, weights_key: str | None = None) -
     except CheckpointError as error:
         raise CheckpointError(f'{label}: {error}') from error
     notes = describe_choice(found, others)
-    return Weights(encoder, decoder, head, other, found.root.layout, label, grid, bands, found.root.prefix, notes)
+    layout, prefix = found.root.layout, found.root.prefix
+    return Weights(encoder, decoder, head, other, layout, label, grid, bands, prefix, notes, path)
 
 
 #: What ``init_cfg`` of a ViT may say beside ``type`` and ``checkpoint``: how the file is read.
@@ -257,7 +260,7 @@ def _check_unexpected(names: Sequence[str]) -> None:
 
 def _check_size(weights: Weights, target: Mapping[str, Tensor]) -> None:
     """Raise unless the checkpoint has blocks, and the model's width and depth."""
-    found, wanted = _width_and_depth(weights.encoder), _width_and_depth(target)
+    found, wanted = width_and_depth(weights.encoder), width_and_depth(target)
     if not found[1]:
         names = [*weights.encoder, *weights.other]
         kind = f', as of {kind}' if (kind := looks_like(names)) else ''
@@ -283,7 +286,7 @@ def _check_channels(encoder: Mapping[str, Tensor], target: Mapping[str, Tensor])
         )
 
 
-def _width_and_depth(state: Mapping[str, Tensor]) -> tuple[int | None, int]:
+def width_and_depth(state: Mapping[str, Tensor]) -> tuple[int | None, int]:
     """(embed_dim, depth) of a ViT, from the names and shapes of its weights."""
     width, blocks = None, set()
     for name, value in state.items():

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ from torch import Tensor
 from ...errors import CheckpointError, UserError
 from ..position import sincos_grid
 from ..sizes import resolve_size
+from .folder_config import config_beside
 from .stated_config import stated_setting
 
 #: The key, within a file's ``meta``, under which a converted file states its grid.
@@ -67,11 +67,11 @@ def stated_grid(meta: Any) -> SourceGrid | None:
 def stated_beside(path: Path) -> SourceGrid | None:
     """The grid that the ``config.json`` of a Hugging Face model states, beside its weights."""
     try:
-        config = json.loads((path.parent / 'config.json').read_text(encoding='utf-8'))
+        config = config_beside(path)
         sides, patch = config['image_size'], config['patch_size']
         height, width = (sides, sides) if isinstance(sides, int) else sides
         return SourceGrid((height // patch, width // patch), 'config.json beside it')
-    except (OSError, KeyError, TypeError, ValueError):  # no such file, or of another kind of model
+    except (KeyError, TypeError, ValueError):  # no such file, or of another kind of model
         return None
 
 

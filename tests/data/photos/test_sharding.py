@@ -6,7 +6,7 @@ import pytest
 
 from mae_transfer.data.files import shard_writing
 from mae_transfer.data.photos import sharding
-from mae_transfer.data.photos.sharding import PREFIX, Progress, parts_of, write_parts
+from mae_transfer.data.photos.sharding import PREFIX, parts_of, write_parts
 from mae_transfer.errors import UserError
 from tests.data.sources import tree
 
@@ -76,16 +76,3 @@ def test_old_shards_are_there_until_the_new_ones_are_complete(tmp_path, monkeypa
     assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == ['photos-000000.tar', 'photos-000001.tar']
     write_parts(parts, tmp_path / 'out', overwrite=True)
     assert [path.name for path in (tmp_path / 'out').iterdir()] == ['photos-000000.tar']
-
-
-def test_the_time_that_is_left_is_told_where_it_takes_long():
-    now, lines = [0.0], list[str]()
-    progress = Progress(lines.append, clock=lambda: now[0])
-    for done in range(1, 101):
-        now[0] += 2.0
-        progress(done, 100)
-    assert lines[0] == '3 of 100 photos, 3 min 14 s left' and lines[1].startswith('6 of 100 photos, 3 min 8 s left')
-    assert lines[-1] == '99 of 100 photos, 2 s left'
-    quick = Progress(lines.append, clock=lambda: 0.0)
-    quick(1, 2)
-    assert lines[-1].startswith('99')
