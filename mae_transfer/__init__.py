@@ -17,11 +17,21 @@ from .version import __version__
 
 if TYPE_CHECKING:
     from .api.training import finetune, pretrain, test
+    from .inference.embedding import embed
+    from .inference.prediction import predict
+    from .inference.trained import load
 
 #: The calls, and the modules that have them. These are imported when they are asked for: torch takes seconds.
-_CALLS = {'finetune': 'api.training', 'pretrain': 'api.training', 'test': 'api.training'}
+_CALLS = {
+    'embed': 'inference.embedding',
+    'finetune': 'api.training',
+    'load': 'inference.trained',
+    'predict': 'inference.prediction',
+    'pretrain': 'api.training',
+    'test': 'api.training',
+}
 
-__all__ = ['__version__', 'compat', 'finetune', 'pretrain', 'registry', 'test']
+__all__ = ['__version__', 'compat', 'embed', 'finetune', 'load', 'predict', 'pretrain', 'registry', 'test']
 
 # Without MMEngine everything but `mae-transfer doctor`, which says what is missing, fails where it imports it itself.
 with suppress(ImportError):
