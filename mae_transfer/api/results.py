@@ -9,7 +9,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, repr=False)
 class TestResult:
-    """An evaluation.
+    """An evaluation. It stands for the path of its weights wherever a call takes a run or weights.
 
     Attributes:
         metrics: values by their names, as the log has them, e.g. 'coco/bbox_mAP', 'mIoU' (per cent),
@@ -33,6 +33,9 @@ class TestResult:
         return f'{self.stands_on}: {figures} ({self.checkpoint or self.work_dir})'
 
     __repr__ = __str__
+
+    def __fspath__(self) -> str:
+        return str(self.checkpoint or self.work_dir)
 
 
 @dataclass(frozen=True, repr=False)

@@ -81,7 +81,7 @@ def pretrain(
 def finetune(
     task: str,
     data: Paths,
-    weights: str | Path,
+    weights: str | os.PathLike,
     out: str | Path,
     *,
     arch: str | None = None,
@@ -151,7 +151,7 @@ def finetune(
 
 
 def test(
-    run: str | Path | TestResult,
+    run: str | os.PathLike,
     *,
     data: Paths | None = None,
     out: str | Path | None = None,
@@ -163,7 +163,7 @@ def test(
 
     Args:
         run: the work_dir of a training, of which the last checkpoint is taken; a checkpoint file with its config beside
-            or inside; or what :func:`finetune` gave back, of which ``checkpoint`` is taken.
+            or inside; or what :func:`finetune` gave back, of which ``checkpoint`` is taken, as everywhere.
         data: other data than the run's, in any layout that :func:`finetune` takes; the part 'val' of it is evaluated.
         out: the folder for the log; by default ``test/`` beside the checkpoint.
         launcher, cfg_options, settings: as in :func:`finetune`.
@@ -173,8 +173,7 @@ def test(
     """
     user = _user_changes(cfg_options, settings)
     with _one_call():
-        chosen = run.checkpoint or run.work_dir if isinstance(run, TestResult) else run
-        checkpoint = find_checkpoint(user_path(chosen, 'run'))
+        checkpoint = find_checkpoint(user_path(run, 'run'))
         cfg = change_settings(config_of_run(checkpoint), [('load_from', None), ('resume', False)])
         changes = [] if data is None else [('data_root', data_root(data)), *evaluated_data(cfg, data)]
         cfg = change_settings(cfg, [*changes, *user])

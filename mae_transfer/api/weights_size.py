@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
@@ -27,7 +27,7 @@ class WeightsSize:
     patch_size: int
 
 
-def size_of_weights(weights: str | Path) -> WeightsSize:
+def size_of_weights(weights: str | os.PathLike) -> WeightsSize:
     """The size of the ViT in a file, or in the work_dir of a run.
 
     Width, depth and patches are those of its tensors. They do not show the number of heads: that is the one of the

@@ -57,7 +57,7 @@ class Embeddings(EmbeddingTable):
 
 
 def embed(
-    model: Trained | str | Path,
+    model: Trained | str | os.PathLike,
     images: Images,
     out: str | Path | None = None,
     *,
@@ -149,7 +149,7 @@ def embed(
     return result
 
 
-def _encoder(model: Trained | str | Path, pool: str, device: Any, given: dict[str, Any]) -> tuple[Encoder, Any]:
+def _encoder(model: Trained | str | os.PathLike, pool: str, device: Any, given: dict[str, Any]) -> tuple[Encoder, Any]:
     """The encoder, on its device, and the config of its run; an empty one for a ViT alone."""
     if isinstance(model, Trained):
         if given:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,7 +50,7 @@ class PredictionResult:
 
 
 def predict(
-    model: Trained | str | Path,
+    model: Trained | str | os.PathLike,
     images: Images,
     out: str | Path,
     *,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -68,7 +69,7 @@ class Trained:
 
 
 def load(
-    run: str | Path,
+    run: str | os.PathLike,
     *,
     device: str | torch.device | None = None,
     cfg_options: Mapping[str, Any] | None = None,
@@ -101,10 +102,10 @@ def load(
     check_channels(model)
     load_whole_model(model, str(path), cfg, checkpoint)
     classes = () if task == 'pretrain' else _classes_of(checkpoint, cfg)
-    return Trained(model.to(place).eval(), cfg, task, path, classes, str(run))
+    return Trained(model.to(place).eval(), cfg, task, path, classes, os.fspath(run))
 
 
-def loaded(model: Trained | str | Path, device: str | torch.device | None = None) -> Trained:
+def loaded(model: Trained | str | os.PathLike, device: str | torch.device | None = None) -> Trained:
     """A model that may have been loaded before, then on its own device; raises as :func:`load`.
 
     Raises:
