@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import torch
 from mmengine.logging import print_log
+from mmengine.runner.amp import autocast
 
 from ..data.files.bands import Bands
 from ..data.files.photo_files import PhotoFiles
@@ -99,7 +100,10 @@ class Predictions:
     @torch.no_grad()
     def _run(self, batch: list[tuple[int, Tile, dict]]) -> None:
         model: Any = self.trained.model
-        outputs = model.test_step(self.source.collate([item for _, _, item in batch]))
+        with autocast(
+            enabled=bool((self.trained.cfg.get('test_cfg') or {}).get('fp16', False))
+        ):  # as in MMEngine's loop
+            outputs = model.test_step(self.source.collate([item for _, _, item in batch]))
         for (index, tile, _), output in zip(batch, outputs, strict=True):
             image = self._open[index]
             image.parts.append((tile, _prediction(self.trained.task, output, tile)))

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TypeVar
 
 import torch
-from mmengine.logging import print_log
 
 from ..errors import UserError, is_number, is_whole, shorten
 from ..outputs import output_file, output_folder
 from ..paths import shown
+from ..progress import progress
 from ..whole_files import written_whole
 from .class_images import ClassImages
 from .photos import Images, check_apart, find_images
@@ -22,8 +21,6 @@ from .predicted_images import ImageSource, Predictions
 from .tiles import check_tiling
 from .trained import Trained, loaded
 from .writers import Wanted, written
-
-Item = TypeVar('Item')
 
 
 @dataclass(frozen=True)
@@ -108,7 +105,7 @@ def predict(
     start = time.monotonic()
     found = Predictions(trained, source, files, tile, overlap, batch_size)
     with written(trained, source, folder, files.names, Wanted(pictures, score, chosen, top)) as writer:
-        for index, image, predicted in progress(found, len(files)):
+        for index, image, predicted in progress(found, 'images predicted', len(files)):
             writer.add(index, image, predicted)
         if not found.done:
             raise UserError(f'none of the {len(files)} images can be read: {found.skipped[0]} is the first')
@@ -117,16 +114,6 @@ def predict(
     return PredictionResult(
         *(trained.task, folder, writer.path, writer.pictures, found.done, writer.count, tuple(found.skipped), seconds)
     )
-
-
-def progress(items: Iterable[Item], total: int) -> Iterator[Item]:
-    """The items, while the log says every ten seconds how many are done."""
-    told = time.monotonic()
-    for done, item in enumerate(items, 1):
-        yield item
-        if time.monotonic() - told >= 10:
-            told = time.monotonic()
-            print_log(f'{done} of {total} images are predicted', logger='current')
 
 
 def _check_task(trained: Trained, tile: int | None, score: float | None) -> None:

@@ -156,6 +156,21 @@ def test_unreadable_images_of_other_tasks(segmentor, classifier, mixed, tmp_path
     assert np.asarray(Image.open(tmp_path / 'segment/label_maps/same.png.png')).shape == (32, 40)
 
 
+def test_batches_predict_what_single_images_do(segmentor, classifier, mixed, tmp_path):
+    for trained in (segmentor, classifier):
+        for batch_size in (1, 4):
+            predict(trained, mixed, tmp_path / trained.task / str(batch_size), batch_size=batch_size, pictures=False)
+    one, four = (sorted((tmp_path / 'segment' / size / 'label_maps').rglob('*.png')) for size in '14')
+    assert len(one) == len(four) == len(NAMES)
+    same = [np.mean(np.asarray(Image.open(a)) == np.asarray(Image.open(b))) for a, b in zip(one, four, strict=True)]
+    assert min(same) > 0.999
+    tables = [list(csv.DictReader((tmp_path / 'classify' / size / 'scores.csv').open())) for size in '14']
+    assert all(
+        a['image'] == b['image'] and abs(float(a['score']) - float(b['score'])) < 1e-4
+        for a, b in zip(*tables, strict=True)
+    )
+
+
 def test_lists_and_files(detector, mixed, tmp_path):
     (tmp_path / 'list.txt').write_text('images/b/5.png\nimages/a/0.png\n')
     for images in (tmp_path / 'list.txt', [mixed / 'b/5.png', str(mixed / 'a/0.png')]):
