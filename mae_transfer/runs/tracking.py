@@ -28,9 +28,13 @@ class MLflowVisBackend(visualization.MLflowVisBackend):
 
     def _init_env(self) -> None:  # private to MMEngine, which calls it before the first figure
         self._tracking_uri = self._tracking_uri or os.environ.get('MLFLOW_TRACKING_URI')
-        if self._tracking_uri is None:
-            os.environ.setdefault('MLFLOW_ALLOW_FILE_STORE', 'true')
+        if self._tracking_uri is not None:
+            return super()._init_env()
+        os.environ.setdefault('MLFLOW_ALLOW_FILE_STORE', 'true')
         super()._init_env()
+        # MLflow puts what it was given into the environment, where the next run of this process would take it for the
+        # user's.
+        os.environ.pop('MLFLOW_TRACKING_URI', None)
 
     def close(self) -> None:
         """Add the files of the run, and end it. MMEngine's would begin another run when it is called again."""
