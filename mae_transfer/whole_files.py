@@ -33,6 +33,12 @@ def written_whole(path: str | Path) -> Iterator[BinaryIO]:
     keep_names(path.parent)
 
 
+def keep_content(path: str | Path) -> None:
+    """Bring a file that another library wrote to the disk, before it takes its name."""
+    with open(path, 'rb') as file:
+        os.fsync(file.fileno())
+
+
 def keep_names(folder: str | Path) -> None:
     """Bring the names of the files in a folder to the disk."""
     opened = os.open(folder, os.O_RDONLY)

@@ -16,7 +16,7 @@ SCRIPT = CONFIGS.parent / 'tools' / 'dist_command.sh'
 def add_processes(parser: argparse.ArgumentParser) -> None:
     """On how many GPUs, and how the processes were started."""
     parser.add_argument(
-        '--gpus', type=int, default=1, metavar='N', help='of this machine that train together; default %(default)s'
+        '--gpus', type=int, default=1, metavar='N', help='of this machine that compute together; default %(default)s'
     )
     parser.add_argument(
         '--launcher',

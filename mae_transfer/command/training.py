@@ -23,10 +23,11 @@ def add_run(parser: argparse.ArgumentParser) -> None:
 
 def settings_of(args: argparse.Namespace) -> dict[str, Any]:
     """The settings of the command line, and what ``--resume`` sets."""
+    from ..paths import user_path
     from ..runs.resuming import checkpoints_of_run
 
     settings: dict[str, Any] = dict(typed_settings(args.cfg_options))
-    if args.resume and checkpoints_of_run(args.out):
+    if args.resume and checkpoints_of_run(user_path(args.out, 'OUT')):
         settings.update(resume=True)
     return settings
 

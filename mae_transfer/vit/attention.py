@@ -94,6 +94,11 @@ class Attention(nn.Module):
         return F.scaled_dot_product_attention(q, k, v)
 
 
+def count_windows(grid: tuple[int, int], size: int) -> tuple[int, int]:
+    """Windows of a grid from top to bottom and from left to right, with those that reach beyond it."""
+    return (grid[0] + size - 1) // size, (grid[1] + size - 1) // size
+
+
 def split_windows(x: Tensor, grid: tuple[int, int], size: int, padding: Tensor | None = None) -> Tensor:
     """Split the tokens of a grid into windows: (B, rows * columns, D) to (B * windows, size * size, D).
 
@@ -103,14 +108,13 @@ def split_windows(x: Tensor, grid: tuple[int, int], size: int, padding: Tensor |
     batch, _, dim = x.shape
     rows, columns = grid
     x = x.reshape(batch, rows, columns, dim)
-    below, right = -rows % size, -columns % size
+    down, across = count_windows(grid, size)
+    below, right = down * size - rows, across * size - columns
     if below or right:
-        padded = x.new_zeros(batch, rows + below, columns + right, dim)
-        if padding is not None:
-            padded = padded + padding.to(x.dtype)
-        padded[:, :rows, :columns] = x
-        x = padded
-    x = x.reshape(batch, (rows + below) // size, size, (columns + right) // size, size, dim)
+        token = x.new_zeros(dim) if padding is None else padding.to(x.dtype)
+        x = torch.cat([x, token.expand(batch, below, columns, dim)], dim=1)
+        x = torch.cat([x, token.expand(batch, rows + below, right, dim)], dim=2)
+    x = x.reshape(batch, down, size, across, size, dim)
     return x.permute(0, 1, 3, 2, 4, 5).reshape(-1, size * size, dim)
 
 
@@ -118,7 +122,7 @@ def join_windows(windows: Tensor, grid: tuple[int, int], size: int) -> Tensor:
     """The inverse of :func:`split_windows`, without the padding: (B * windows, size * size, D) to (B, rows * columns,
     D)."""
     rows, columns = grid
-    down, across = -(-rows // size), -(-columns // size)
+    down, across = count_windows(grid, size)
     dim = windows.shape[-1]
     x = windows.reshape(-1, down, across, size, size, dim).permute(0, 1, 3, 2, 4, 5)
     x = x.reshape(-1, down * size, across * size, dim)[:, :rows, :columns]

@@ -73,8 +73,8 @@ class DecomposedAttention(Attention):
         """As in :class:`~mae_transfer.vit.attention.Attention`, over a ``grid`` of (rows, columns) without a class
         token."""
         assert grid is not None, 'relative positions need the grid of the patches'
-        row_table = expand_to_pairs(resize_axis_table(self.rel_pos_h, grid[0])).to(q.dtype)
-        column_table = expand_to_pairs(resize_axis_table(self.rel_pos_w, grid[1])).to(q.dtype)
+        row_table = expand_to_pairs(resize_axis_table(self.rel_pos_h, grid[0]), grid[0]).to(q.dtype)
+        column_table = expand_to_pairs(resize_axis_table(self.rel_pos_w, grid[1]), grid[1]).to(q.dtype)
         # 64 x 64 patches make heads of 192. The few grids that are too large for flash attention would fall back to
         # kernels that are slow or need much memory.
         if q.is_cuda and q.shape[-1] + sum(grid) <= _FLASH_WIDTH:
@@ -117,13 +117,17 @@ class TableAttention(Attention):
             table = self.relative_position_bias_table
         assert grid is not None and table is not None, 'relative positions need the grid, and a table if it is shared'
         table = resize_offset_table(table, self.table_grid, grid, self.num_prefix)
-        class_biases = table[len(table) - 3 * self.num_prefix :].T
+        rows, columns = grid
+        class_biases = table[(2 * rows - 1) * (2 * columns - 1) :].T
         return tiled_attention(q, k, v, _OffsetBias(grid, self.num_prefix), bias_strips(table, grid), class_biases)
 
 
-def expand_to_pairs(table: Tensor) -> Tensor:
-    """Entries (2 s - 1, ...) of one axis to (s queries, s keys, ...): entry ``query - key + s - 1``."""
-    side = (len(table) + 1) // 2
+def expand_to_pairs(table: Tensor, side: int) -> Tensor:
+    """Entries (2 s - 1, ...) of one axis to (s queries, s keys, ...): entry ``query - key + s - 1``.
+
+    Args:
+        side: s; given, because an export takes the length of a table for a constant.
+    """
     places = torch.arange(side, device=table.device)
     return table[places[:, None] - places + side - 1]
 
@@ -134,7 +138,7 @@ def axis_biases(q: Tensor, row_table: Tensor, column_table: Tensor) -> tuple[Ten
     Returns:
         (B, heads, N, rows), the bias for each row of keys; (B, heads, N, columns), the bias for each column of keys.
     """
-    squares = q.unflatten(2, (len(row_table), len(column_table)))
+    squares = q.unflatten(2, (row_table.shape[0], column_table.shape[0]))
     return (
         torch.einsum('bhrcd,rkd->bhrck', squares, row_table).flatten(2, 3),
         torch.einsum('bhrcd,ckd->bhrck', squares, column_table).flatten(2, 3),
@@ -180,6 +184,10 @@ class _AxisBias:
         row_grad[tile] = squares.sum(-1)
         column_grad[tile] = squares.sum(-2)
 
+    def whole(self, tensors: tuple[Tensor, ...]) -> Tensor:
+        row_biases, column_biases = tensors
+        return (row_biases[..., None] + column_biases[..., None, :]).flatten(3)
+
 
 def bias_strips(table: Tensor, grid: tuple[int, int]) -> Tensor:
     """Expand a table of 2-D offsets (entries, heads) to pairs of columns, but not of rows: (heads, columns, 2 rows - 1,
@@ -190,7 +198,7 @@ def bias_strips(table: Tensor, grid: tuple[int, int]) -> Tensor:
     """
     rows, columns = grid
     lines = table[: (2 * rows - 1) * (2 * columns - 1)].unflatten(0, (2 * rows - 1, 2 * columns - 1))
-    return expand_to_pairs(lines.flip(0).transpose(0, 1)).permute(3, 0, 2, 1).contiguous()
+    return expand_to_pairs(lines.flip(0).transpose(0, 1), columns).permute(3, 0, 2, 1).contiguous()
 
 
 class _OffsetBias:
@@ -213,6 +221,19 @@ class _OffsetBias:
             strips_grad[index] += part.sum(0)
         for number, part in enumerate(self._class_parts(scores_grad, tile)):
             class_grad[tile[1], number] += part.sum((0, 2, 3))
+
+    def whole(self, tensors: tuple[Tensor, ...]) -> Tensor:
+        strips, class_biases = tensors
+        rows, columns = self.grid
+        sides = (torch.arange(side, device=strips.device) for side in self.grid)
+        row, column = (numbers.flatten() for numbers in torch.meshgrid(*sides, indexing='ij'))  # of each patch
+        places = (column[:, None] * (2 * rows - 1) + rows - 1 - row[:, None] + row) * columns + column  # in the strips
+        bias = strips.flatten(1)[:, places]
+        if self.num_prefix:
+            to_patches, to_class, to_itself = class_biases.T[:, :, None, None]
+            first = torch.cat([to_itself, to_patches.expand_as(bias[:, :1])], 2)
+            bias = torch.cat([first, torch.cat([to_class.expand_as(bias[:, :, :1]), bias], 2)], 1)
+        return bias[None]
 
     def _num_class_queries(self, tile: Tile) -> int:
         return self.num_prefix if tile[2].start == 0 else 0

@@ -58,7 +58,8 @@ class Rotary:
     def turn(self, angles: Tensor) -> Turn:
         """The turn by ``angles`` (..., N, d / 2)."""
         pairs_are_neighbours = self.kind == 'eva02'
-        both = angles.repeat_interleave(2, -1) if pairs_are_neighbours else torch.cat([angles, angles], -1)
+        # Not by ``repeat_interleave``, which becomes another operation in ONNX.
+        both = torch.stack([angles, angles], -1).flatten(-2) if pairs_are_neighbours else torch.cat([angles] * 2, -1)
         return Turn(both.cos(), both.sin(), pairs_are_neighbours)
 
 

@@ -37,6 +37,10 @@ class Bias(Protocol):
     def add_gradient(self, scores_grad: Tensor, grads: tuple[Tensor, ...], tile: Tile) -> None:
         """Add what the gradient of a tile's scores contributes, in place, to the gradients of ``tensors``."""
 
+    def whole(self, tensors: tuple[Tensor, ...]) -> Tensor:
+        """The bias of all pairs, (B or 1, heads, N, N), without loops and writes in place, which a trace would keep as
+        they were for the example."""
+
 
 def tiled_attention(q: Tensor, k: Tensor, v: Tensor, bias: Bias, *tensors: Tensor) -> Tensor:
     """``softmax(q k^T / sqrt(d) + bias) v`` of (B, heads, N, d), and its gradients, in memory proportional to N.
@@ -53,9 +57,8 @@ def tiled_attention(q: Tensor, k: Tensor, v: Tensor, bias: Bias, *tensors: Tenso
 def _whole_attention(q: Tensor, k: Tensor, v: Tensor, bias: Bias, *tensors: Tensor) -> Tensor:
     """The same with the scores of all pairs stored."""
     exact = torch.promote_types(q.dtype, torch.float32)
-    scores = ((q * q.shape[-1] ** -0.5) @ k.mT).to(exact)
-    bias.add_bias(scores, tensors, (slice(None), slice(None), slice(0, int(q.shape[2]))))
-    return scores.softmax(-1).to(v.dtype) @ v
+    scores = ((q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)).to(exact)  # ONNX has no ``mT``
+    return (scores + bias.whole(tensors)).softmax(-1).to(v.dtype) @ v
 
 
 def _tiles(q: Tensor) -> Iterator[Tile]:

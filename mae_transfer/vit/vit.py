@@ -256,7 +256,8 @@ class ViT(BaseModule):
             x = self._run_block(i, x, places)
             if i in self.out_indices:
                 tokens = self.norm(x) if i == self.depth - 1 else x
-                maps[i] = tokens[:, self.num_special :].transpose(1, 2).unflatten(2, grid)
+                # Not by ``unflatten``, after which an export takes the sides of the maps for constants.
+                maps[i] = tokens[:, self.num_special :].transpose(1, 2).reshape(x.shape[0], self.embed_dim, *grid)
         return tuple(maps[i] for i in self.out_indices)
 
     def _embed(

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -20,8 +19,6 @@ from tests.command.calls import command
 from tests.tools.commands import REPOSITORY, error_line, free_port, small, write_photos
 
 ARCH = '32x2x2'
-
-needs_export = pytest.mark.skipif(find_spec('mae_transfer.exporting') is None, reason='exports are not here yet')
 
 
 def settings(**changes) -> list[str]:
@@ -129,7 +126,6 @@ def test_embed(pretrained, photos, tmp_path):
         assert any(values.shape == (24, 32) for values in table.values())
 
 
-@needs_export
 def test_export(pretrained, tmp_path):
     ended = command('export', pretrained[1], tmp_path / 'vit', '--format', 'timm')
     assert ended.code == 0 and str(tmp_path / 'vit') in ended.out, ended.err
@@ -164,7 +160,7 @@ def test_plan(tmp_path):
         (['test', 'no/run'], 'no/run'),
         (['predict', 'no/run', 'photos', 'out'], 'no/run'),
         (['embed', 'no/run', 'photos', 'out.npz'], 'no/run'),
-        pytest.param(['export', 'no/run', 'out.onnx'], 'no/run', marks=needs_export),
+        (['export', 'no/run', 'out.onnx'], 'no/run'),
         (['reconstruct', 'no/run', 'out.txt'], 'must end in the suffix of an image format'),
         (['plan', 'no.py', '--gpus', '0', '--gpu-memory', '1'], '--gpus is 1 or more; found 0'),
         (['pretrain', 'photos', 'out', '--gpus', '0'], '--gpus is 1 or more; found 0'),

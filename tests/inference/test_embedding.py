@@ -86,6 +86,7 @@ def test_they_equal_timms_own(photos, weights, pool):
         ('SigLIP', dict(arch=ARCH, init='siglip')),
         ('DINOv2 with registers', dict(arch=ARCH, init='dinov2reg')),
         ('DINOv2', {}),
+        ('DINOv2', dict(pool='class')),
         ('DeiT III', dict(arch=ARCH, init='deit3')),
     ],
 )
@@ -97,8 +98,8 @@ def test_they_equal_those_of_other_projects(name, settings, side, photos, tmp_pa
         pytest.skip(f'{side} has no {name}')
     if side == 'transformers':  # config.json says what init and arch say
         settings = {key: value for key, value in settings.items() if key == 'pool'}
-    elif not settings:
-        settings = dict(arch=ARCH)
+    else:
+        settings = dict(settings, arch=ARCH)
     one = starts[name]
     model = one.model((32, 32))
     side_length = (one.built_for or (32, 32))[0]

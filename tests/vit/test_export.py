@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from unittest import mock
 
 import pytest
 import torch
@@ -54,6 +55,18 @@ def test_trace_with_another_batch(design, method):
         for size in (1, 5):
             images = torch.randn(size, 3, 32, 32)
             torch.testing.assert_close(traced(images), model(images), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize('kind', ['table', 'shared', 'decomposed'])
+def test_the_whole_bias_is_that_of_the_tiles(kind):
+    """Exported models store the scores of all pairs; others compute them in tiles."""
+    torch.manual_seed(0)
+    vit = ViT('32x2x2', img_size=32, patch_size=8, rel_pos=kind, class_token=kind == 'table')
+    vit = randomize(vit).eval()
+    images = torch.randn(2, 3, 40, 56)
+    with torch.no_grad(), mock.patch('torch.jit.is_tracing', lambda: True):
+        whole = vit.tokens(images)
+    torch.testing.assert_close(whole, vit.tokens(images), rtol=1e-5, atol=1e-5)
 
 
 def test_windows_too():

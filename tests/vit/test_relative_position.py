@@ -81,7 +81,8 @@ def test_decomposed_equals_the_formula(grid, batch, heads, dim, longer):
 
     def form(q, k, v, table_h, table_w):
         if longer:
-            return longer_product_attention(q, k, v, expand_to_pairs(table_h), expand_to_pairs(table_w))
+            tables = (expand_to_pairs(table, side) for table, side in zip((table_h, table_w), grid))
+            return longer_product_attention(q, k, v, *tables)
         del attention.rel_pos_h, attention.rel_pos_w
         attention.rel_pos_h, attention.rel_pos_w = table_h, table_w
         return attention.attend(q, k, v, grid)
@@ -119,7 +120,8 @@ def test_half_precision_is_close_to_the_formula(kind, dtype, tolerance):
         torch.nn.init.normal_(table, std=0.3)
     with torch.autocast('cpu', dtype):
         if kind == 'longer':
-            found = longer_product_attention(q, k, v, *(expand_to_pairs(table).to(dtype) for table in tables))
+            pairs = (expand_to_pairs(table, side).to(dtype) for table, side in zip(tables, grid))
+            found = longer_product_attention(q, k, v, *pairs)
         else:
             found = attention.attend(q, k, v, grid)
     exact = [t.detach().double().requires_grad_() for t in (q, k, v, *tables)]
