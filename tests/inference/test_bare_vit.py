@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+import timm
 import torch
 from safetensors.torch import save_file
 from timm.models.beit import Beit
@@ -114,6 +115,14 @@ def test_the_folder_says_what_weights_do_not(tmp_path):
     bare = read_bare_vit(path.parent)
     assert (bare.vit.size.num_heads, bare.mean, bare.std) == (3, HALF, HALF)
     assert read_bare_vit(path.parent, mean=RGB_MEAN).mean == RGB_MEAN
+
+
+def test_a_folder_that_timm_wrote(tmp_path):
+    sizes = dict(img_size=32, patch_size=8, embed_dim=48, depth=2, num_heads=3)
+    model = timm.create_model('vit_tiny_patch16_224', num_classes=0, **sizes)
+    timm.models.save_for_hf(model, tmp_path / 'hub', model_args=sizes, safe_serialization=True)
+    bare = read_bare_vit(tmp_path / 'hub')
+    assert (bare.vit.size.num_heads, bare.vit.grid, bare.mean, bare.std) == (3, (4, 4), HALF, HALF)
 
 
 def test_statistics_follow_from_the_start(tmp_path):
