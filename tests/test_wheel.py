@@ -99,8 +99,9 @@ def test_configs_and_tools_work_from_a_wheel(site, tmp_path):
 def test_the_command_works_from_a_wheel_in_an_empty_folder(site, tmp_path):
     settings = [word for word in small(tmp_path, 8)[1:] if not word.startswith('data_root=')]
     write_photos(tmp_path / 'photos', 10)
-    command = (sys.executable, '-m', 'mae_transfer.command')
-    said = run(*command, 'pretrain', 'photos', 'run', *settings, cwd=tmp_path, PYTHONPATH=str(site))
+    said = run(
+        site / 'bin' / 'mae-transfer', 'pretrain', 'photos', 'run', *settings, cwd=tmp_path, PYTHONPATH=str(site)
+    )
     assert said.splitlines()[-1] == f'config: {tmp_path}/run/mae_pretrain_vitb.py'
     assert (tmp_path / 'run' / 'epoch_1.pth').is_file()
 
