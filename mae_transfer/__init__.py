@@ -1,10 +1,42 @@
-"""mae_transfer: one Vision Transformer, pre-trained by masking, read everywhere."""
+"""mae_transfer: one Vision Transformer, pre-trained by masking, read everywhere.
 
-from . import compat, registry
+import mae_transfer
+
+run = mae_transfer.pretrain('photos', 'work_dirs/mae', 'base')
+detector = mae_transfer.finetune('detect', 'boxes', run.work_dir, 'work_dirs/detector')
+print(mae_transfer.test(detector))
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from .version import __version__
 
-__all__ = ['__version__', 'compat', 'registry']
+if TYPE_CHECKING:
+    from .api.training import finetune, pretrain, test
 
-# Before anything imports mmcv.ops or loads a checkpoint, in this process and in every worker that unpickles our
-# classes.
-compat.install()
+#: The calls, and the modules that have them. These are imported when they are asked for: torch takes seconds.
+_CALLS = {'finetune': 'api.training', 'pretrain': 'api.training', 'test': 'api.training'}
+
+__all__ = ['__version__', 'compat', 'finetune', 'pretrain', 'registry', 'test']
+
+# Without MMEngine everything but `mae-transfer doctor`, which says what is missing, fails where it imports it itself.
+with suppress(ImportError):
+    from . import compat, registry
+
+    # Before anything imports mmcv.ops or loads a checkpoint, in this process and in every worker that unpickles our
+    # classes.
+    compat.install()
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _CALLS:
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    return getattr(import_module(f'.{_CALLS[name]}', __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_CALLS})

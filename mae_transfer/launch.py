@@ -1,51 +1,55 @@
-"""From the command line of tools/train.py and tools/test.py to MMEngine's runner."""
+"""From a config and what is asked of it to MMEngine's runner: the one way of the tools and of the calls in Python."""
 
 from __future__ import annotations
 
 import argparse
-import errno
 import os
-import re
 import sys
-import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 from mmengine.dist import is_main_process
-from mmengine.registry import HOOKS, LOOPS, METRICS, OPTIM_WRAPPERS
 
 from .checks import check_config
-from .classify.features import FeatureLoop
 from .compat import distributed, telling
 from .compat.package_configs import PREFIX, find_config
-from .errors import UserError, own_line
-from .evaluation import Accuracy
-from .kinds import class_of, is_kind, takes, unknown_type
-from .optim import AutocastOptimWrapper
+from .errors import UserError
+from .failures import disk_failure, peer_failure, user_line, worker_failure
 from .optim.batch_plan import plan_of
 from .outputs import output_folder
 from .paths import shown
 from .runner import StrictRunner
+from .runs.resuming import checkpoints_of_run
 from .runs.stop_signals import Stopped
+from .runs.tracking import check_trackers
 from .settings import change_settings, read_config
+from .tool_options import AMP_DTYPES, SHIFTS, set_amp, set_checkpoint, set_per_class, set_shift, set_show_dir
 from .vit.weights.checkpoint import CheckpointError, find_checkpoint
 
-#: What an option of a tool, such as ``--amp``, sets: pairs of a dotted key and a value.
-Changes = list[tuple[str, Any]]
-
-_IMAGENET: tuple[dict, dict] = (
-    dict(type='mae_transfer.LabelledPhotos', split=None, classes='imagenet'),
-    dict(type='Accuracy', topk=(1, 5)),
-)
-#: Other images of ImageNet's classes (MAE Table 13), by the names that ``--shift`` has for them: data set and
-#: evaluator.
-SHIFTS: dict[str, tuple[dict, dict]] = {
-    **dict.fromkeys(('imagenet-a', 'imagenet-r', 'imagenet-sketch', 'imagenet-v2'), _IMAGENET),
-    'imagenet-c': (dict(type='mae_transfer.ImageNetC'), dict(type='CorruptionError')),
-}
-AMP_DTYPES = {'bf16': 'bfloat16', 'fp16': 'float16', 'off': 'float32'}
+__all__ = [
+    'AMP_DTYPES',
+    'SHIFTS',
+    'build_runner',
+    'common_arguments',
+    'configure',
+    'default_work_dir',
+    'evaluate',
+    'load_config',
+    'prepare_training',
+    'run_arguments',
+    'run_main',
+    'set_amp',
+    'set_checkpoint',
+    'set_per_class',
+    'set_shift',
+    'set_show_dir',
+    'starting_weights',
+    'train',
+    'with_work_dir',
+    'world_size',
+]
 
 
 def common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -75,21 +79,45 @@ def run_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def load_config(args: argparse.Namespace) -> Config:
-    """Read the config of the command line, with its changes, launcher and work_dir; references are resolved.
+    """The config of the command line, as :func:`configure` gives it."""
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return configure(args.config, args.cfg_options, args.work_dir, args.launcher)
+
+
+def configure(
+    config: str | Path,
+    changes: Sequence[str | tuple[str, Any]] = (),
+    work_dir: str | None = None,
+    launcher: str = 'none',
+) -> Config:
+    """Read a config with its changes, launcher and work_dir; references are resolved.
+
+    Args:
+        config: file, or ``mae_transfer::NAME.py``.
+        changes: ``KEY=VALUE`` as on the command line, or pairs of a dotted key and a value.
+        work_dir: None for the config's own, or ``work_dirs/`` and the config's name.
+        launcher: how the processes were started.
 
     Raises:
         UserError: no such config file; a change that :func:`~mae_transfer.settings.change_settings` refuses; a work_dir
             that cannot be written to.
     """
-    path = find_config(args.config)
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    cfg = read_config(path, args.cfg_options)
-    work_dir = args.work_dir or cfg.get('work_dir') or str(default_work_dir(path))
-    option = '--work-dir' if args.work_dir else 'work_dir'
-    output_folder(work_dir, option, create=False)
-    if shown(work_dir) != work_dir:
-        raise UserError(f"{option}: files of the run name its folder, but '{shown(work_dir)}' is no text: rename it")
-    return change_settings(cfg, [('launcher', args.launcher), ('work_dir', work_dir)])
+    path = find_config(config)
+    return with_work_dir(read_config(path, changes), work_dir, default_work_dir(path), launcher)
+
+
+def with_work_dir(cfg: Config, work_dir: str | None, default: Path, launcher: str = 'none') -> Config:
+    """A config with its launcher and its work_dir: the given one, the config's own, or the default.
+
+    Raises:
+        UserError: a work_dir that cannot be written to, or whose name is no text.
+    """
+    chosen = work_dir or cfg.get('work_dir') or str(default)
+    option = '--work-dir' if work_dir else 'work_dir'
+    output_folder(chosen, option, create=False)
+    if shown(chosen) != chosen:
+        raise UserError(f"{option}: files of the run name its folder, but '{shown(chosen)}' is no text: rename it")
+    return change_settings(cfg, [('launcher', launcher), ('work_dir', chosen)])
 
 
 def default_work_dir(config: Path) -> Path:
@@ -109,9 +137,11 @@ def prepare_training(cfg: Config) -> None:
     """Check the config before anything is built, and print which weights the run starts from.
 
     Raises:
-        UserError: impossible numbers, settings that do not exist, missing data or weights.
+        UserError: impossible numbers, settings that do not exist, missing data or weights, a tracker that is not
+            installed.
     """
     processes = world_size(cfg.launcher)
+    check_trackers(cfg)
     plan_of(cfg, processes)
     check_config(cfg, 'train', 'val', processes=processes)
     sources = dict(starting_weights(cfg.model, 'model'))
@@ -138,89 +168,94 @@ def starting_weights(model: Mapping, place: str) -> Iterator[tuple[str, str]]:
             yield from starting_weights(value, f'{place}.{key}')
 
 
-# What the options of the tools set ------------------------------------------------------------------------------------
-
-
-def set_amp(cfg: Config, amp: str) -> Changes:
-    """Train in the precision that ``--amp`` names.
-
-    Raises:
-        UserError: the config's optimiser wrapper knows no precision.
-    """
-    if not is_kind(cfg.get('optim_wrapper'), OPTIM_WRAPPERS, cfg.get('default_scope'), AutocastOptimWrapper):
-        found = (cfg.get('optim_wrapper') or {}).get('type')
-        raise UserError(f"--amp needs optim_wrapper.type='mae_transfer.AutocastOptimWrapper'; the config has '{found}'")
-    return [('optim_wrapper.dtype', AMP_DTYPES[amp])]
-
-
-def set_checkpoint(cfg: Config, checkpoint: str) -> Changes:
-    """Test a checkpoint: of the whole model, or of the ViT alone for a protocol without training (k-NN, fast probe).
-
-    Args:
-        checkpoint: file or work_dir; 'none' for a ViT of random weights.
-
-    Raises:
-        CheckpointError: there is no such checkpoint.
-    """
-    if not is_kind(cfg.test_cfg, LOOPS, cfg.get('default_scope'), FeatureLoop):
-        return [('resume', False), ('load_from', str(find_checkpoint(checkpoint)))]
-    return [('resume', False), ('pretrained', 'none' if checkpoint == 'none' else str(find_checkpoint(checkpoint)))]
-
-
-def set_shift(cfg: Config, shift: str) -> Changes:
-    """Test an ImageNet classifier on another set of its classes.
-
-    Args:
-        shift: SET=FOLDER; sets are :data:`SHIFTS`.
-
-    Raises:
-        UserError: an unknown set; a config of no classifier of ImageNet's 1000 classes.
-    """
-    name, equals, folder = shift.partition('=')
-    if name not in SHIFTS or not equals or not folder.strip():
-        raise UserError(
-            f'--shift {shift}: give SET=FOLDER with one of {", ".join(SHIFTS)}, e.g. imagenet-a=data/imagenet-a'
-        )
-    if cfg.model.get('num_classes') != 1000:
-        raise UserError(f'--shift needs a config with model.num_classes=1000; found {cfg.model.get("num_classes")}')
-    dataset, evaluator = SHIFTS[name]
-    own = cfg.test_dataloader.dataset
-    kept = {
-        key: own[key] for key in ('img_size', 'transform', 'bands', 'exif_orientation', 'corruptions') if key in own
-    }
-    return [('test_dataloader.dataset', {**dataset, 'data_root': folder, **kept}), ('test_evaluator', {**evaluator})]
-
-
-def set_per_class(cfg: Config) -> Changes:
-    """Print a table of the classes after a test.
-
-    Raises:
-        UserError: the config's evaluator has none, as in detection.
-    """
-    if not is_kind(cfg.test_evaluator, METRICS, cfg.get('default_scope'), Accuracy):
-        raise UserError("--per-class needs test_evaluator.type='Accuracy', as the configs of classification have it")
-    return [('test_evaluator.per_class', True)]
-
-
-def set_show_dir(cfg: Config, folder: str) -> Changes:
-    """Write every prediction and the truth as a picture into ``folder``.
-
-    Raises:
-        UserError: the config has no visualization hook, as in pre-training; the folder cannot be written to.
-    """
-    hook = cfg.get('default_hooks', {}).get('visualization')
-    if hook is None:
-        raise UserError(
-            '--show-dir needs a config with default_hooks.visualization; a pre-training draws its reconstructions '
-            'itself'
-        )
-    folder = str(output_folder(folder, '--show-dir', create=False).absolute())
-    changes = [('default_hooks.visualization.draw', True), ('default_hooks.visualization.interval', 1)]
-    own = takes(class_of(hook, HOOKS, cfg.get('default_scope')), 'test_out_dir')
-    return [*changes, ('default_hooks.visualization.test_out_dir' if own else 'visualizer.save_dir', folder)]
-
-
 # Running --------------------------------------------------------------------------------------------------------------
+
+
+def train(
+    cfg: Config,
+    amp: str | None = None,
+    resume: str | None = None,
+    load_from: str | None = None,
+    notes: Sequence[str] = (),
+) -> StrictRunner:
+    """Train the model of a config: the way of tools/train.py, with its options.
+
+    Args:
+        cfg: from :func:`configure`.
+        amp: one of :data:`AMP_DTYPES`; None for the config's precision.
+        resume: 'auto', for the last checkpoint of the work_dir if it has one, or a file; None to begin.
+        load_from: file of a whole model to start from.
+        notes: lines for the log of the run.
+
+    Returns:
+        The runner, after its run.
+
+    Raises:
+        UserError: a mistake of the user's, before training starts where it can be known.
+        Stopped: by a signal, after a checkpoint was written.
+    """
+    changes = set_amp(cfg, amp) if amp else []
+    if (resume == 'auto' or distributed.is_restart()) and checkpoints_of_run(cfg.work_dir):
+        changes += [('resume', True), ('load_from', None)]
+    elif resume not in (None, 'auto'):
+        changes += [('resume', True), ('load_from', str(find_checkpoint(resume)))]
+    elif load_from:
+        changes.append(('load_from', str(find_checkpoint(load_from))))
+    cfg = change_settings(cfg, changes)
+    prepare_training(cfg)
+    distributed.start_group(cfg.launcher)
+    runner = build_runner(cfg, require_all_weights=False)
+    for note in notes:
+        runner.logger.info(note)
+    try:
+        runner.train()
+    except BaseException:  # a hook of MMEngine's closes it at the end of a run; trackers must hear of one that failed
+        runner.visualizer.close()
+        raise
+    return runner
+
+
+def evaluate(
+    cfg: Config,
+    checkpoint: str,
+    shift: str | None = None,
+    per_class: bool = False,
+    tta: bool = False,
+    show_dir: str | None = None,
+) -> tuple[StrictRunner, dict[str, Any]]:
+    """Evaluate a checkpoint by a config: the way of tools/test.py, with its options.
+
+    Args:
+        cfg: from :func:`configure`.
+        checkpoint, shift, show_dir: see :func:`set_checkpoint`, :func:`set_shift`, :func:`set_show_dir`.
+        per_class: whether a table of the classes is printed.
+        tta: whether the predictions for several scales, also mirrored, are averaged.
+
+    Returns:
+        The runner, and the metrics by their names.
+
+    Raises:
+        UserError: a mistake of the user's.
+    """
+    if shift:
+        cfg = change_settings(cfg, set_shift(cfg, shift))
+    if per_class:
+        cfg = change_settings(cfg, set_per_class(cfg))
+    check_config(cfg, 'test')
+    check_trackers(cfg)
+    cfg = change_settings(cfg, set_checkpoint(cfg, checkpoint))
+    if tta:
+        from .dense.views import average_views  # here, because it needs mmcv, whose import takes seconds
+
+        cfg = average_views(cfg)
+    if show_dir:
+        cfg = change_settings(cfg, set_show_dir(cfg, show_dir))
+    distributed.start_group(cfg.launcher)
+    runner = build_runner(cfg, require_all_weights=True)
+    try:
+        return runner, runner.test()
+    finally:
+        runner.visualizer.close()
 
 
 def build_runner(cfg: Config, require_all_weights: bool) -> StrictRunner:
@@ -238,22 +273,18 @@ def run_main(main: Callable[[], None]) -> None:
     code = 2
     try:
         main()
-    except UserError as error:
-        line = own_line(error)
     except Stopped as stopped:
         if is_main_process():
             print(stopped, file=sys.stderr)
         return distributed.end_process(stopped.exit_code)
-    except KeyError as error:
-        if (found := unknown_type(error)) is None:
-            raise
-        line = found
     except Exception as error:
-        found, code = worker_failure(error) or disk_failure(error), 1
+        found = user_line(error)
+        if found is None:
+            found, code = worker_failure(error) or disk_failure(error), 1
         if found is None and (found := peer_failure(error)) and telling.leave_to_launcher(f'error: {shown(found)}'):
             distributed.end_process(code)
         if found is None:
-            if not telling.is_first_to_tell():
+            if not isinstance(error, KeyError) and not telling.is_first_to_tell():
                 distributed.end_process(code)
             raise
         line = found
@@ -262,34 +293,3 @@ def run_main(main: Callable[[], None]) -> None:
     if telling.is_first_to_tell():
         print(f'error: {shown(line)}', file=sys.stderr)
     distributed.end_process(code)
-
-
-def worker_failure(error: Exception) -> str | None:
-    """One line for an error that says that a data loader's worker has ended; None for another error."""
-    worker = re.search(r'DataLoader worker .*?(?:killed by signal: (\w+)|exited unexpectedly)', str(error))
-    modules = (frame.f_globals.get('__name__') for frame, _ in traceback.walk_tb(error.__traceback__))
-    is_of_pipe = not isinstance(error, RuntimeError) and 'torch.utils.data.dataloader' in modules
-    if not worker and not is_of_pipe:
-        return None
-    how = f'was ended by the signal {worker[1]}' if worker and worker[1] else 'ended unexpectedly'
-    return (
-        f"a data loader's worker {how}, as when the memory is full: lower train_dataloader.num_workers or "
-        'prefetch_factor, then --resume'
-    )
-
-
-def disk_failure(error: Exception) -> str | None:
-    """One line for an error that says that a disk is full, or a file too large for it; None for another error."""
-    if not isinstance(error, OSError) or error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return None
-    return f'{error.filename or "a file"} cannot be written: {error.strerror}: make room there, then --resume'
-
-
-def peer_failure(error: Exception) -> str | None:
-    """One line for an error that says that another process of the run has ended; None for another error."""
-    message = str(error)
-    ended = r'Connection (closed by peer|reset by peer|refused)|Broken pipe|Timed out waiting'
-    if not telling.has_several_processes() or not re.search(ended, message):
-        return None
-    cause = message.strip().splitlines()[0][:160]
-    return f'another process of the run has ended or does not answer ({cause}): go on by --resume'

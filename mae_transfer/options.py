@@ -11,6 +11,13 @@ from .errors import UserError
 _BARE_WORD = re.compile(r"""(['"]).*?\1|[^()\[\]{},:'"]+""")
 
 
+class Typed(str):
+    """The text of a value as it was typed on a command line, to be read where the setting's value until now is known.
+
+    A pair of a key and such a text is the same as ``KEY=VALUE``.
+    """
+
+
 def split_option(option: str) -> tuple[str, str]:
     """The key and the text of ``KEY=VALUE``.
 

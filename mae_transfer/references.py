@@ -21,6 +21,7 @@ from typing import Any
 from .data.files.bands import channel_count, jitter_colours, load_image, mean_of, rand_augment, std_of
 from .data.label_maps.class_names import class_count, class_names
 from .errors import UserError
+from .runs.tracking import vis_backends
 from .starts import recipe, start, table_size, whole_patches
 from .vit.sizes import resolve_size
 
@@ -52,9 +53,14 @@ def pair(size: int | Sequence[int]) -> tuple[int, int]:
     return sides
 
 
+def patience_hook(patience: int | None, metric: str | None) -> dict[str, Any] | None:
+    """The hook that the setting ``patience`` asks for; None for none."""
+    return None if patience is None else dict(type='mae_transfer.PatienceHook', patience=patience, metric=metric)
+
+
 #: What an expression may call: some of Python's own functions; ``join(folder, name)``; ``pair(image_size)``;
 #: ``size(arch)``, a ViT's ``Size``; what follows from ``init`` (:mod:`~mae_transfer.starts`); the names and number of
-#: the user's ``classes``; what follows from ``bands``.
+#: the user's ``classes``; what follows from ``bands``, ``patience`` and ``track``.
 FUNCTIONS = {
     **{function.__name__: function for function in (abs, float, int, len, list, max, min, round, str, sum, tuple)},
     'join': join,
@@ -72,6 +78,8 @@ FUNCTIONS = {
     'load_image': load_image,
     'rand_augment': rand_augment,
     'jitter_colours': jitter_colours,
+    'patience_hook': patience_hook,
+    'vis_backends': vis_backends,
 }
 _REFERENCE = re.compile(r'\$\{([^{}]*)\}')
 

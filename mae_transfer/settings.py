@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from .errors import UserError
-from .options import parse_value, split_option
+from .options import Typed, parse_value, split_option
 from .paths import with_home
 from .references import followed, is_reference, references, resolve, values_at, with_references
 
@@ -58,7 +58,7 @@ def change_settings(cfg: Config, changes: Sequence[str | tuple[str, Any]]) -> Co
 
     Args:
         cfg: as it is in its file, or as this function gave it; stays as it is.
-        changes: ``KEY=VALUE`` as on the command line, or pairs of a dotted key and a value.
+        changes: ``KEY=VALUE`` as on the command line, or pairs of a dotted key and a value (or :class:`Typed` text).
 
     Raises:
         UserError: a key that the config does not have; a value that cannot be read; a setting that nothing reads.
@@ -67,9 +67,9 @@ def change_settings(cfg: Config, changes: Sequence[str | tuple[str, Any]]) -> Co
     settings = with_references(settings, settings.pop('references', {}), settings.pop('reference_values', {}))
     before = followed(settings)
     for change in changes:
-        key, value = split_option(change) if isinstance(change, str) else change
+        key, value = typed_option(change) if isinstance(change, str) else change
         parent, name = find_setting(settings, key)
-        if isinstance(change, str):
+        if isinstance(value, Typed):
             old = parent.get(name) if isinstance(parent, dict) else parent[name]
             try:
                 value = parse_value(value, _value_of(settings, old))
@@ -98,6 +98,12 @@ def keyword_changes(cfg_options: Mapping[str, Any] | None, settings: Mapping[str
         settings: keyword arguments, with ``__`` in place of the dots.
     """
     return [*(cfg_options or {}).items(), *((name.replace('__', '.'), value) for name, value in settings.items())]
+
+
+def typed_option(option: str) -> tuple[str, Typed]:
+    """``KEY=VALUE`` as a pair for :func:`change_settings`, which reads the value; raises ``UserError``."""
+    key, text = split_option(option)
+    return key, Typed(text)
 
 
 def _with_homes(node: Any) -> Any:

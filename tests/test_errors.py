@@ -2,7 +2,7 @@
 
 import pytest
 
-from mae_transfer.errors import shorten
+from mae_transfer.errors import UserError, own_line, shorten
 
 
 @pytest.mark.parametrize(
@@ -11,3 +11,15 @@ from mae_transfer.errors import shorten
 )
 def test_a_long_list_is_cut_and_counted(names, text):
     assert shorten(names, 2) == text
+
+
+@pytest.mark.parametrize(
+    'text',
+    [
+        'a: b',
+        'Caught UserError in DataLoader worker process 0.\nOriginal Traceback (most recent call last):\n  File "x.py"\n'
+        'mae_transfer.errors.UserError: a: b\n',
+    ],
+)
+def test_the_line_of_an_error_of_a_worker_is_its_own(text):
+    assert own_line(UserError(text)) == 'a: b'

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 
 import pytest
+from PIL import Image
 
 from mae_transfer.errors import UserError
-from mae_transfer.outputs import output_file, output_folder
+from mae_transfer.outputs import output_file, output_folder, output_picture, save_picture
 
 
 def test_the_folders_above_a_file_are_created(tmp_path):
@@ -57,3 +58,22 @@ def test_the_home_folder(tmp_path, monkeypatch):
     monkeypatch.setenv('HOME', str(tmp_path))
     assert output_file('~/a/out.json', '--json') == tmp_path / 'a' / 'out.json'
     assert output_folder('~/b', '--work-dir') == tmp_path / 'b'
+
+
+@pytest.mark.parametrize('name', ['a.txt', 'a', 'a.xbm'])  # of black and white only
+def test_a_picture_has_the_suffix_of_a_format_in_colour(name, tmp_path):
+    with pytest.raises(
+        UserError, match=f"^out: '{tmp_path}/{name}' must end in the suffix of an image format, such as"
+    ):
+        output_picture(tmp_path / name, 'out')
+    assert (
+        output_picture(tmp_path / 'new' / 'a.PNG', 'out') == tmp_path / 'new' / 'a.PNG' and (tmp_path / 'new').is_dir()
+    )
+
+
+def test_a_picture_that_its_format_cannot_hold(tmp_path):
+    save_picture(Image.new('RGB', (9, 8), 'red'), tmp_path / 'a.png', 'out')
+    with Image.open(tmp_path / 'a.png') as picture:
+        assert picture.size == (9, 8)
+    with pytest.raises(UserError, match=r'^out: .*a.jpg cannot hold a picture of 70000 x 1 pixels \(.*\): choose .png'):
+        save_picture(Image.new('RGB', (70000, 1)), tmp_path / 'a.jpg', 'out')

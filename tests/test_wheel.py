@@ -84,10 +84,25 @@ def pretrain(site: Path, folder: Path, **environment) -> None:
     assert (folder / 'run' / 'epoch_1.pth').is_file()
 
 
-def test_configs_and_tools_work_from_a_wheel(wheel, tmp_path):
-    site = tmp_path / 'site'
-    run(sys.executable, '-m', 'pip', 'install', '--no-deps', '--quiet', '--target', site, wheel, cwd=tmp_path)
+@pytest.fixture(scope='module')
+def site(wheel, tmp_path_factory) -> Path:
+    """The wheel, installed."""
+    folder = tmp_path_factory.mktemp('site')
+    run(sys.executable, '-m', 'pip', 'install', '--no-deps', '--quiet', '--target', folder, wheel, cwd=folder)
+    return folder
+
+
+def test_configs_and_tools_work_from_a_wheel(site, tmp_path):
     pretrain(site, tmp_path, PYTHONPATH=str(site), PYTHON=sys.executable)
+
+
+def test_the_command_works_from_a_wheel_in_an_empty_folder(site, tmp_path):
+    settings = [word for word in small(tmp_path, 8)[1:] if not word.startswith('data_root=')]
+    write_photos(tmp_path / 'photos', 10)
+    command = (sys.executable, '-m', 'mae_transfer.command')
+    said = run(*command, 'pretrain', 'photos', 'run', *settings, cwd=tmp_path, PYTHONPATH=str(site))
+    assert said.splitlines()[-1] == f'config: {tmp_path}/run/mae_pretrain_vitb.py'
+    assert (tmp_path / 'run' / 'epoch_1.pth').is_file()
 
 
 @pytest.mark.slow

@@ -5,10 +5,6 @@ mAcc and aAcc of a segmentor."""
 import argparse
 
 from mae_transfer import launch
-from mae_transfer.checks import check_config
-from mae_transfer.compat import distributed
-from mae_transfer.dense.views import average_views
-from mae_transfer.settings import change_settings
 
 
 def parse_args() -> argparse.Namespace:
@@ -39,18 +35,7 @@ def main() -> None:
     """Evaluate a checkpoint."""
     args = parse_args()
     cfg = launch.load_config(args)
-    if args.shift:
-        cfg = change_settings(cfg, launch.set_shift(cfg, args.shift))
-    if args.per_class:
-        cfg = change_settings(cfg, launch.set_per_class(cfg))
-    check_config(cfg, 'test')
-    cfg = change_settings(cfg, launch.set_checkpoint(cfg, args.checkpoint))
-    if args.tta:
-        cfg = average_views(cfg)
-    if args.show_dir:
-        cfg = change_settings(cfg, launch.set_show_dir(cfg, args.show_dir))
-    distributed.start_group(args.launcher)
-    launch.build_runner(cfg, require_all_weights=True).test()
+    launch.evaluate(cfg, args.checkpoint, args.shift, args.per_class, args.tta, args.show_dir)
 
 
 if __name__ == '__main__':

@@ -4,10 +4,6 @@
 import argparse
 
 from mae_transfer import launch
-from mae_transfer.compat import distributed
-from mae_transfer.runs.resuming import checkpoints_of_run
-from mae_transfer.settings import change_settings
-from mae_transfer.vit.weights.checkpoint import find_checkpoint
 
 
 def parse_args() -> argparse.Namespace:
@@ -29,18 +25,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Train the model of a config."""
     args = parse_args()
-    cfg = launch.load_config(args)
-    changes = launch.set_amp(cfg, args.amp) if args.amp else []
-    if (args.resume == 'auto' or distributed.is_restart()) and checkpoints_of_run(cfg.work_dir):
-        changes += [('resume', True), ('load_from', None)]
-    elif args.resume not in (None, 'auto'):
-        changes += [('resume', True), ('load_from', str(find_checkpoint(args.resume)))]
-    elif args.load_from:
-        changes.append(('load_from', str(find_checkpoint(args.load_from))))
-    cfg = change_settings(cfg, changes)
-    launch.prepare_training(cfg)
-    distributed.start_group(args.launcher)
-    launch.build_runner(cfg, require_all_weights=False).train()
+    launch.train(launch.load_config(args), args.amp, args.resume, args.load_from)
 
 
 if __name__ == '__main__':

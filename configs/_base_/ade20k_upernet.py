@@ -27,6 +27,8 @@ Named settings:
   people label what they see.
 - `max_iters`: length of the run in optimiser steps: 160k at a batch of 16 are about 127 epochs. The schedule and all
   intervals follow. `warmup`: steps before the full learning rate.
+- `patience`: evaluations without a better mIoU after which the run stops; None for no limit. The best checkpoint
+  is then kept, too, as best_*.pth.
 - `total_batch_size`: images per optimiser step on any number of GPUs; the runner accumulates gradients accordingly.
   BatchNorm uses the statistics of the images that all GPUs process at once.
 - `base_lr`: learning rate per 256 images of `total_batch_size`.
@@ -60,6 +62,7 @@ std = '${std_of(bands, start(init).std)}'
 exif_orientation = True
 max_iters = 160000
 warmup = 1500  # steps
+patience = None
 total_batch_size = 16
 base_lr = "${recipe(init, arch, 'ade20k_upernet.base_lr', 1.6e-3)}"  # 1e-4 at a batch of 16
 
@@ -208,10 +211,13 @@ test_cfg = dict(type='TestLoop')
 
 default_hooks = dict(
     logger=dict(log_metric_by_epoch=False),
-    checkpoint=dict(interval='${max(1, train_cfg.max_iters // 40)}', by_epoch=False),
+    checkpoint=dict(
+        interval='${max(1, train_cfg.max_iters // 40)}',
+        by_epoch=False,
+        save_best="${'mIoU' if patience is not None else None}",
+    ),
+    patience='${patience_hook(patience, default_hooks.checkpoint.save_best)}',
     visualization=dict(type='mae_transfer.SegmentationPictures'),
 )
-visualizer = dict(
-    type='SegLocalVisualizer', vis_backends=[dict(type='mae_transfer.LocalVisBackend')], name='visualizer'
-)
+visualizer = dict(type='SegLocalVisualizer', vis_backends='${vis_backends(track)}', name='visualizer')
 log_processor = dict(type='mae_transfer.LogProcessor', window_size=50, by_epoch=False)

@@ -19,7 +19,8 @@ Named settings:
   epochs before the full learning rate. `repeat`: passes over the images in one epoch, for small sets, whose epochs
   would be few steps. `total_batch_size`: images per optimiser step on any number of GPUs. `base_lr`: learning rate per
   256 images. `compile`: whether the transformer blocks are compiled by `torch.compile`, which needs a compiler of C or
-  C++.
+  C++. `patience`: evaluations without a better top-1 accuracy after which the run stops; None for no limit. The best
+  checkpoint is then kept, too, as best_*.pth.
 """
 
 _base_ = './runtime.py'

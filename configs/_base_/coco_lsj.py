@@ -13,6 +13,8 @@ Named settings:
   which the tables of relative positions are made.
 - `bands`: which bands of the image files the model sees: 'RGB', 'L' (grey), or their numbers, counted from 1, e.g.
   (3, 2, 1, 7), for files of any depth. `mean`, `std`: a value per channel, on the scale of the files: docs/own_data.md.
+- `patience`: evaluations without a better box AP after which the run stops; None for no limit. The best checkpoint
+  is then kept, too, as best_*.pth.
 - `exif_orientation`: whether images are turned as their EXIF orientation says. By default they are, as in MMCV:
   people label what they see.
 """
@@ -28,6 +30,7 @@ bands = 'RGB'
 mean = '${mean_of(bands, start(init).mean)}'
 std = '${std_of(bands, start(init).std)}'
 exif_orientation = True
+patience = None
 
 # Large-scale jitter: resize to 102 to 2048 pixels, then crop to 1024. The flip comes first, as in the original: that
 # does not change the result, and the image is still small there.
@@ -94,7 +97,9 @@ test_evaluator = dict(
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 
-default_hooks = dict(visualization=dict(type='mae_transfer.DetectionPictures'))
-visualizer = dict(
-    type='DetLocalVisualizer', vis_backends=[dict(type='mae_transfer.LocalVisBackend')], name='visualizer'
+default_hooks = dict(
+    checkpoint=dict(save_best="${'coco/bbox_mAP' if patience is not None else None}"),
+    patience='${patience_hook(patience, default_hooks.checkpoint.save_best)}',
+    visualization=dict(type='mae_transfer.DetectionPictures'),
 )
+visualizer = dict(type='DetLocalVisualizer', vis_backends='${vis_backends(track)}', name='visualizer')

@@ -1,6 +1,12 @@
-"""The runtime of detection and segmentation: hooks, logging, processes."""
+"""The runtime of detection and segmentation: hooks, logging, processes.
+
+Named settings:
+- `track`: where figures of the run go beside its own files: 'tensorboard', 'wandb', 'mlflow', or several of them; ''
+  for nowhere else. They need `pip install 'mae_transfer[track]'`.
+"""
 
 _base_ = './distributed.py'
+track = ''
 custom_imports = dict(imports=['mae_transfer'], allow_failed_imports=False)
 
 default_hooks = dict(

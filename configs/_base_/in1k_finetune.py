@@ -9,6 +9,7 @@ _base_ = './classification.py'
 
 max_epochs = 100
 warmup = "${recipe(init, arch, 'in1k_finetune.warmup', 5)}"  # epochs
+patience = None
 repeat = 1
 total_batch_size = 1024
 base_lr = "${recipe(init, arch, 'in1k_finetune.base_lr', 5e-4)}"  # 2e-3 at a batch of 1024
@@ -39,4 +40,10 @@ param_scheduler = [
 train_cfg = dict(
     type='EpochBasedTrainLoop', max_epochs='${max_epochs}', val_interval='${max(1, train_cfg.max_epochs // 20)}'
 )
-default_hooks = dict(checkpoint=dict(interval='${max(1, train_cfg.max_epochs // 20)}'))
+default_hooks = dict(
+    checkpoint=dict(
+        interval='${max(1, train_cfg.max_epochs // 20)}',
+        save_best="${'accuracy/top1' if patience is not None else None}",
+    ),
+    patience='${patience_hook(patience, default_hooks.checkpoint.save_best)}',
+)

@@ -9,6 +9,7 @@ _base_ = './classification.py'
 
 max_epochs = 90
 warmup = 10  # epochs
+patience = None
 repeat = 1
 total_batch_size = 16384
 base_lr = 0.1  # 6.4 at a batch of 16384
@@ -29,6 +30,10 @@ train_cfg = dict(
     type='EpochBasedTrainLoop', max_epochs='${max_epochs}', val_interval='${max(1, train_cfg.max_epochs // 18)}'
 )
 default_hooks = dict(
-    checkpoint=dict(interval='${max(1, train_cfg.max_epochs // 18)}'),
+    checkpoint=dict(
+        interval='${max(1, train_cfg.max_epochs // 18)}',
+        save_best="${'accuracy/top1' if patience is not None else None}",
+    ),
+    patience='${patience_hook(patience, default_hooks.checkpoint.save_best)}',
     sync_buffers=dict(type='SyncBuffersHook'),  # so that all processes evaluate with the same running statistics
 )

@@ -10,6 +10,7 @@ _base_ = './classification.py'
 pretrained = 'none'
 max_epochs = 300
 warmup = 20  # epochs
+patience = None
 repeat = 1
 total_batch_size = 4096
 base_lr = 1e-4  # 1.6e-3 at a batch of 4096
@@ -38,6 +39,10 @@ train_cfg = dict(
     type='EpochBasedTrainLoop', max_epochs='${max_epochs}', val_interval='${max(1, train_cfg.max_epochs // 30)}'
 )
 default_hooks = dict(
-    checkpoint=dict(interval='${max(1, train_cfg.max_epochs // 60)}'),
+    checkpoint=dict(
+        interval='${max(1, train_cfg.max_epochs // 60)}',
+        save_best="${'accuracy/top1' if patience is not None else None}",
+    ),
+    patience='${patience_hook(patience, default_hooks.checkpoint.save_best)}',
     ema=dict(type='EMAHook', ema_type='ExponentialMovingAverage', momentum=1e-4),  # a decay of .9999 per step
 )

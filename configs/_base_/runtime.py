@@ -1,7 +1,13 @@
-"""The runtime of pre-training and classification: hooks, logging, seeds."""
+"""The runtime of pre-training and classification: hooks, logging, seeds.
+
+Named settings:
+- `track`: where figures of the run go beside its own files: 'tensorboard', 'wandb', 'mlflow', or several of them; ''
+  for nowhere else. They need `pip install 'mae_transfer[track]'`.
+"""
 
 _base_ = './distributed.py'
 default_scope = 'mae_transfer'
+track = ''
 custom_imports = dict(imports=['mae_transfer'], allow_failed_imports=False)
 
 # Whether torch.compile makes the transformer blocks of a training faster; or its settings, dict(_delete_=True, ...).
@@ -27,6 +33,6 @@ default_hooks = dict(
 # MMEngine's default pattern averages everything with 'loss' or 'time' in its name, including results of validations.
 log_processor = dict(type='LogProcessor', by_epoch=True, mean_pattern=r'^(loss|time|data_time|grad_norm)')
 env_cfg = dict(mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0), dist_cfg=dict(backend='nccl'))
-visualizer = dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')])
+visualizer = dict(type='Visualizer', vis_backends='${vis_backends(track)}')
 log_level = 'INFO'
 randomness = dict(seed=0)

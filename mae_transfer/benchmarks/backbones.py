@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UserError
+from ..progress import progress
 from ..vit.sizes import SIZES, Size
 from .peak_memory import bytes_of, peak_of
 from .peers import CASES, Case
@@ -233,7 +234,7 @@ def step_times(peer: str, size: int, mode: str, sides: list[str], setup: Setup) 
             model.forward = torch.compile(model.forward)
     inputs = make_inputs(case, setup.device)
     times: dict[str, list[float]] = {side: [] for side in sides}
-    for turn in range(setup.warm_up + setup.rounds):
+    for turn in progress(range(setup.warm_up + setup.rounds), f'rounds next to {peer}'):
         for side in in_turns(sides, turn):
             start = time.perf_counter()
             step(models[side], inputs, mode, setup.dtype)

@@ -42,6 +42,7 @@ from ..dense.checks import check_pooled_batch
 from ..errors import UserError
 from ..kinds import is_kind
 from ..outputs import output_file
+from ..progress import progress
 from ..references import pair
 from ..settings import read_config
 from .dense_inputs import detection_batch, segmentation_batch
@@ -231,7 +232,7 @@ def read_variants(config: str, args: argparse.Namespace) -> tuple[list[Config], 
 
 def measure(variants: list[Variant], rounds: int) -> None:
     """Measure steps of the variants, which take turns, after one that is not counted."""
-    for turn in range(1 + rounds):
+    for turn in progress(range(1 + rounds), 'rounds measured'):
         for variant in variants[:: -1 if turn % 2 else 1]:
             variant.times.append(variant.step(turn))
     for variant in variants:

@@ -26,6 +26,7 @@ from ..data.photos.labelled import LabelledPhotos
 from ..data.photos.unlabelled import Photos
 from ..data.scenes.quickstart import write_scenes
 from ..experiments.tool_runs import package_file
+from ..progress import progress
 from ..runs.saving import write_checkpoint
 from ..vit.weights.checkpoint import read_checkpoint
 
@@ -39,7 +40,7 @@ def write_photos(folder: Path, count: int) -> None:
     images = sorted((scenes / 'photos').glob('*.jpg'))
     for number in range(_FOLDERS):
         (folder / f'train/{number:04d}').mkdir(parents=True, exist_ok=True)
-    for number in range(count):
+    for number in progress(range(count), 'photos written'):
         source = images[number % len(images)]
         name = f'train/{number % _FOLDERS:04d}/n{number:08d}_{number * 7919 % count}.jpg'
         if number // len(images) % 50_000 == 49_999:  # a file has 65,000 names at most

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ..compat.package_configs import config_path
 from ..errors import CheckpointError, UserError
 from ..pretraining import MAE
+from ..progress import progress
 from ..registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
 from ..settings import change_settings, read_config
 from ..vit.sizes import resolve_size
@@ -249,7 +250,7 @@ def step_times(names: list[str], work: Work) -> tuple[dict[str, list[float]], di
     sides = {name: Side(name, work) for name in names}
     found = {name: [] for name in names}  # type: dict[str, list[tuple[float, float]]]
     products: dict[int, list[float]] = {size: [] for size in matrix_sizes(setup.device)}
-    for number in range(setup.warm_up + setup.rounds):
+    for number in progress(range(setup.warm_up + setup.rounds), 'rounds measured'):
         for name in in_turns(names, number):
             found[name].append(_timed_step(sides[name], images))
         for size, seconds in products.items():

@@ -68,17 +68,17 @@ def encoded_batches(
         raise UserError(f"autocast dtype is one of {', '.join(DTYPES)}; found '{dtype}'")
     if dataloader.drop_last:
         raise UserError(f'the data loader of {name} drops its last images: set drop_last=False')
-    model = model.module if is_model_wrapper(model) else model
-    if has_shards(model):
+    encoder: Any = model.module if is_model_wrapper(model) else model
+    if has_shards(encoder):
         raise UserError(
             'features are computed by a whole model in each process: set '
             "model_wrapper_cfg.type='MMDistributedDataParallel'"
         )
-    model.eval()
-    device = next(model.parameters()).device
+    encoder.eval()
+    device = next(encoder.parameters()).device
     for batch in dataloader:
         with torch.autocast(device.type, DTYPES[dtype], enabled=dtype != 'float32'):
-            values = model.features(model.data_preprocessor(batch, False)['inputs'])
+            values = encoder.features(encoder.data_preprocessor(batch, False)['inputs'])
         values = torch.cat(all_gather(values.to(stored).contiguous())).cpu()
         numbers = [batch[key] for key in ('indices', 'labels') if key in batch]
         indices, *labels = torch.cat(all_gather(torch.stack(numbers, 1))).T

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, NoReturn
 
 from ..errors import UserError
+from ..processes import is_main_process
 from ..version import __version__
 from .parser import Parser, meant
 
@@ -46,23 +49,34 @@ def main(words: Sequence[str] | None = None) -> None:
             raise UserError(
                 f"there is no subcommand '{words[0]}'{meant(words[0], SUBCOMMANDS)}; mae-transfer --help lists them"
             )
-        run = _prepared(words[0], words[1:])
+        args = parser_of(words[0]).parse(words[1:])
+        args.words = words
+        run = partial(subcommand(words[0]).run, args)
         if words[0] in ALONE:
             sys.exit(run())
         from ..launch import run_main
 
         run_main(run)
     except UserError as error:
-        print(f'error: {error}', file=sys.stderr)
-        sys.exit(2)
+        _end(f'error: {error}', 2)
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition('.')[0] == __package__.partition('.')[0]:
+        package = (error.name or '').partition('.')[0]
+        if package in ('', __package__.partition('.')[0]):
             raise
-        print(f'error: {error.name} is not installed: mae-transfer doctor says what to do', file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print('stopped by Ctrl-C', file=sys.stderr)
-        sys.exit(_STOPPED)
+        _end(f'error: {package} is not installed: mae-transfer doctor says what to do', 2)
+    except KeyboardInterrupt as stopped:
+        _end(str(stopped) or 'stopped by Ctrl-C', _STOPPED)
+
+
+def _end(line: str, code: int) -> NoReturn:
+    """Tell a line and end; of several processes the main one tells."""
+    if is_main_process():
+        print(line, file=sys.stderr)
+    if (torch := sys.modules.get('torch')) is not None and torch.distributed.is_initialized():
+        from ..compat.distributed import end_process
+
+        end_process(code)
+    sys.exit(code)
 
 
 def overview() -> str:
@@ -81,15 +95,14 @@ def overview() -> str:
     )
 
 
+def subcommand(name: str) -> Any:
+    """The module of a subcommand."""
+    return importlib.import_module(f'{__package__}.{name}')
+
+
 def parser_of(name: str) -> Parser:
     """The parser of a subcommand."""
-    module = importlib.import_module(f'{__package__}.{name}')
+    module = subcommand(name)
     parser = Parser(name, module.__doc__, module.EXAMPLES)
     module.add_arguments(parser)
     return parser
-
-
-def _prepared(name: str, words: Sequence[str]) -> Callable[[], int | None]:
-    args = parser_of(name).parse(words)
-    module = importlib.import_module(f'{__package__}.{name}')
-    return lambda: module.run(args)

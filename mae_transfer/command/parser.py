@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import NoReturn
 
 from ..errors import UserError
+from ..options import Typed
 
 #: A word that changes a setting of the config: max_epochs=100.
 _SETTING = re.compile(r'[A-Za-z_][\w.]*=')
@@ -61,7 +62,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
-    """Settings of the config: ``KEY=VALUE`` words anywhere, or after ``--set``."""
+    """Settings of the config: ``KEY=VALUE`` words after the others, or after ``--set``."""
     if isinstance(parser, Parser):
         parser.takes_settings = True
     parser.add_argument(
@@ -76,7 +77,18 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def meant(word: str, names: Sequence[str] | dict[str, object]) -> str:
+def typed_settings(options: Sequence[str]) -> dict[str, Typed]:
+    """The ``KEY=VALUE`` of a command line as ``cfg_options`` of the calls in Python: read where the config is known.
+
+    Raises:
+        UserError: no key, no value.
+    """
+    from ..settings import typed_option  # here, because it imports MMEngine's runner
+
+    return dict(map(typed_option, options))
+
+
+def meant(word: str, names: Iterable[str]) -> str:
     """What was probably meant by a word, as the end of a message; '' where nothing is like it."""
     close = get_close_matches(word, list(names), 1)
     return f': did you mean {close[0]}?' if close else ''

@@ -1,7 +1,7 @@
 """Before a training: which splits of its batch fit into the GPUs' memory, how long it takes, and the command line.
-Needs no GPU and no data, and measures nothing: the memory is that of all tensors of a training step on fake tensors; the time
-follows from the matrix rate, or from the images per second, that you state. CONFIG is a file, or mae_transfer::NAME.py
-for one of the package's own."""
+Needs no GPU and no data, and measures nothing: the memory is that of all tensors of a training step on fake
+tensors; the time follows from the matrix rate, or from the images per second, that you state. CONFIG is a file, or
+mae_transfer::NAME.py for one of the package's own."""
 
 from __future__ import annotations
 

@@ -99,7 +99,11 @@ def _imported(requirement: Requirement) -> Finding:
     try:
         importlib.import_module(MODULES.get(name, name))
     except Exception as error:
-        advice = f"pip install --force-reinstall --no-deps '{wanted}'"
+        other = (error.name or '').partition('.')[0] if isinstance(error, ModuleNotFoundError) else ''
+        if other not in ('', MODULES.get(name, name)):
+            advice = f'it needs {other}: install that first'
+        else:
+            advice = f"pip install --force-reinstall --no-deps '{wanted}'"
         return Finding(TOPIC, name, 'wrong', f'{version} cannot be imported, {reason(error)}', advice, needed=True)
     return Finding(TOPIC, name, 'ok', version, needed=True)
 

@@ -9,6 +9,7 @@ from .heartbeat import HeartbeatHook
 from .input_statistics import InputStatisticsHook
 from .main_process_logger import MainProcessLoggerHook
 from .momentum import MomentumHook
+from .patience import PatienceHook
 from .reconstructions import ReconstructionHook
 from .skipped_images import SkippedImagesHook
 from .speed import SpeedHook
@@ -24,6 +25,7 @@ __all__ = [
     'InputStatisticsHook',
     'MainProcessLoggerHook',
     'MomentumHook',
+    'PatienceHook',
     'ReconstructionHook',
     'SkippedImagesHook',
     'SpeedHook',

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from ..data.seeds import sample_seed
 from ..pretraining.target import Target
+from ..progress import progress
 from ..registry import HOOKS
 
 
@@ -50,7 +51,8 @@ class FitTargetHook(Hook):
             collate_fn=loader.collate_fn,
             generator=torch.Generator(),  # by default the seeds of the workers come from the global generator
         )
-        target.prepare(model.data_preprocessor(batch)['inputs'] for batch in photos)
+        batches = progress(photos, f'{type(target).__name__} prepared, batches')
+        target.prepare(model.data_preprocessor(batch)['inputs'] for batch in batches)
         runner.logger.info(
             f'{type(target).__name__} prepared from {len(keys)} training images in {perf_counter() - start:.0f} s'
         )

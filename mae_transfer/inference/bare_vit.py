@@ -17,7 +17,7 @@ from ..paths import user_path
 from ..starts import Start, start, whole_patches
 from ..vit import ViT
 from ..vit.design import LAYER_NORM_EPS, Design, resolve_design
-from ..vit.position_tables import rel_pos_kind
+from ..vit.position_tables import is_rel_pos_table, rel_pos_kind
 from ..vit.sizes import SIZES, Size, resolve_size
 from ..vit.weights.checkpoint import Weights, load_vit, read_weights
 from ..vit.weights.folder_config import FolderConfig, folder_config
@@ -52,7 +52,6 @@ class BareViT:
 
 def read_bare_vit(
     source: str | Path | Weights,
-    image_size: int | tuple[int, int] | None = None,
     *,
     arch: Any = None,
     init: str | None = None,
@@ -63,7 +62,7 @@ def read_bare_vit(
     mean: Any = None,
     std: Any = None,
 ) -> BareViT:
-    """Read the weights of a ViT and build it around them.
+    """Read the weights of a ViT and build it around them, for the image size that its positions are for.
 
     Width, depth, patch size, width of the MLPs, channels, class token and relative positions are those of the weights.
     The number of heads is that of ``arch``, or stated by the ``config.json`` beside the weights, or that of the size of
@@ -71,7 +70,6 @@ def read_bare_vit(
 
     Args:
         source: file or folder of any known layout, or what was read of it.
-        image_size: side, or (height, width), of the images; None: that of the weights' positions.
         arch: the size, as in ``ViT(arch=...)``.
         init: what the weights are, as in configs: 'deit3', 'dinov2', 'clip', ...
         design: as in ``ViT(design=...)``, where no ``init`` is right.
@@ -98,8 +96,7 @@ def read_bare_vit(
             rel_pos=_rel_pos_of(encoder),
             rotary_img_size=known.rotary_img_size,
         )
-        if image_size is None:
-            image_size = _image_size_of(weights, size.patch_size, source_grid, stated)
+        image_size = _image_size_of(weights, size.patch_size, source_grid, stated)
     except CheckpointError as error:
         raise CheckpointError(f'{weights.source}: {error}') from None
     vit = ViT(img_size=image_size, **settings)
@@ -203,7 +200,12 @@ def _bands_of(encoder: Mapping[str, Tensor], weights: Weights, bands: Bands | No
 def _image_size_of(
     weights: Weights, patch: int, source_grid: tuple[int, int] | None, stated: FolderConfig
 ) -> tuple[int, int]:
-    """(height, width) that the positions are for; without absolute ones, as the folder says, or 224."""
+    """(height, width) that the positions, or tables of relative ones, are for; of rotary ones alone, which are for any,
+    as the folder says, or 224."""
+    table = next((value for name, value in weights.encoder.items() if is_rel_pos_table(name)), None)
+    if table is not None:  # (2 s - 1)^2 offsets and three entries for the class token, for s x s patches
+        side = (math.isqrt(len(table)) + 1) // 2
+        return side * patch, side * patch
     encoder, _ = add_class_row(weights.encoder, source_grid, weights.grid and weights.grid.grid)
     positions = patch_positions(encoder)
     if positions is None:

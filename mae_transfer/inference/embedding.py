@@ -15,9 +15,7 @@ from torch.utils.data import DataLoader
 
 from ..classify.features import encoded_batches
 from ..data.files.bands import Bands
-from ..data.files.image_files import suffixes_of
 from ..data.files.photo_files import PhotoFiles
-from ..data.files.photo_sources import all_photos
 from ..errors import UserError, is_whole, own_line
 from ..hooks.skipped_images import skipped_summary
 from ..paths import shown, user_path
@@ -26,19 +24,41 @@ from ..runs.fingerprint import digest
 from ..vit.patches import patch_grid
 from ..vit.weights.checkpoint import read_weights
 from .bare_vit import read_bare_vit
+from .embedding_map import EmbeddingMap, draw_map, map_of
 from .embedding_parts import Part, Parts
-from .embedding_table import Embeddings, check_out
+from .embedding_table import EmbeddingTable, check_out
 from .encoder import Encoder, check_pool, encoder_of_bare, encoder_of_trained
+from .neighbours import Neighbours, Query, draw_nearest, find_nearest
 from .numbered_photos import NumberedPhotos, collate_numbered
+from .photos import Images, find_images
 from .trained import Trained, load, loaded, usable_device
 
 #: Images of a part: what a run that is killed loses at most.
 PART_IMAGES = 1024
 
 
+class Embeddings(EmbeddingTable):
+    """One vector for each of N images, which can be searched and drawn; the attributes are those of the base class."""
+
+    def nearest(self, query: Query = None, k: int = 5) -> Neighbours:
+        """The nearest images by cosine similarity; see :func:`~mae_transfer.inference.neighbours.find_nearest`."""
+        return find_nearest(self, query, k)
+
+    def picture_of_nearest(self, path: str | Path, query: Query = None, k: int = 5) -> Path:
+        """Draw images and those nearest to them; see :func:`~mae_transfer.inference.neighbours.draw_nearest`."""
+        return draw_nearest(self, path, query, k)
+
+    def map(self, path: str | Path | None = None, method: str = 'pca', show: str | None = None) -> EmbeddingMap:
+        """The images on a plane; see :func:`~mae_transfer.inference.embedding_map.map_of`."""
+        found = map_of(self, method)
+        if path is not None:
+            draw_map(self, found, path, show)
+        return found
+
+
 def embed(
     model: Trained | str | Path,
-    images: str | Path | Sequence[str | Path],
+    images: Images,
     out: str | Path | None = None,
     *,
     pool: str = 'patches',
@@ -69,9 +89,9 @@ def embed(
     Args:
         model: what :func:`~mae_transfer.inference.trained.load` gave or takes: a work_dir, or a checkpoint of a run. Or
             the weights of a ViT alone, a file or folder of official MAE, timm, transformers or another known layout.
-        images: a folder, searched at any depth; an image; a list file; a list of these; or a folder of tar files, or
-            one tar file (docs/own_data.md). Folders of splits count as any others.
-        out: file to write, '.npz' or '.csv' (:meth:`~.embedding_table.Embeddings.save`).
+        images: a folder, searched at any depth; an image; a list file; a list of folders and images; or a tar file, or
+            a folder of them (docs/own_data.md). Folders of splits count as any others.
+        out: file to write, '.npz' or '.csv' (:meth:`~.embedding_table.EmbeddingTable.save`).
         pool: 'patches' or 'class'.
         image_size: side, or (height, width), of the crops; None: that of the ViT's positions.
         batch_size: images at once. Vectors for another batch size, or on another device, differ by the rounding of
@@ -103,10 +123,10 @@ def embed(
     settings = dict(arch=arch, init=init, design=design, weights_key=weights_key, source_grid=source_grid)
     settings |= dict(bands=bands, mean=mean, std=std)
     given = {name: value for name, value in settings.items() if value is not None}
-    encoder, of_run = _encoder(model, pool, image_size, device, given)
+    encoder, of_run = _encoder(model, pool, device, given)
     size = _checked_size(encoder, image_size)
     turned = bool(of_run.get('exif_orientation', False)) if exif_orientation is None else exif_orientation
-    files = all_photos(images, suffixes_of(encoder.bands))
+    files = find_images(images, encoder.bands)
     photos = NumberedPhotos(files, size, encoder.bands, turned)
     made_by = dict(
         encoder.described(),
@@ -129,9 +149,7 @@ def embed(
     return result
 
 
-def _encoder(
-    model: Trained | str | Path, pool: str, image_size: Any, device: Any, given: dict[str, Any]
-) -> tuple[Encoder, Any]:
+def _encoder(model: Trained | str | Path, pool: str, device: Any, given: dict[str, Any]) -> tuple[Encoder, Any]:
     """The encoder, on its device, and the config of its run; an empty one for a ViT alone."""
     if isinstance(model, Trained):
         if given:
@@ -143,9 +161,9 @@ def _encoder(
         if read.layout == 'mae_transfer':  # names that a run of ours writes
             trained = load(model, device=device)
             return encoder_of_trained(trained, pool), trained.cfg
-        bare = read_bare_vit(read, image_size)
+        bare = read_bare_vit(read)
     else:
-        bare = read_bare_vit(Path(model), image_size, **given)
+        bare = read_bare_vit(Path(model), **given)
     return encoder_of_bare(bare, pool).to(usable_device(device)), {}
 
 

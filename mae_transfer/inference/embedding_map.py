@@ -1,4 +1,4 @@
-"""Embeddings on a plane, by PCA or t-SNE, and a picture of it."""
+"""EmbeddingTable on a plane, by PCA or t-SNE, and a picture of it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..data.files.image_files import evenly
 from ..errors import UserError
 from ..outputs import output_picture, save_picture
 from ..paths import shown
-from .embedding_table import Embeddings
+from .embedding_table import EmbeddingTable
 from .thumbnails import Thumbnails
 
 METHODS = ('pca', 'tsne')
@@ -27,7 +27,7 @@ SHOWN = ('points', 'photos')
 _COLOURS = 20
 #: Photos on a map, and cells of the map for each: more would hide each other.
 _PHOTOS, _CELLS_EACH = 500, 3
-_SIDE, _MARGIN = 56, 24  # pixels: side of a photo's cell, border of the map
+_SIDE, _MARGIN, _TITLE = 56, 24, 28  # pixels: side of a photo's cell, border of the map, height of its title
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,7 @@ class EmbeddingMap:
         )
 
 
-def map_of(embeddings: Embeddings, method: str = 'pca') -> EmbeddingMap:
+def map_of(embeddings: EmbeddingTable, method: str = 'pca') -> EmbeddingMap:
     """The images on a plane, the same in every call.
 
     Args:
@@ -94,7 +94,7 @@ def map_of(embeddings: Embeddings, method: str = 'pca') -> EmbeddingMap:
     )
 
 
-def draw_map(embeddings: Embeddings, found: EmbeddingMap, path: str | Path, show: str | None = None) -> Path:
+def draw_map(embeddings: EmbeddingTable, found: EmbeddingMap, path: str | Path, show: str | None = None) -> Path:
     """Draw a map.
 
     Args:
@@ -121,6 +121,7 @@ def _of_points(found: EmbeddingMap) -> Image.Image:
     folders = found.folders
     largest = [folder for folder, _ in Counter(folders).most_common(_COLOURS)]
     others = len(set(folders)) - len(largest)
+    palette = colormaps['tab10' if len(largest) <= 10 else 'tab20']  # whose second half is pale
     figure = Figure((10, 7), 120, layout='constrained')
     plot = figure.add_subplot()
     text: dict[str, Any] = dict(parse_math=False)
@@ -128,7 +129,7 @@ def _of_points(found: EmbeddingMap) -> Image.Image:
     for colour, folder in zip([None] * bool(others) + list(range(len(largest))), [''] * bool(others) + sorted(largest)):
         chosen = [(name not in largest) if colour is None else name == folder for name in folders]
         label = f'{others} other folders' if colour is None else _short(shown(folder) or 'no folder')
-        shade = 'lightgray' if colour is None else colormaps['tab20'](colour)
+        shade = 'lightgray' if colour is None else palette(colour)
         plot.scatter(*found.points[chosen].T, color=shade, label=label, **marks)
     plot.set_title(found.title, **text)
     plot.set_xticks([])
@@ -146,16 +147,16 @@ def _short(name: str, most: int = 28) -> str:
     return name if len(name) <= most else f'…{name[1 - most :]}'
 
 
-def _of_photos(embeddings: Embeddings, found: EmbeddingMap) -> Image.Image:
+def _of_photos(embeddings: EmbeddingTable, found: EmbeddingMap) -> Image.Image:
     """Photos in the cells of a square."""
     places = evenly(len(found.names), _PHOTOS)
     side = int(np.ceil(np.sqrt(_CELLS_EACH * len(places))))
     cells = cells_of(found.points[places], side)
     thumbnails = Thumbnails(embeddings, _SIDE - 2)
     title = found.title + (f'; {len(places)} of them shown' if len(places) < len(found.names) else '')
-    top = _MARGIN + 24
+    top = 2 * _MARGIN + _TITLE
     sheet = Image.new('RGB', (side * _SIDE + 2 * _MARGIN, side * _SIDE + top + _MARGIN), 'white')
-    ImageDraw.Draw(sheet).text((_MARGIN, _MARGIN // 2), title, fill='black', font=ImageFont.load_default(size=16))
+    ImageDraw.Draw(sheet).text((_MARGIN, _MARGIN), title, fill='black', font=ImageFont.load_default(size=_TITLE))
     for place, (row, column) in zip(places, cells.tolist()):
         picture = thumbnails(found.names[place])
         left, above = (_SIDE - picture.width) // 2, (_SIDE - picture.height) // 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,14 +20,13 @@ from ..paths import shown, user_path
 from ..whole_files import written_whole
 
 if TYPE_CHECKING:
-    from .embedding_map import EmbeddingMap
-    from .neighbours import Neighbours
+    from typing_extensions import Self
 
 SUFFIXES = ('.npz', '.csv')
 
 
 @dataclass(frozen=True, eq=False)
-class Embeddings:
+class EmbeddingTable:
     """One vector for each of N images.
 
     Attributes:
@@ -51,11 +50,12 @@ class Embeddings:
         return self.values[self.place(name)]
 
     def __repr__(self) -> str:
-        return f'Embeddings of {len(self)} images, {self.values.shape[1]} numbers each'
+        return f'{type(self).__name__} of {len(self)} images, {self.values.shape[1]} numbers each'
 
     @cached_property
     def _places(self) -> dict[str, int]:
-        return {name: place for place, name in enumerate(self.names)}
+        places = reversed(range(len(self)))  # of a name that a list has twice, the first counts
+        return {self.names[place]: place for place in places}
 
     def place(self, name: str) -> int:
         """The number of an image; raises ``UserError`` for a name that is not there."""
@@ -90,7 +90,7 @@ class Embeddings:
         lines.detach()
 
     @classmethod
-    def read(cls, path: str | Path) -> Embeddings:
+    def read(cls, path: str | Path) -> Self:
         """Those of an ``.npz`` that :meth:`save` wrote.
 
         Raises:
@@ -103,34 +103,9 @@ class Embeddings:
             return cls(tuple(names.tolist()), values, json.loads(str(made_by)), tuple(skipped.tolist()))
         except OSError as error:
             raise UserError(f"'{shown(path)}' cannot be read: {error.strerror or error}") from error
-        except (EOFError, KeyError, IndexError, ValueError, AttributeError, BadZipFile) as error:
+        except (EOFError, KeyError, TypeError, ValueError, AttributeError, BadZipFile) as error:
             # another archive, an array, or no file of NumPy's
             raise UserError(f"'{shown(path)}' holds no embeddings: give an .npz that embed wrote") from error
-
-    def nearest(self, query: Query = None, k: int = 5) -> Neighbours:
-        """The nearest images by cosine similarity; see :func:`~mae_transfer.inference.neighbours.find_nearest`."""
-        from .neighbours import find_nearest
-
-        return find_nearest(self, query, k)
-
-    def picture_of_nearest(self, path: str | Path, query: Query = None, k: int = 5) -> Path:
-        """Draw images and those nearest to them; see :func:`~mae_transfer.inference.neighbours.draw_nearest`."""
-        from .neighbours import draw_nearest
-
-        return draw_nearest(self, path, query, k)
-
-    def map(self, path: str | Path | None = None, method: str = 'pca', show: str | None = None) -> EmbeddingMap:
-        """The images on a plane; see :func:`~mae_transfer.inference.embedding_map.map_of`."""
-        from .embedding_map import draw_map, map_of
-
-        found = map_of(self, method)
-        if path is not None:
-            draw_map(self, found, path, show)
-        return found
-
-
-#: Images to look for: by names among the embeddings, by numbers, by vectors (D,) or (Q, D), or other embeddings.
-Query = str | int | Sequence[str] | Sequence[int] | np.ndarray | Embeddings | None
 
 
 def check_out(out: str | Path) -> Path:

@@ -15,13 +15,17 @@ from ..data.files.image_files import evenly
 from ..errors import UserError, is_whole
 from ..outputs import output_picture, save_picture
 from ..paths import shown
-from .embedding_table import Embeddings, Query
+from .embedding_table import EmbeddingTable
 from .thumbnails import Thumbnails
 
 #: Rows of a picture, where nobody says which.
 _ROWS = 8
 _SIDE, _MARGIN, _FONT = 160, 8, 12  # pixels: side of a picture, space between pictures, height of the font
 _TEXT = 'black'
+
+
+#: Images to look for: by names among the embeddings, by numbers, by vectors (D,) or (Q, D), or other embeddings.
+Query = str | int | Sequence[str] | Sequence[int] | np.ndarray | EmbeddingTable | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +52,7 @@ class Neighbours:
         return '\n'.join(lines)
 
 
-def find_nearest(embeddings: Embeddings, query: Query = None, k: int = 5) -> Neighbours:
+def find_nearest(embeddings: EmbeddingTable, query: Query = None, k: int = 5) -> Neighbours:
     """The ``k`` nearest images by cosine similarity, exactly; of equal ones, the first in order comes first.
 
     Args:
@@ -79,9 +83,9 @@ def find_nearest(embeddings: Embeddings, query: Query = None, k: int = 5) -> Nei
     return Neighbours(queries, names, numbers, cosines)
 
 
-def _resolve(embeddings: Embeddings, query: Query) -> tuple[tuple[str, ...], np.ndarray, np.ndarray | None]:
+def _resolve(embeddings: EmbeddingTable, query: Query) -> tuple[tuple[str, ...], np.ndarray, np.ndarray | None]:
     """Names and vectors (Q, D) of what is looked for, and (Q,) which of the embeddings they are, if they are."""
-    if isinstance(query, Embeddings):
+    if isinstance(query, EmbeddingTable):
         _check_same_maker(embeddings, query)
         return query.names, query.values, None
     if isinstance(query, np.ndarray) and query.dtype.kind == 'f':
@@ -99,7 +103,7 @@ def _resolve(embeddings: Embeddings, query: Query) -> tuple[tuple[str, ...], np.
     return tuple(embeddings.names[place] for place in places), embeddings.values[own], own
 
 
-def _place(embeddings: Embeddings, one: str | int) -> int:
+def _place(embeddings: EmbeddingTable, one: str | int) -> int:
     if isinstance(one, str):
         return embeddings.place(one)
     if not isinstance(one, (int, np.integer)) or not 0 <= one < len(embeddings):
@@ -111,7 +115,7 @@ def _place(embeddings: Embeddings, one: str | int) -> int:
 _COMPARED = ('weights', 'pool', 'norm', 'image_size', 'bands', 'mean', 'std')
 
 
-def _check_same_maker(embeddings: Embeddings, query: Embeddings) -> None:
+def _check_same_maker(embeddings: EmbeddingTable, query: EmbeddingTable) -> None:
     """Refuse vectors of another model, or of images that it saw in another way."""
     pairs = {key: (embeddings.made_by.get(key), query.made_by.get(key)) for key in _COMPARED}
     differing = [key for key, (one, other) in pairs.items() if _plain(one) != _plain(other)]
@@ -124,7 +128,7 @@ def _plain(value: object) -> object:
     return list(value) if isinstance(value, tuple) else value  # as a file has it
 
 
-def draw_nearest(embeddings: Embeddings, path: str | Path, query: Query = None, k: int = 5) -> Path:
+def draw_nearest(embeddings: EmbeddingTable, path: str | Path, query: Query = None, k: int = 5) -> Path:
     """Draw a row for each image that is looked for: the image, and the ``k`` nearest, with names and cosines.
 
     Args:
@@ -140,7 +144,7 @@ def draw_nearest(embeddings: Embeddings, path: str | Path, query: Query = None, 
         raise UserError('vectors cannot be drawn: give names of images, or their embeddings')
     query = evenly(len(embeddings), _ROWS) if query is None else query
     found = find_nearest(embeddings, query, k)
-    of_queries = Thumbnails(query if isinstance(query, Embeddings) else embeddings, _SIDE)
+    of_queries = Thumbnails(query if isinstance(query, EmbeddingTable) else embeddings, _SIDE)
     of_found = Thumbnails(embeddings, _SIDE)
     rows = []
     for name, names, similarities in zip(found.queries, found.names, found.similarities.tolist()):

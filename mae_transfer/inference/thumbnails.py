@@ -14,7 +14,7 @@ from ..data.files.photo_files import ShardPhotos
 from ..errors import UserError
 from ..paths import shown
 from ..visualization.shown_bands import shown_bands
-from .embedding_table import Embeddings
+from .embedding_table import EmbeddingTable
 
 #: A photo in a tar: the tar's path, and what follows is the member's.
 _MEMBER = re.compile(r'(.*?\.tar)/', re.IGNORECASE)
@@ -31,7 +31,7 @@ class Thumbnails:
         UserError: it is not known where the images are.
     """
 
-    def __init__(self, embeddings: Embeddings, side: int) -> None:
+    def __init__(self, embeddings: EmbeddingTable, side: int) -> None:
         made_by = embeddings.made_by
         if 'folder' not in made_by or 'bands' not in made_by:
             raise UserError('it is not known where these images are: draw embeddings that embed returned or wrote')

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -42,8 +42,8 @@ class Trained:
         source: the run as the user named it.
     """
 
-    model: nn.Module
-    cfg: Config
+    model: nn.Module = field(repr=False)
+    cfg: Config = field(repr=False)
     task: Task
     checkpoint: Path
     classes: tuple[str, ...]

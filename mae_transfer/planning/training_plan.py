@@ -10,6 +10,7 @@ from mmengine.config import Config
 
 from ..checks import allowed_batches
 from ..errors import UserError
+from ..progress import progress
 from .expected_memory import ExpectedMemory
 from .fitting import checkpoint_setting, checkpointed
 
@@ -47,7 +48,7 @@ def splits(cfg: Config, gpus: int, device: str = 'cuda') -> list[Split]:
         if changed is None:
             raise UserError(f'{cfg.filename}: its model has no ViT of ours: its memory is not worked out')
         expected = ExpectedMemory(changed, device)
-        for batch in batches:
+        for batch in progress(batches, 'splits worked out'):
             accumulation = total // (batch * gpus)
             peak = expected.peak(batch, accumulation > 1, gpus)
             found.append(Split(batch, accumulation, checkpointing, peak))

@@ -3,5 +3,6 @@
 from .log_files import LocalVisBackend
 from .log_processor import LogProcessor
 from .loops import EpochBasedTrainLoop, IterBasedTrainLoop
+from .tracking import MLflowVisBackend
 
-__all__ = ['EpochBasedTrainLoop', 'IterBasedTrainLoop', 'LocalVisBackend', 'LogProcessor']
+__all__ = ['EpochBasedTrainLoop', 'IterBasedTrainLoop', 'LocalVisBackend', 'LogProcessor', 'MLflowVisBackend']

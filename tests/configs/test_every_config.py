@@ -212,7 +212,7 @@ def test_schedule_and_intervals_follow_the_length(name, where):
         check_length(cfg)
         assert cfg.train_cfg[unit] == length
         assert 1 <= cfg.train_cfg.val_interval <= length
-        for hook in cfg.default_hooks.values():
+        for hook in filter(None, cfg.default_hooks.values()):
             assert hook.get('interval', 1) <= max(length, 50), hook  # 50: of logs and the guard of losses
         assert 1 <= cfg.default_hooks.checkpoint.interval <= length
         if length == 12:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from zlib import crc32
 
@@ -36,71 +34,57 @@ def find_photos(data_root: str, split: str, hold_out: float, suffixes: tuple[str
         folder = _split_folder(root, split, suffixes)
         photos, has_splits = _below(folder or root, split, suffixes)
         return photos if folder or has_splits else _choose(photos, split, hold_out)
-    return _choose(_of_file(root, suffixes), split, hold_out)
-
-
-def all_photos(sources: str | Path | Sequence[str | Path], suffixes: tuple[str, ...]) -> PhotoFiles:
-    """All photos of one source or of several, one after the other, whatever splits they belong to.
-
-    Args:
-        sources: each a folder, an image, a list file, a tar file, or a folder of tar files, as ``data_root`` of
-            :class:`~mae_transfer.data.photos.unlabelled.Photos`, which has the errors, too. Tar files are given alone.
-        suffixes: of photos, in lower case.
-
-    Raises:
-        UserError: as ``Photos``; no source; tar files beside other sources; the same photo twice in several sources.
-    """
-    several = [sources] if isinstance(sources, (str, os.PathLike)) else list(sources)
-    if not all(isinstance(source, (str, os.PathLike)) and os.fspath(source) for source in several) or not several:
-        raise UserError(f'images are a folder, files, a list file or shards, by their paths; found {sources!r}')
-    roots = [user_path(source, 'images') for source in several]
-    found = [_everything_below(root, suffixes) if os.path.isdir(root) else _of_file(root, suffixes) for root in roots]
-    if len(found) == 1:
-        return found[0]
-    if shards := next((root for root, photos in zip(roots, found) if isinstance(photos, ShardPhotos)), None):
-        raise UserError(f'{shown(shards)} is of shards, which are given alone; found {len(roots)} sources')
-    paths = [os.path.abspath(photos.path(place)) for photos in found for place in range(len(photos))]
-    if len(set(paths)) < len(paths):
-        twice = next(path for path, count in Counter(paths).items() if count > 1)
-        raise UserError(f'{shown(twice)} is in several of the {len(roots)} sources: name each photo once')
-    root = Path(os.path.commonpath([os.path.dirname(path) for path in paths]))
-    return PhotoFiles(root, [os.path.relpath(path, root) for path in paths])
-
-
-def _everything_below(folder: Path, suffixes: tuple[str, ...]) -> PhotoFiles:
-    """The photos in a folder and all folders below, or in the tar files there."""
-    if names := images_below(folder, suffixes):
-        return PhotoFiles(folder, names)
-    if shards := shards_below(folder):
-        return ShardPhotos.of_shards(folder, shards, suffixes)
-    raise _no_image(folder, suffixes)
-
-
-def _no_image(folder: Path, suffixes: tuple[str, ...]) -> UserError:
-    return UserError(f'no image in {shown(folder)}: looked for {", ".join(suffixes)} in all folders below it')
-
-
-def _of_file(root: Path, suffixes: tuple[str, ...]) -> PhotoFiles:
-    """The photos of what is no folder: a tar file, an image, a list file."""
     if os.path.isfile(root) and is_tar(root):
-        return ShardPhotos.of_shards(root.parent, [root.name], suffixes)
+        return _choose(ShardPhotos.of_shards(root.parent, [root.name], suffixes), split, hold_out)
     refuse_other_files(root, 'a folder of images, a list file or an image')
     if root.name.lower().endswith(suffixes):
+        return _choose(PhotoFiles(root.parent, [root.name]), split, hold_out)
+    return _choose(_listed(root, suffixes), split, hold_out)
+
+
+def every_photo(source: str | os.PathLike, suffixes: tuple[str, ...] = SUFFIXES, setting: str = 'images') -> PhotoFiles:
+    """All photos of a folder, at any depth, a list file or a tar file, or one image: nothing is held out.
+
+    Args:
+        suffixes: of photos, in lower case.
+        setting: what gives the source, for messages.
+
+    Raises:
+        UserError: nothing there, no image in it, another file.
+    """
+    if not os.fspath(source):
+        raise UserError(f'{setting} is empty: give a folder of images, a list file or an image')
+    root = user_path(source, setting)
+    if os.path.isdir(root):
+        return _below(root, 'val', suffixes, every=True)[0]
+    if os.path.isfile(root) and is_tar(root):
+        return ShardPhotos.of_shards(root.parent, [root.name], suffixes)
+    refuse_other_files(root, 'a folder of images, a list file or an image', setting)
+    if root.name.lower().endswith(suffixes):
         return PhotoFiles(root.parent, [root.name])
-    advice = f"paths are relative to the list's folder, {shown(root.parent)}, and come first in their line"
-    listing = read_list(root, root.parent, labelled=False, suffixes=suffixes, advice=advice)
+    return _listed(root, suffixes)
+
+
+def _listed(file: Path, suffixes: tuple[str, ...]) -> PhotoFiles:
+    """The photos of a list file; tells what was not obvious."""
+    advice = f"paths are relative to the list's folder, {shown(file.parent)}, and come first in their line"
+    listing = read_list(file, file.parent, labelled=False, suffixes=suffixes, advice=advice)
     for note in (*listing.notes, *([listing.missing] if listing.missing else [])):
         warn_once(note)
-    return PhotoFiles(root.parent, listing.names)
+    return PhotoFiles(file.parent, listing.names)
 
 
-def _below(folder: Path, split: str, suffixes: tuple[str, ...]) -> tuple[PhotoFiles, bool]:
-    """The photos below a folder; if there are none, those in the tar files there, and whether the tars have splits."""
+def _below(folder: Path, split: str, suffixes: tuple[str, ...], every: bool = False) -> tuple[PhotoFiles, bool]:
+    """The photos below a folder; if there are none, those in the tar files there, and whether the tars have splits.
+
+    Args:
+        every: whether all tars count, whatever their split.
+    """
     if names := images_below(folder, suffixes):
         return PhotoFiles(folder, names), False
     if not (shards := shards_below(folder)):
-        raise _no_image(folder, suffixes)
-    of_split = shards_of_split(folder, shards, split)
+        raise UserError(f'no image in {shown(folder)}: looked for {", ".join(suffixes)} in all folders below it')
+    of_split = None if every else shards_of_split(folder, shards, split)
     return ShardPhotos.of_shards(folder, of_split or shards, suffixes), of_split is not None
 
 
@@ -130,11 +114,12 @@ def _split_folder(root: Path, split: str, suffixes: tuple[str, ...]) -> Path | N
     return root / str(chosen)
 
 
-def refuse_other_files(root: Path, expected: str) -> None:
+def refuse_other_files(root: Path, expected: str, setting: str = 'data_root') -> None:
     """Refuse what is no folder, no image and no list file.
 
     Args:
         expected: what ``data_root`` may be.
+        setting: what gives it, for the message: of a config, or of a call.
 
     Raises:
         UserError: nothing there, a pipe or device, an archive, JSON.
@@ -142,11 +127,12 @@ def refuse_other_files(root: Path, expected: str) -> None:
     name = shown(root)
     if not os.path.isfile(root):
         fault = 'is neither a folder nor a file' if os.path.exists(root) else 'does not exist'
-        raise UserError(f'data_root {name} {fault}: give {expected} (--cfg-options data_root=...){why_missing(root)}')
+        option = f' (--cfg-options {setting}=...)' if setting == 'data_root' else ''
+        raise UserError(f'{setting} {name} {fault}: give {expected}{option}{why_missing(root)}')
     if is_archive(root):
-        raise UserError(f'data_root {name} is an archive: {how_to_unpack(root)}')
+        raise UserError(f'{setting} {name} is an archive: {how_to_unpack(root)}')
     if root.suffix.lower() == '.json':
-        raise UserError(f'data_root {name} is a JSON file: give {expected}, e.g. the folder of the images it names')
+        raise UserError(f'{setting} {name} is a JSON file: give {expected}, e.g. the folder of the images it names')
 
 
 def _choose(photos: PhotoFiles, split: str, hold_out: float) -> PhotoFiles:

@@ -50,6 +50,7 @@ __all__ = [
     'read_checkpoint',
     'read_weights',
     'starting_point',
+    'width_and_depth',
 ]
 
 
@@ -259,7 +260,7 @@ def _check_unexpected(names: Sequence[str]) -> None:
 
 def _check_size(weights: Weights, target: Mapping[str, Tensor]) -> None:
     """Raise unless the checkpoint has blocks, and the model's width and depth."""
-    found, wanted = _width_and_depth(weights.encoder), _width_and_depth(target)
+    found, wanted = width_and_depth(weights.encoder), width_and_depth(target)
     if not found[1]:
         names = [*weights.encoder, *weights.other]
         kind = f', as of {kind}' if (kind := looks_like(names)) else ''
@@ -285,7 +286,7 @@ def _check_channels(encoder: Mapping[str, Tensor], target: Mapping[str, Tensor])
         )
 
 
-def _width_and_depth(state: Mapping[str, Tensor]) -> tuple[int | None, int]:
+def width_and_depth(state: Mapping[str, Tensor]) -> tuple[int | None, int]:
     """(embed_dim, depth) of a ViT, from the names and shapes of its weights."""
     width, blocks = None, set()
     for name, value in state.items():

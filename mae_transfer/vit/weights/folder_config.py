@@ -47,8 +47,7 @@ def folder_config(path: Path) -> FolderConfig:
         path: the file of weights beside which they are.
     """
     config = config_beside(path)
-    timm = config.get('pretrained_cfg') if isinstance(config.get('pretrained_cfg'), Mapping) else {}
-    arguments = config.get('model_args') if isinstance(config.get('model_args'), Mapping) else {}
+    timm, arguments = (_mapping(config.get(name)) for name in ('pretrained_cfg', 'model_args'))
     images = _read(path.parent / 'preprocessor_config.json')
     sides = timm.get('input_size', [None])[1:] if timm else config.get('image_size')
     heads, eps = config.get('num_attention_heads', arguments.get('num_heads')), config.get('layer_norm_eps')
@@ -68,6 +67,10 @@ def _read(file: Path) -> dict[str, Any]:
     except (OSError, ValueError):  # no such file, or of another kind
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _pair(sides: Any) -> tuple[int, int] | None:
