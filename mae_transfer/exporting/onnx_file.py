@@ -128,6 +128,7 @@ def _write(graph: Graph, source: Source, path: Path, size: tuple[int, int] | Non
         weights = f'{path.name}.data'
         onnx.save_model(model, str(path), save_as_external_data=True, location=weights)
         written = [path, path.with_name(weights)]
+        written[1].chmod(path.stat().st_mode)  # onnx lets the owner alone read it
     shutil.rmtree(raw.parent)
     return written
 
