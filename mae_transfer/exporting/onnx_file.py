@@ -35,7 +35,7 @@ from .source import Source
 #: Of ONNX's operators; onnxruntime reads it since 1.12.
 OPSET = 17
 #: A file of protobuf holds less than 2 GiB; the weights of larger models are in a second file.
-_MOST_BYTES = 2**31 - 2**24
+_MOST_BYTES = 2**31 - 2**27  # of weights, beside which the graph has room
 
 
 def export_onnx(
@@ -120,13 +120,15 @@ def _write(graph: Graph, source: Source, path: Path, size: tuple[int, int] | Non
     model = onnx.load(str(raw))
     onnx.helper.set_model_props(model, _metadata(graph, source, size))
     model.producer_name, model.producer_version = 'mae_transfer', __version__
-    if model.ByteSize() <= _MOST_BYTES:
+    # Of the model itself: protobuf cannot say the size of what it cannot write.
+    if sum(value.nbytes for value in graph.state_dict().values()) <= _MOST_BYTES:
         onnx.save_model(model, str(path))
         written = [path]
     else:
         weights = f'{path.name}.data'
         onnx.save_model(model, str(path), save_as_external_data=True, location=weights)
         written = [path, path.with_name(weights)]
+        written[1].chmod(path.stat().st_mode)  # onnx lets the owner alone read it
     shutil.rmtree(raw.parent)
     return written
 

@@ -43,6 +43,7 @@ NOT_RUN = {
     'tools/compare_backbones.py': 'minutes at the size of the papers; tests/tools/test_compare_backbones.py',
     'tools/benchmark.py': 'minutes at the size of the papers; tests/tools/test_benchmark.py, tests/benchmarks',
     'tools/plan.py': 'a minute at the size of the paper; tests/tools/test_plan.py',
+    'exported_speed': 'a minute at the size of a ViT-S; tests/benchmarks/test_exported_speed.py',
     'batch_size=auto': 'a minute to work out at the size of the paper; tests/planning/test_fitting.py',
     'overfit_': 'needs four images of COCO and of ADE20K; tests/test_overfit.py, slow',
     'slurm_train.sh': 'needs slurm',

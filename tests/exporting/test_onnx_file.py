@@ -181,6 +181,7 @@ def test_weights_beyond_what_a_file_holds_are_in_a_second_one(tmp_path, monkeypa
     monkeypatch.setattr(onnx_file, '_MOST_BYTES', 2**10)
     result = export_onnx(small_source(), tmp_path / 'vit.onnx')
     assert [file.name for file in result.files] == ['vit.onnx', 'vit.onnx.data']
+    assert len({file.stat().st_mode for file in result.files}) == 1
     assert {path.name for path in tmp_path.iterdir()} == {'vit.onnx', 'vit.onnx.data'}
     session(tmp_path / 'vit.onnx').run(None, dict(images=noise(1, 3, 32, 32).numpy()))
 
