@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import torch
 from mmengine.dist import all_gather
 from mmengine.logging import print_log
-from mmengine.model import BaseModel, is_model_wrapper
+from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from ..data.photos.source import check_present
@@ -36,7 +36,9 @@ class Features(NamedTuple):
 
 
 @torch.no_grad()
-def extract_features(model: BaseModel, dataloader: DataLoader, name: str, dtype: str = 'float32') -> Features:
+def extract_features(
+    model: nn.Module, dataloader: DataLoader, name: str, dtype: str = 'float32', is_told: bool = True
+) -> Features:
     """Encode a whole data set once; each process encodes its share, and all of them return the features of all images.
 
     Features are stored at the image's index in the data set. Order, shuffling and the images that a distributed sampler
@@ -48,6 +50,7 @@ def extract_features(model: BaseModel, dataloader: DataLoader, name: str, dtype:
         dataloader: has the same number of images in every process, as with ``DefaultSampler``.
         name: name of the data set in the log and in error messages.
         dtype: autocast type of the encoder: 'float32' for none, 'bfloat16' or 'float16'.
+        is_told: whether the log tells the progress.
 
     Raises:
         UserError: an unknown dtype; a data loader that drops images; labels that are not among the data set's
@@ -80,7 +83,7 @@ def extract_features(model: BaseModel, dataloader: DataLoader, name: str, dtype:
             values = torch.empty(count, encoded.shape[1], dtype=torch.float16)
         values[indices], labels[indices], seen[indices] = encoded, classes, True
         skipped.update(batch.get('skipped', ()))
-        if step % LOG_EVERY == 0 or step == len(dataloader):
+        if is_told and (step % LOG_EVERY == 0 or step == len(dataloader)):
             print_log(f'features of {name}: {step}/{len(dataloader)}', logger='current')
     if summary := skipped_summary(skipped, f'photos of {name}'):
         print_log(summary, logger='current', level=logging.WARNING)
