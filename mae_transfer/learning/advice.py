@@ -58,8 +58,8 @@ def advice(history: Sequence[Mapping[str, float]], watched: Watched) -> list[Adv
 
 
 def collapse(history: Sequence[Mapping[str, float]], watched: Watched) -> Advice | None:
-    """A warning if the features of the last evaluation have collapsed."""
-    ranks = [entry['learning/rank_me'] for entry in history if 'learning/rank_me' in entry]
+    """A warning if the features of the last evaluation have collapsed; random weights, before any step, cannot have."""
+    ranks = [entry['learning/rank_me'] for entry in history if 'learning/rank_me' in entry and entry.get('iter') != 0]
     if not ranks:
         return None
     last, most = ranks[-1], watched.most_rank

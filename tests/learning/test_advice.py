@@ -83,6 +83,13 @@ def test_collapsed_features_are_a_warning_at_once():
     assert advice(course([0.9, 0.8], rank=[60.0, 16.0]), ALONE) == []
 
 
+def test_random_weights_cannot_have_collapsed():
+    first = dict(course([1.0], rank=2.0)[0], iter=0)
+    assert advice([first], ALONE) == []
+    high = dict(course([1.0], rank=190.0)[0], iter=0)
+    assert advice([high, *course([0.9], rank=20.0)], ALONE) == []
+
+
 def test_a_course_without_ranks_or_with_a_late_probe_has_a_verdict():
     entries = course([0.6] * 6, knn=None)
     for entry in entries:
