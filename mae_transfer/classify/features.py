@@ -60,14 +60,14 @@ def extract_features(
         raise UserError(f"autocast dtype is one of {', '.join(DTYPES)}; found '{dtype}'")
     if dataloader.drop_last:
         raise UserError(f'the data loader of {name} drops its last images: set drop_last=False')
-    model = model.module if is_model_wrapper(model) else model
-    if has_shards(model):
+    encoder: Any = model.module if is_model_wrapper(model) else model
+    if has_shards(encoder):
         raise UserError(
             'features are computed by a whole model in each process: set '
             "model_wrapper_cfg.type='MMDistributedDataParallel'"
         )
-    model.eval()
-    device = next(model.parameters()).device
+    encoder.eval()
+    device = next(encoder.parameters()).device
     dataset: Any = dataloader.dataset
     count = len(dataset)
     values = torch.empty(count, 0, dtype=torch.float16)  # the first batch determines the width
@@ -76,7 +76,7 @@ def extract_features(
     skipped: set[str] = set()
     for step, batch in enumerate(dataloader, 1):
         with torch.autocast(device.type, DTYPES[dtype], enabled=dtype != 'float32'):
-            encoded = model.features(model.data_preprocessor(batch, False)['inputs'])
+            encoded = encoder.features(encoder.data_preprocessor(batch, False)['inputs'])
         encoded = torch.cat(all_gather(encoded.to(torch.float16).contiguous())).cpu()
         indices, classes = torch.cat(all_gather(torch.stack([batch['indices'], batch['labels']], 1))).T
         if not values.shape[1]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sized
 from typing import Any
 
 import torch
@@ -30,18 +29,18 @@ class FrozenViT(nn.Module):
 
     def __init__(self, model: nn.Module, pooling: str | None = None) -> None:
         super().__init__()
-        model = model.module if is_model_wrapper(model) else model
-        vit: Any = getattr(model, 'vit', None)
-        if not isinstance(vit, ViT) or not isinstance(model, BaseModel):
+        own: Any = model.module if is_model_wrapper(model) else model
+        vit: Any = getattr(own, 'vit', None)
+        if not isinstance(vit, ViT) or not isinstance(own, BaseModel):
             raise UserError(
-                f'LearningHook measures the features of a ViT, and {type(model).__name__} has none: set '
+                f'LearningHook measures the features of a ViT, and {type(own).__name__} has none: set '
                 'default_hooks.learning=None'
             )
         if pooling not in (None, 'class_token', 'patch_mean'):
             raise UserError(f"default_hooks.learning.pooling is 'class_token', 'patch_mean' or None; found {pooling!r}")
         if pooling == 'class_token' and vit.cls_token is None:
             raise UserError("the ViT has no class token: set default_hooks.learning.pooling='patch_mean'")
-        self.vit, self.data_preprocessor = vit, model.data_preprocessor
+        self.vit, self.data_preprocessor = vit, own.data_preprocessor
         self.pooling = pooling or ('patch_mean' if vit.cls_token is None else 'class_token')
 
     def features(self, images: Tensor) -> Tensor:
@@ -64,7 +63,6 @@ class SomePhotos(Dataset):
     metainfo = dict(classes=('photo',))
 
     def __init__(self, photos: Any, most: int) -> None:
-        assert isinstance(photos, Sized)
         self.dataset = photos
         order = torch.randperm(len(photos), generator=torch.Generator().manual_seed(0))[:most]
         self.indices = order.sort().values.tolist()

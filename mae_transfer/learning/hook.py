@@ -45,7 +45,8 @@ class LearningHook(Hook):
     course is kept in checkpoints. The training is not changed: generators and modes are as they were before.
 
     Args:
-        loss: metric of the validation that falls as the model learns, such as 'reconstruction/masked_loss'.
+        loss: metric of the validation that falls as the model learns, such as 'reconstruction/masked_loss'. Where the
+            validation has no such metric, that is told once, and nothing is said about longer training.
         loss_title: what the advice calls it.
         photos: config of the held-out photos; default: the validation data set of the config.
         count: photos that RankMe is measured on, drawn from these, always the same; all if there are fewer. 0: it is
@@ -58,8 +59,7 @@ class LearningHook(Hook):
 
     Raises:
         UserError: settings of another form; ``probe_data`` without a validation, for a model that is divided among
-            processes, or what :class:`~mae_transfer.learning.probe.Probe` refuses; a loss that the validation does
-            not report.
+            processes, or what :class:`~mae_transfer.learning.probe.Probe` refuses.
     """
 
     # After what the validation leaves in the message hub, before the logger's line and the checkpoint.
@@ -86,7 +86,7 @@ class LearningHook(Hook):
         self._vit: FrozenViT | None = None
         self._loader: DataLoader | None = None
         self._probe: Probe | None = None
-        self._seconds, self._evaluations, self._began = 0.0, 0, 0.0
+        self._seconds, self._evaluations, self._began, self._is_told = 0.0, 0, 0.0, False
 
     def before_train(self, runner: Runner) -> None:
         """Read the data, and refuse what cannot be measured."""
@@ -121,10 +121,11 @@ class LearningHook(Hook):
         if self._vit is None:
             return
         metrics = metrics if metrics is not None else {}
-        if self.loss not in metrics:
-            raise UserError(
-                f"default_hooks.learning.loss='{self.loss}' is not among what the validation reports: "
-                f'{", ".join(metrics) or "nothing"}'
+        if self.loss not in metrics and not self._is_told:
+            self._is_told = True
+            runner.logger.warning(
+                f"nothing is said about longer training: default_hooks.learning.loss='{self.loss}' is not among what "
+                f'the validation reports: {", ".join(metrics) or "nothing"}'
             )
         began = perf_counter()
         with undisturbed(runner.model):
@@ -135,7 +136,8 @@ class LearningHook(Hook):
         for name, value in found.items():
             runner.message_hub.update_scalar(f'val/{name}', value)
         entry = dict(found, epoch=runner.epoch, iter=runner.iter)
-        entry[self.loss] = float(metrics[self.loss])
+        if self.loss in metrics:
+            entry[self.loss] = float(metrics[self.loss])
         if isinstance(runner.optim_wrapper, OptimWrapper):
             entry['lr'] = max(runner.optim_wrapper.get_lr()['lr'])
         # A resumed run makes the validation again that was due where it stopped.

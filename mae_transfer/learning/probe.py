@@ -65,8 +65,7 @@ class Probe:
             )
         self.knn = KNNLoop(runner, val, train, ks=(k,))
         self.linear = FastProbeLoop(
-            *(runner, self.knn.dataloader, train),
-            **dict(lrs=LRS, weight_decays=WEIGHT_DECAYS, epochs=EPOCHS, is_told=False),
+            runner, self.knn.dataloader, train, lrs=LRS, weight_decays=WEIGHT_DECAYS, epochs=EPOCHS, is_told=False
         )
         check_same_values([runner.val_dataloader.dataset, train.dataset, self.knn.dataloader.dataset])
         self.count = len(self.knn.dataloader.dataset)

@@ -135,7 +135,6 @@ def test_accuracies_are_those_of_the_test_loops(run, labelled):
         (dict(probe_data=dict(data_rot='a')), 'probe_data has no data_root'),
         (dict(probe_data=[1, 2, 3]), 'probe_data is a folder with train/<class>'),
         (dict(pooling='max'), "pooling is 'class_token', 'patch_mean' or None"),
-        (dict(loss='views/loss'), "loss='views/loss' is not among what the validation reports: reconstruction/masked"),
     ],
 )
 def test_what_cannot_be_measured_is_one_line_before_the_first_step(photos, labelled, tmp_path, settings, message):
@@ -143,6 +142,15 @@ def test_what_cannot_be_measured_is_one_line_before_the_first_step(photos, label
     with pytest.raises(UserError, match=message) as caught:
         runner.train()
     assert '\n' not in str(caught.value) and runner.iter == 0
+
+
+def test_a_validation_without_that_loss_is_told_once(photos, tmp_path):
+    runner = runner_of(photos, tmp_path, hook(loss='views/loss'), epochs=2)
+    with mock.patch.object(runner.logger, 'warning', wraps=runner.logger.warning) as warning:
+        runner.train()
+    [line] = [call.args[0] for call in warning.call_args_list if 'views/loss' in call.args[0]]
+    assert line.endswith('is not among what the validation reports: reconstruction/masked_loss')
+    assert len(history(runner)) == 2 and 'views/loss' not in history(runner)[0]
 
 
 def test_a_folder_without_classes_is_refused(photos, tmp_path):
