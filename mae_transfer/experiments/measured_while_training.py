@@ -18,7 +18,6 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.hooks import Hook
-from mmengine.logging import MessageHub
 from mmengine.runner import Runner
 from scipy.stats import spearmanr
 
@@ -100,9 +99,7 @@ def course(cfg: Config, epochs: Sequence[int], work_dir: Path) -> dict[int, Mapp
     last epoch: these are measured by resuming from the checkpoint, which makes the validation again and no step.
     """
     [last, *_] = checkpoints_of_run(cfg.work_dir)
-    hub = MessageHub.get_instance('measured_while_training')
-    hub.load_state_dict(read_checkpoint(last)['message_hub'])
-    found = {entry['epoch']: entry for entry in hub.runtime_info.get(HISTORY, [])}
+    found = {entry['epoch']: entry for entry in read_checkpoint(last)['message_hub']['runtime_info'].get(HISTORY, [])}
     for epoch in epochs:
         if epoch not in found:
             file = work_dir / f'epoch_{epoch}.json'
