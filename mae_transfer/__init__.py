@@ -17,6 +17,7 @@ from .version import __version__
 
 if TYPE_CHECKING:
     from .api.training import finetune, pretrain, test
+    from .exporting.export import export
     from .inference.embedding import embed
     from .inference.prediction import predict
     from .inference.trained import load
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 #: The calls, and the modules that have them. These are imported when they are asked for: torch takes seconds.
 _CALLS = {
     'embed': 'inference.embedding',
+    'export': 'exporting.export',
     'finetune': 'api.training',
     'load': 'inference.trained',
     'predict': 'inference.prediction',
@@ -31,7 +33,7 @@ _CALLS = {
     'test': 'api.training',
 }
 
-__all__ = ['__version__', 'compat', 'embed', 'finetune', 'load', 'predict', 'pretrain', 'registry', 'test']
+__all__ = ['__version__', 'compat', 'embed', 'export', 'finetune', 'load', 'predict', 'pretrain', 'registry', 'test']
 
 # Without MMEngine everything but `mae-transfer doctor`, which says what is missing, fails where it imports it itself.
 with suppress(ImportError):

@@ -74,6 +74,7 @@ HOOKS = _child(
     root.HOOKS,
     'hooks',
     DetectionPictures='hooks.detection_pictures',
+    LearningHook='learning.hook',
     SegmentationPictures='hooks.segmentation_pictures',
 )
 LOOPS = _child(root.LOOPS, 'classify', 'runs')

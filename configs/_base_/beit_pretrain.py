@@ -23,6 +23,9 @@ Named settings:
 - `repeat`: passes over the photos in one epoch, each with other crops: for small sets, whose epochs would be few steps.
 - `total_batch_size`: images per optimiser step on any number of GPUs; the runner accumulates gradients accordingly.
 - `base_lr`: learning rate per 256 images of `total_batch_size`.
+- `probe_data`: labelled images, on which k-NN and a linear classifier on the frozen ViT are evaluated at each
+  validation: a folder with `train/<class>/` and `val/<class>/`, or settings of `LabelledPhotos`; None for none
+  (docs/is_it_learning.md).
 """
 
 _base_ = './runtime.py'
@@ -35,6 +38,7 @@ layer_scale = 0.1
 image_size = 224
 bands = 'RGB'
 exif_orientation = False
+probe_data = None
 max_epochs = 800
 warmup = 10  # epochs
 repeat = 1
@@ -118,4 +122,10 @@ train_cfg = dict(
 default_hooks = dict(
     checkpoint=dict(interval='${max(1, train_cfg.max_epochs // 80)}'),
     reconstructions=dict(type='ReconstructionHook', interval='${max(1, train_cfg.max_epochs // 16)}'),
+    learning=dict(
+        type='LearningHook',
+        probe_data='${probe_data}',
+        images=dict(img_size='${model.vit.img_size}', bands='${bands}', exif_orientation='${exif_orientation}'),
+        dtype='${optim_wrapper.get("dtype", "float32")}',
+    ),
 )

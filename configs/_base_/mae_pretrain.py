@@ -20,6 +20,9 @@ Named settings:
   reads a part of the photos, and still has one crop for each (`SeededSampler`). 1: the recipe.
 - `total_batch_size`: images per optimiser step on any number of GPUs; the runner accumulates gradients accordingly.
 - `base_lr`: learning rate per 256 images of `total_batch_size`.
+- `probe_data`: labelled images, on which k-NN and a linear classifier on the frozen ViT are evaluated at each
+  validation: a folder with `train/<class>/` and `val/<class>/`, or settings of `LabelledPhotos`; None for none
+  (docs/is_it_learning.md).
 - `compile`: whether the transformer blocks are compiled by `torch.compile`, which needs a compiler of C or C++.
 """
 
@@ -34,6 +37,7 @@ bands = 'RGB'
 mean = '${mean_of(bands, start(init).mean)}'
 std = '${std_of(bands, start(init).std)}'
 exif_orientation = False
+probe_data = None
 max_epochs = 1600
 warmup = 40  # epochs
 repeat = 1
@@ -114,4 +118,10 @@ default_hooks = dict(
     checkpoint=dict(interval='${max(1, train_cfg.max_epochs // 80)}'),
     reconstructions=dict(type='ReconstructionHook', interval='${max(1, train_cfg.max_epochs // 16)}'),
     fit_target=dict(type='FitTargetHook'),  # for targets that are fitted to the photos; does nothing for pixels
+    learning=dict(
+        type='LearningHook',
+        probe_data='${probe_data}',
+        images=dict(img_size='${model.vit.img_size}', bands='${bands}', exif_orientation='${exif_orientation}'),
+        dtype='${optim_wrapper.get("dtype", "float32")}',
+    ),
 )

@@ -18,6 +18,9 @@ Named settings:
 - `total_batch_size`: photos per optimiser step on any number of GPUs. The runner accumulates gradients accordingly, but
   each photo is compared only with those of one forward pass on all GPUs: the log says with how many.
 - `base_lr`: learning rate per 256 photos of `total_batch_size`.
+- `probe_data`: labelled images, on which k-NN and a linear classifier on the frozen ViT are evaluated at each
+  validation: a folder with `train/<class>/` and `val/<class>/`, or settings of `LabelledPhotos`; None for none
+  (docs/is_it_learning.md).
 """
 
 _base_ = './runtime.py'
@@ -28,6 +31,7 @@ arch = 'base'
 image_size = 224
 bands = 'RGB'
 exif_orientation = False
+probe_data = None
 max_epochs = 300
 warmup = 40  # epochs
 repeat = 1
@@ -101,5 +105,23 @@ train_cfg = dict(
     type='EpochBasedTrainLoop', max_epochs='${max_epochs}', val_interval='${max(1, train_cfg.max_epochs // 16)}'
 )
 default_hooks = dict(
-    checkpoint=dict(interval='${max(1, train_cfg.max_epochs // 80)}'), momentum=dict(type='MomentumHook', start=0.99)
+    checkpoint=dict(interval='${max(1, train_cfg.max_epochs // 80)}'),
+    momentum=dict(type='MomentumHook', start=0.99),
+    learning=dict(
+        type='LearningHook',
+        loss='views/loss',
+        loss_title='loss of the views',
+        photos=dict(
+            type='Photos',
+            data_root='${data_root}',
+            split='val',
+            img_size='${model.vit.img_size}',
+            hold_out='${val_dataloader.dataset.get("hold_out", 0.02)}',
+            bands='${bands}',
+            exif_orientation='${exif_orientation}',
+        ),
+        probe_data='${probe_data}',
+        images=dict(img_size='${model.vit.img_size}', bands='${bands}', exif_orientation='${exif_orientation}'),
+        dtype='${optim_wrapper.get("dtype", "float32")}',
+    ),
 )

@@ -188,6 +188,7 @@ class FastProbeLoop(FeatureLoop):
         held_out: share of each class's training images that is held out for the choice.
         retrain: whether the chosen pair is trained on all training images for the test, or without the held-out ones.
         seed: of the held-out part, the initial weights and the order of the batches.
+        is_told: whether the log tells the grid and the choice.
         *args, **kwargs: as for :class:`~mae_transfer.classify.features.FeatureLoop`.
 
     Raises:
@@ -205,6 +206,7 @@ class FastProbeLoop(FeatureLoop):
         held_out: float = 0.1,
         retrain: bool = True,
         seed: int = 0,
+        is_told: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
@@ -220,7 +222,7 @@ class FastProbeLoop(FeatureLoop):
         if not isinstance(held_out, (int, float)) or not 0 < held_out < 1:
             raise UserError(f'test_cfg.held_out is a share of the training images, between 0 and 1; found {held_out}')
         self.lrs, self.weight_decays = sorted(lrs), sorted(weight_decays)
-        self.held_out, self.retrain, self.seed = held_out, retrain, seed
+        self.held_out, self.retrain, self.seed, self.is_told = held_out, retrain, seed, is_told
         self.train_settings: dict[str, Any] = dict(
             num_classes=len(self.classes), epochs=epochs, batch_size=batch_size, seed=seed, device=self.device
         )
@@ -242,9 +244,10 @@ class FastProbeLoop(FeatureLoop):
         held_out = Score(*scores)
         best = max(range(len(pairs)), key=lambda i: (held_out.top1[i], -held_out.loss[i]))
         lr, weight_decay = pairs[best]
-        print_log(self._table(held_out.top1), logger='current')
-        advice = self._advice_at_edge(lr, weight_decay)
-        print_log(f'fast probe: chosen lr {lr:g}, weight decay {weight_decay:g}{advice}', logger='current')
+        if self.is_told:
+            print_log(self._table(held_out.top1), logger='current')
+            advice = self._advice_at_edge(lr, weight_decay)
+            print_log(f'fast probe: chosen lr {lr:g}, weight decay {weight_decay:g}{advice}', logger='current')
 
         images = train if self.retrain else other_images
         chosen = score(train_heads(images, pairs=[pairs[best]], **self.train_settings), test, self.present)

@@ -85,7 +85,9 @@ def encoded_batches(
         yield Encoded(values, indices, labels[0] if labels else None, tuple(batch.get('skipped', ())))
 
 
-def extract_features(model: nn.Module, dataloader: DataLoader, name: str, dtype: str = 'float32') -> Features:
+def extract_features(
+    model: nn.Module, dataloader: DataLoader, name: str, dtype: str = 'float32', is_told: bool = True
+) -> Features:
     """Encode a whole data set once; each process encodes its share, and all of them return the features of all images.
 
     Features are stored at the image's index in the data set. Order, shuffling and the images that a distributed sampler
@@ -97,6 +99,7 @@ def extract_features(model: nn.Module, dataloader: DataLoader, name: str, dtype:
         dataloader: has the same number of images in every process, as with ``DefaultSampler``.
         name: name of the data set in the log and in error messages.
         dtype: autocast type of the encoder: 'float32' for none, 'bfloat16' or 'float16'.
+        is_told: whether the log tells that it was done.
 
     Raises:
         UserError: as :func:`encoded_batches`; labels that are not among the data set's ``classes``; features that are
@@ -115,7 +118,8 @@ def extract_features(model: nn.Module, dataloader: DataLoader, name: str, dtype:
         assert batch.labels is not None
         values[batch.indices], labels[batch.indices], seen[batch.indices] = batch.values, batch.labels, True
         skipped.update(batch.skipped)
-    print_log(f'features of {name}: {len(dataloader)} batches', logger='current')
+    if is_told:
+        print_log(f'features of {name}: {len(dataloader)} batches', logger='current')
     if summary := skipped_summary(skipped, f'photos of {name}'):
         print_log(summary, logger='current', level=logging.WARNING)
     features = Features(values[seen], labels[seen])

@@ -45,6 +45,7 @@ NOT_RUN = {
     'tools/plan.py': 'a minute at the size of the paper; tests/tools/test_plan.py',
     'exported_speed': 'a minute at the size of a ViT-S; tests/benchmarks/test_exported_speed.py',
     'batch_size=auto': 'a minute to work out at the size of the paper; tests/planning/test_fitting.py',
+    'experiments.measured_while_training': 'many runs; tests/experiments/test_measured_while_training.py',
     'overfit_': 'needs four images of COCO and of ADE20K; tests/test_overfit.py, slow',
     'slurm_train.sh': 'needs slurm',
     'mae-transfer': 'each subcommand is run by tests/command',
@@ -65,6 +66,7 @@ _PRETRAINING = [
         *_LOADERS,
     ),
     *('model.decoder.embed_dim=16', 'model.decoder.depth=1', 'model.decoder.num_heads=2'),
+    'default_hooks.learning.k=1',  # of the few images of probe_data
 ]
 _FEATURES = ['image_size=32', f'model.vit.arch={ARCH}', 'model.vit.patch_size=8', 'test_dataloader.num_workers=0']
 _DENSE = [*_BATCH, *_LOADERS]
