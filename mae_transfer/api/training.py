@@ -18,18 +18,18 @@ from .. import launch
 from ..compat.package_configs import PREFIX
 from ..errors import UserError
 from ..failures import disk_failure, user_line, worker_failure
+from ..inference.run_config import config_of_run
 from ..paths import user_path
 from ..runner import StrictRunner
 from ..runs.instances import own_instances
 from ..runs.stop_signals import Stopped
 from ..settings import change_settings, keyword_changes
 from ..vit.sizes import resolve_size
-from ..vit.weights.checkpoint import find_checkpoint
+from ..vit.weights.checkpoint import find_checkpoint, read_checkpoint
 from .own_classes import photo_classes
 from .own_data import Changes, Paths, count_photos, data_root, detection_data, evaluated_data, segmentation_data
 from .recipes import finetuning_config, pretraining_config
 from .results import TestResult, TrainingResult
-from .run_configs import config_of_run
 from .small_sets import fitted, workers
 from .weights_size import size_of_weights
 
@@ -174,7 +174,9 @@ def test(
     user = _user_changes(cfg_options, settings)
     with _one_call():
         checkpoint = find_checkpoint(user_path(run, 'run'))
-        cfg = change_settings(config_of_run(checkpoint), [('load_from', None), ('resume', False)])
+        cfg = change_settings(
+            config_of_run(checkpoint, read_checkpoint(checkpoint)), [('load_from', None), ('resume', False)]
+        )
         changes = [] if data is None else [('data_root', data_root(data)), *evaluated_data(cfg, data)]
         cfg = change_settings(cfg, [*changes, *user])
         folder = checkpoint.parent / 'test' if out is None else user_path(out, 'out')

@@ -13,20 +13,19 @@ import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.registry import DATASETS, MODELS
-from mmengine.utils import import_modules_from_strings
 from torch import nn
 
 from ..channels import check_channels
 from ..checks import check_settings
 from ..data.label_maps.class_names import class_names
-from ..errors import CheckpointError, UserError, shorten
+from ..errors import UserError
 from ..kinds import class_of, data_sets, unknown_type
 from ..paths import shown, user_path
-from ..settings import change_settings, keyword_changes, read_config
+from ..settings import change_settings, keyword_changes
 from ..vit import ViT
-from ..vit.weights.checkpoint import find_checkpoint, read_checkpoint, read_weights
-from ..vit.weights.stated_config import stated_settings
+from ..vit.weights.checkpoint import find_checkpoint, read_checkpoint
 from ..whole_model import load_whole_model
+from .run_config import config_of_run
 from .tasks import Task, task_of
 
 
@@ -93,7 +92,7 @@ def load(
     path = find_checkpoint(user_path(run, 'run'))
     checkpoint = read_checkpoint(path)
     place = usable_device(device)
-    cfg = _config_of(path, checkpoint)
+    cfg = config_of_run(path, checkpoint)
     if changes := keyword_changes(cfg_options, settings):
         cfg = change_settings(cfg, changes)
         check_settings(cfg)
@@ -124,52 +123,6 @@ def usable_device(device: str | torch.device | None) -> torch.device:
         return torch.empty(0, device=get_device() if device is None else device).device
     except (RuntimeError, AssertionError, TypeError) as error:
         raise UserError(f"device '{device}' cannot be used: {str(error).strip().splitlines()[0]}") from None
-
-
-def _config_of(path: Path, checkpoint: Mapping) -> Config:
-    """The config of the run that wrote a checkpoint; raises ``UserError``."""
-    meta = checkpoint.get('meta')
-    if (settings := stated_settings(meta)) is not None:
-        cfg = Config(settings)
-        _import_modules(cfg, path)
-    else:
-        beside = sorted(path.parent.glob('*.py'))
-        if len(beside) != 1:
-            raise _without_config(path, beside)
-        cfg = read_config(beside[0])
-    if not isinstance(cfg.get('model'), Mapping):
-        raise UserError(f'{shown(path)}: its config is of no run, as it has no model')
-    return cfg
-
-
-def _without_config(path: Path, beside: list[Path]) -> UserError:
-    if beside:
-        names = shorten(file.name for file in beside)
-        return UserError(
-            f'{shown(path)} has no config inside, and there are {len(beside)} beside it ({names}): leave the one of '
-            'its run in that folder'
-        )
-    try:
-        what = f'a ViT ({read_weights(path).layout})'
-    except CheckpointError:
-        what = 'weights'
-    return UserError(
-        f'{shown(path)} holds {what} without the config of a run, inside or beside it: give the work_dir of a '
-        'training, or a checkpoint that a run wrote; to use a ViT alone, fine-tune it first (pretrained=...), or embed '
-        'images by it, with its size (arch=...)'
-    )
-
-
-def _import_modules(cfg: Config, path: Path) -> None:
-    """Import what ``custom_imports`` of a config names, as reading a config file does; raises ``UserError``."""
-    imports = cfg.get('custom_imports')
-    if imports:
-        try:
-            import_modules_from_strings(**imports)
-        except ImportError as error:
-            raise UserError(
-                f'{shown(path)}: {error}: check custom_imports, and that PYTHONPATH has the folder of it'
-            ) from error
 
 
 def _build(cfg: Config, path: Path) -> nn.Module:
