@@ -181,7 +181,7 @@ def test(
         cfg = change_settings(cfg, [*changes, *user])
         folder = checkpoint.parent / 'test' if out is None else user_path(out, 'out')
         cfg = launch.with_work_dir(cfg, str(folder), folder, launcher)
-        name = Path(cfg.filename).stem
+        name = Path(cfg.filename or checkpoint).stem
         return _evaluate(cfg, str(checkpoint), dict(user), TestResult, name)
 
 
@@ -209,7 +209,7 @@ def _metrics_of(runner: StrictRunner) -> dict[str, float]:
     scalars = {
         name.removeprefix('val/'): buffer.data[0]
         for name, buffer in runner.message_hub.log_scalars.items()
-        if name.startswith('val/') and name not in ('val/time', 'val/data_time')
+        if name.startswith('val/') and name not in ('val/time', 'val/data_time', 'val/learning/seconds')
     }
     best, place = runner.message_hub.runtime_info.get('best_score'), -1
     indicator = (runner.cfg.default_hooks.get('checkpoint') or {}).get('save_best')
@@ -225,8 +225,8 @@ def _figures(metrics: Mapping[str, Any]) -> dict[str, float]:
 
 def _places(runner: StrictRunner) -> tuple[Path, Path]:
     """The work_dir of a run, and the config that it wrote there."""
-    folder = Path(runner.work_dir)
-    return folder, folder / Path(runner.cfg.filename).name
+    folder, name = Path(runner.work_dir), runner.cfg.filename or f'{runner.timestamp}.py'  # as Runner.dump_config
+    return folder, folder / Path(name).name
 
 
 def _work_dir(out: str | Path) -> str:

@@ -17,7 +17,7 @@ from ..vit.weights.stated_config import stated_settings
 
 def config_of_run(path: Path, checkpoint: Mapping) -> Config:
     """The config of the run that wrote a checkpoint: the one inside, which is parsed, never run; of a checkpoint
-    without one the only config file in the same folder. Its ``filename`` is that file's, or like the checkpoint's.
+    without one the only config file in the same folder. ``filename`` is that file's, or None.
 
     Args:
         path, checkpoint: the file, and what it holds.
@@ -27,7 +27,7 @@ def config_of_run(path: Path, checkpoint: Mapping) -> Config:
     """
     beside = sorted(path.parent.glob('*.py'))
     if (settings := stated_settings(checkpoint.get('meta'))) is not None:
-        cfg = Config(settings, filename=str(beside[0] if len(beside) == 1 else path.with_suffix('.py')))
+        cfg = Config(settings, filename=str(beside[0]) if len(beside) == 1 else None)
         _import_modules(cfg, path)
     elif len(beside) == 1:
         cfg = read_config(beside[0])
