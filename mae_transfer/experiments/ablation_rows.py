@@ -134,8 +134,8 @@ def write_config(cfg: Config, file: Path) -> None:
 
 
 def _first_difference(old: dict, new: dict, key: str = '') -> str:
-    """The first setting that differs between two configs, with both values, for a message."""
-    for name in dict.fromkeys((*old, *new)):
+    """A setting that differs between two configs, with both values, for a message: first those at the top."""
+    for name in sorted(dict.fromkeys((*old, *new)), key=lambda name: isinstance(old.get(name), dict)):
         one, other = old.get(name), new.get(name)
         if isinstance(one, dict) and isinstance(other, dict) and one != other:
             return _first_difference(one, other, f'{key}{name}.')

@@ -13,6 +13,7 @@ def test_memory_is_measured_for_each_kind(tmp_path):
     assert all(100 < before < after + 50 < 5000 for _, _, before, after in rows)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_is_in_the_middle_of_its_epoch(tmp_path):
     write_photos(tmp_path / 'photos', 2000)
     run = Resumed(tmp_path / 'photos', tmp_path / 'run')

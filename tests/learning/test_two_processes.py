@@ -27,11 +27,13 @@ def found(folder):
     return run_together(Path(__file__).with_name('two_processes.py'), 2, folder, 300)
 
 
+@pytest.mark.slow
 def test_both_have_the_same_values(found):
     first, second = ([{**entry, 'learning/seconds': 0} for entry in one['measured_history']] for one in found)
     assert first == second and [entry['epoch'] for entry in first] == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_random_weights_have_the_values_that_one_process_measures(found, folder, tmp_path):
     alone = history(trained(folder / 'photos', tmp_path, hook(folder / 'labelled'), epochs=1))[0]
     together = found[0]['measured_history'][0]
@@ -40,6 +42,7 @@ def test_random_weights_have_the_values_that_one_process_measures(found, folder,
         assert together[name] == pytest.approx(alone[name], rel=1e-3), name
 
 
+@pytest.mark.slow
 def test_the_training_is_the_same_bit_by_bit(found):
     for one in found:
         assert one['plain_history'] == []

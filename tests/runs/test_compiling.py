@@ -27,6 +27,7 @@ def nothing_is_compiled_yet():
     counters.clear()
 
 
+@pytest.mark.slow
 def test_blocks_of_one_shape_are_compiled_once_whatever_their_drop_path_and_batches():
     vit, images = small_vit(depth=10, drop_path_rate=0.3).train(), torch.randn(4, 3, 16, 16)
 

@@ -82,6 +82,7 @@ def test_mlflow(tmp_path, monkeypatch):
         assert 'reconstruction/masked_loss' in runs[0].data.metrics
 
 
+@pytest.mark.slow
 def test_wandb_offline(tmp_path, monkeypatch):
     monkeypatch.setenv('WANDB_MODE', 'offline')
     monkeypatch.setenv('WANDB_SILENT', 'true')

@@ -31,6 +31,7 @@ def in_process(monkeypatch):
     return start_tools_here(monkeypatch)
 
 
+@pytest.mark.slow
 def test_an_interrupted_ablation_is_continued(class_photos, in_process, tmp_path):
     arguments = ('table1c', '--data', class_photos, '--work-dir', tmp_path, '--epochs', 2, *TINY)
     masked, plain = 'table1c_encoder_with_mask_tokens', 'table1c_encoder_without_mask_tokens'

@@ -169,7 +169,7 @@ def test_statistics_that_do_not_fit_are_told(tmp_path):
     )
     assert len(re.findall('channel 1 of the normalised images has mean', ended.out)) == 1
     assert re.search(
-        r'mean and std of the config are \(0.449,\) and \(0.226,\); measured on the first 24 images, ', ended.out
+        r'mean and std of the config are \(0.449,\) and \(0.226,\); measured on the first 32 images, ', ended.out
     )
 
 

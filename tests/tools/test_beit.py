@@ -84,6 +84,7 @@ def test_a_resumed_run_ends_as_a_whole_one_to_the_bit(tmp_path, class_photos, to
     assert losses(tmp_path / 'resumed') == losses(tmp_path / 'whole') and len(losses(tmp_path / 'resumed')) == 6
 
 
+@pytest.mark.slow
 def test_accumulated_passes_and_two_processes_have_the_loss_of_one_batch(tmp_path, class_photos, tokenizer):
     for name, batch in (('one', 8), ('accumulated', 4)):
         train(CONFIG, '--work-dir', tmp_path / name, *small(class_photos, tokenizer, batch, **PLAIN))

@@ -40,6 +40,7 @@ def test_a_trained_classifier_is_accurate_and_its_tables_are_written(finetuned, 
     assert list(tmp_path.glob('*/confusion.png')) and list(tmp_path.glob('*/confusion.csv'))
 
 
+@pytest.mark.slow
 def test_two_processes_have_the_accuracy_of_one_on_seven_images(finetuned, class_photos, tmp_path):
     weights, options = finetuned / 'epoch_3.pth', class_options(class_photos)
     one = evaluate(FINETUNE, weights, tmp_path / 'one', *options)

@@ -58,6 +58,7 @@ def test_the_moving_average_is_saved_next_to_the_last_weights(class_photos, tmp_
     assert largest_difference(saved['state_dict'], last) > 1e-4
 
 
+@pytest.mark.slow
 def test_two_processes_train_the_same_weights_as_one(class_photos, tmp_path):
     """Without mixing and erasing, which each process does its own way."""
     plain = dict(model__data_preprocessor="{'type':'LabelledPreprocessor'}", model__vit__drop_path_rate=0.0)

@@ -77,6 +77,7 @@ def compare(one: Path, other: Path, what: str) -> None:
     assert difference < 1e-5 and weights < 1e-5
 
 
+@pytest.mark.slow
 def test_two_processes_that_divide_the_model_train_as_one(one, two):
     compare(one, two, 'FSDP2, two processes of 4 images')
 
@@ -105,6 +106,7 @@ def form(state: Any) -> Any:
     return [form(value) for value in state] if isinstance(state, (list, tuple)) else state
 
 
+@pytest.mark.slow
 def test_the_checkpoint_is_the_file_that_one_process_writes(one, two):
     alone, divided = checkpoint(one), checkpoint(two)
     assert list(divided) == list(alone)
@@ -138,6 +140,7 @@ def test_a_run_goes_on_divided_or_not(before, after, processes, one, two, photos
     compare(whole, tmp_path, f'from {before} to {processes} processes of {after.stem}')
 
 
+@pytest.mark.slow
 def test_transfer_starts_from_its_checkpoint(two, class_photos, tmp_path):
     own = class_options(class_photos, pretrained=two, model__vit__arch='32x2x2')
     out = train(FINETUNE, '--work-dir', tmp_path, *own).out
@@ -151,6 +154,7 @@ def classifier(class_photos: Path, pretrained: Path, *more: str) -> list[str]:
     return [*own, "model_wrapper_cfg={'type': 'mae_transfer.FullyShardedModel'}", *more]
 
 
+@pytest.mark.slow
 def test_a_classifier_is_divided(two, class_photos, tmp_path):
     start(FINETUNE, 2, tmp_path / 'divided', *classifier(class_photos, two))
     train(FINETUNE, '--work-dir', tmp_path / 'alone', *class_options(class_photos, 8, epochs=2, pretrained=two))
@@ -160,6 +164,7 @@ def test_a_classifier_is_divided(two, class_photos, tmp_path):
     assert form(divided['state_dict']) == form(alone['state_dict'])
 
 
+@pytest.mark.slow
 def test_averaged_weights_are_refused_by_one_line(two, class_photos, tmp_path):
     own = classifier(class_photos, two, "default_hooks.ema={'type': 'EMAHook'}")
     ended = run('dist_train.sh', FINETUNE, 2, '--work-dir', tmp_path, *own)
@@ -167,6 +172,7 @@ def test_averaged_weights_are_refused_by_one_line(two, class_photos, tmp_path):
     assert ended.code == 2 and len(lines) == 1 and 'averaged weights are a copy of the whole model' in lines[0], ended
 
 
+@pytest.mark.slow
 def test_settings_of_ddp_are_no_settings_of_a_divided_model(class_photos, tmp_path):
     own = [*class_options(class_photos), 'model_wrapper_cfg.type=mae_transfer.FullyShardedModel']
     line = error_line(call('train', FINETUNE, '--work-dir', tmp_path, *own))

@@ -65,6 +65,7 @@ def test_every_part_names_tools_modules_options_and_configs_that_exist(arguments
                 assert Path(args.configs.format(protocol)).is_file()
 
 
+@pytest.mark.slow
 def test_a_part_runs_and_its_table_is_kept(tmp_path):
     ended = check('--cpu', 'cost', OUT=tmp_path / 'found')
     assert ended.returncode == 0, ended.stdout + ended.stderr

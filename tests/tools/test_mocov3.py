@@ -103,6 +103,7 @@ def test_a_pretraining_goes_on_from_another_s_vit(whole, tmp_path, class_photos)
         assert torch.equal(found[name], source[name]) and torch.equal(found[f'momentum_{name}'], source[name]), name
 
 
+@pytest.mark.slow
 def test_two_processes_train_together(tmp_path, class_photos):
     options = small(class_photos, batch=4)
     ended = run('dist_train.sh', CONFIG, 2, '--work-dir', tmp_path, *options)

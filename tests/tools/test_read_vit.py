@@ -31,6 +31,7 @@ def configs(tmp_path_factory, class_photos):
     return folder / '{}_tiny.py'
 
 
+@pytest.mark.slow
 def test_every_cell_of_the_table_is_filled_by_one_run(configs, tmp_path):
     arguments = ('none', '--configs', configs, '--work-dir', tmp_path, '--seeds', 0, '--protocols', 'knn', '.5')
     first = call('read_vit', *arguments, *OPTIONS)

@@ -45,6 +45,7 @@ def test_the_loss_is_the_mean_over_all_held_out_photos(tested, trained, photos):
     assert measured(tested[0]) == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_two_processes_measure_the_same_loss_as_one_on_seven_photos(tested, trained, photos, tmp_path):
     ended = run('dist_test.sh', CONFIG, trained / 'epoch_1.pth', 2, '--work-dir', tmp_path, *small(photos))
     assert ended.code == 0, ended.err
