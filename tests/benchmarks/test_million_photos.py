@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from mae_transfer.benchmarks.million_photos import Resumed, memory_rows, write_photos
 
 
