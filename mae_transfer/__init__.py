@@ -9,7 +9,6 @@ print(mae_transfer.test(detector))
 
 from __future__ import annotations
 
-from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -35,10 +34,13 @@ _CALLS = {
 
 __all__ = ['__version__', 'compat', 'embed', 'export', 'finetune', 'load', 'predict', 'pretrain', 'registry', 'test']
 
-# Without MMEngine everything but `mae-transfer doctor`, which says what is missing, fails where it imports it itself.
-with suppress(ImportError):
+try:
     from . import compat, registry
-
+except ImportError as error:
+    # Without MMEngine only `mae-transfer doctor` works, which says what is missing; all else fails where it imports it.
+    if (error.name or __name__).partition('.')[0] == __name__:
+        raise
+else:
     # Before anything imports mmcv.ops or loads a checkpoint, in this process and in every worker that unpickles our
     # classes.
     compat.install()

@@ -16,6 +16,9 @@ from .options import Typed, parse_value, split_option
 from .paths import with_home
 from .references import followed, is_reference, references, resolve, values_at, with_references
 
+#: What change_settings takes beside text: pairs of a dotted key and a value.
+Changes = list[tuple[str, Any]]
+
 #: Top-level settings that are read without being referred to: by the Runner, the batch plan and the tools.
 READ = (
     *inspect.signature(Runner.__init__).parameters,

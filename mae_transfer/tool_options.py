@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from mmengine.config import Config
 from mmengine.registry import HOOKS, LOOPS, METRICS, OPTIM_WRAPPERS
 
@@ -13,10 +11,8 @@ from .evaluation import Accuracy
 from .kinds import class_of, is_kind, takes
 from .optim import AutocastOptimWrapper
 from .outputs import output_folder
+from .settings import Changes
 from .vit.weights.checkpoint import find_checkpoint
-
-#: What an option of a tool, such as ``--amp``, sets: pairs of a dotted key and a value.
-Changes = list[tuple[str, Any]]
 
 AMP_DTYPES = {'bf16': 'bfloat16', 'fp16': 'float16', 'off': 'float32'}
 _IMAGENET: tuple[dict, dict] = (

@@ -15,11 +15,11 @@ from ..data.photos.loaders import dataset_settings
 from ..errors import UserError
 from ..kinds import class_of
 from ..paths import user_path
+from ..settings import Changes
 from .own_classes import coco_classes, label_map_classes
 from .own_layouts import coco_split, scene_changes, scene_split
 
 Paths = str | Path | Sequence[str | Path]
-Changes = list[tuple[str, Any]]
 #: The settings that say where the annotations of detection and segmentation are.
 _PLACES = ('.dataset.ann_file', '.dataset.data_prefix', '.dataset.data_prefix.img', '.dataset.data_prefix.img_path')
 

@@ -10,12 +10,11 @@ from typing import Any
 from ..data.coco.json_files import read_json
 from ..errors import UserError, shorten
 from ..paths import shown
+from ..settings import Changes
 
 #: How a split is called, the usual name first.
 TRAIN, VAL = ('train', 'training'), ('val', 'valid', 'validation')
 _LOADERS = {'train': ('train_dataloader',), 'val': ('val_dataloader', 'test_dataloader')}
-
-Changes = list[tuple[str, Any]]
 
 
 @dataclass(frozen=True)

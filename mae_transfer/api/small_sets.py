@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping
-from typing import Any
 
 from mmengine.config import Config
 
 from ..kinds import data_loaders
+from ..settings import Changes
 
 #: The least steps of the optimiser in an epoch: fewer would make a warm-up and a schedule of epochs coarse.
 STEPS_PER_EPOCH = 4
-
-Changes = list[tuple[str, Any]]
 
 
 def fitted(cfg: Config, given: Collection[str], images: int | None, processes: int) -> tuple[Changes, list[str]]:

@@ -23,11 +23,11 @@ from ..paths import user_path
 from ..runner import StrictRunner
 from ..runs.instances import own_instances
 from ..runs.stop_signals import Stopped
-from ..settings import change_settings, keyword_changes
+from ..settings import Changes, change_settings, keyword_changes
 from ..vit.sizes import resolve_size
 from ..vit.weights.checkpoint import find_checkpoint, read_checkpoint
 from .own_classes import photo_classes
-from .own_data import Changes, Paths, count_photos, data_root, detection_data, evaluated_data, segmentation_data
+from .own_data import Paths, count_photos, data_root, detection_data, evaluated_data, segmentation_data
 from .recipes import finetuning_config, pretraining_config
 from .results import TestResult, TrainingResult
 from .small_sets import fitted, workers

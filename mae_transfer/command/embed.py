@@ -37,10 +37,12 @@ def run(args: argparse.Namespace) -> None:
     """Embed, and tell what was written."""
     from ..errors import shorten
     from ..inference.embedding import embed
+    from ..inference.embedding_map import check_map_package
     from ..outputs import output_file
     from ..paths import shown
 
     if args.map:
+        check_map_package()
         output_file(args.map, '--map')
     found = embed(
         args.model,

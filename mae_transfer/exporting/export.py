@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +12,10 @@ import torch
 from torch import nn
 
 from ..errors import UserError
-from ..inference.bare_vit import BareViT, read_bare_vit
-from ..inference.trained import Trained, load
-from ..paths import shown, user_path
-from ..vit.weights.checkpoint import read_weights
+from ..inference.bare_vit import BareViT
+from ..inference.models import model_of
+from ..inference.trained import Trained
+from ..paths import shown
 from .model_folder import FOLDERS, check_folder, export_folder
 from .onnx_file import check_onnx_path, export_onnx
 from .results import ExportResult
@@ -25,7 +26,7 @@ PARTS = ('model', 'vit')
 
 
 def export(
-    model: Trained | str | Path,
+    model: Trained | str | os.PathLike,
     out: str | Path,
     *,
     format: str = 'onnx',
@@ -75,31 +76,21 @@ def export(
     return export_folder(source, out, format)
 
 
-def read_source(model: Trained | str | Path, reading: dict[str, Any] | None = None) -> Source:
+def read_source(model: Trained | str | os.PathLike, reading: dict[str, Any] | None = None) -> Source:
     """What is exported, from what the user gave; on the CPU in float32.
 
     Raises:
         UserError: as :func:`export`.
     """
-    given = {name: value for name, value in (reading or {}).items() if value is not None}
-    if isinstance(model, Trained) and given:
-        raise UserError(f'{", ".join(given)} of a trained model are those of its run: leave them out')
-    if isinstance(model, Trained):
-        # A copy, where the user's model is elsewhere or of another type.
-        kept = all(value.device.type == 'cpu' and value.dtype == torch.float32 for value in model.model.parameters())
-        whole, trained = model.model if kept else deepcopy(model.model), model
-    else:
-        path = user_path(model, 'model')
-        if given:
-            return _of_bare(read_bare_vit(path, **given))
-        weights = read_weights(path)
-        if weights.layout != 'mae_transfer':  # names that a run of ours writes
-            return _of_bare(read_bare_vit(weights))
-        trained = load(path, device='cpu')
-        whole = trained.model
+    chosen = model_of(model, reading or {}, None if isinstance(model, Trained) else 'cpu')
+    if isinstance(chosen, BareViT):
+        return _of_bare(chosen)
+    # A copy, where the user's model is elsewhere or of another type.
+    kept = all(value.device.type == 'cpu' and value.dtype == torch.float32 for value in chosen.model.parameters())
+    whole = chosen.model if kept else deepcopy(chosen.model)
     whole = whole.float().cpu().eval()
-    source = source_of(whole, trained.cfg, trained.classes, shown(trained.source), checkpoint=trained.checkpoint)
-    if trained.task == 'pretrain':  # whose ViT is what is used
+    source = source_of(whole, chosen.cfg, chosen.classes, shown(chosen.source), checkpoint=chosen.checkpoint)
+    if chosen.task == 'pretrain':  # whose ViT is what is used
         return replace(source.only_vit(), pretraining=whole)
     return source
 

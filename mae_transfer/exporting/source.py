@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.model import ImgDataPreprocessor
 from torch import nn
 
 from ..classify import ViTClassifier
-from ..data.files.bands import resolve_bands
 from ..errors import UserError
+from ..inference.seen_images import seen_images
 from ..paths import shown
 from ..vit import ViT
 
@@ -83,30 +82,18 @@ def source_of(
     Raises:
         UserError: no ViT; no preprocessor that normalises.
     """
-    preprocessor = getattr(model, 'data_preprocessor', None)
-    mean, std = getattr(preprocessor, 'mean', None), getattr(preprocessor, 'std', None)
-    if mean is None or std is None:
-        raise UserError(f'{shown(name)}: the data_preprocessor of the model has no mean and std')
     vit = next((module for module in model.modules() if isinstance(module, ViT)), None)
     if vit is None:
         raise UserError(f'{shown(name)} has no ViT: its model is a {type(model).__name__}')
-    bands = resolve_bands((cfg or {}).get('bands') or _bands_by_number(vit.in_channels))
-    # MMEngine has no public name for whether its preprocessor turns BGR, which OpenCV reads, into RGB.
-    turns = not isinstance(preprocessor, ImgDataPreprocessor) or preprocessor._channel_conversion
+    seen = seen_images(model, cfg, vit.in_channels, name)
     rows, columns = vit.grid
     return Source(
         model,
-        bands,
-        tuple(mean.flatten().tolist()),
-        tuple(std.flatten().tolist()),
+        *seen[:3],
         (rows * vit.patch_size, columns * vit.patch_size),
         () if isinstance(model, ViTClassifier) and not model.num_classes else tuple(classes),
         name,
-        reads_bgr=bands == 'RGB' and not turns,
+        reads_bgr=seen.reads_bgr,
         cfg=cfg,
         **more,
     )
-
-
-def _bands_by_number(channels: int) -> str | tuple[int, ...]:
-    return {1: 'L', 3: 'RGB'}.get(channels, tuple(range(1, channels + 1)))

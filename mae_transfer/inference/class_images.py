@@ -8,7 +8,6 @@ from mmengine.registry import DATASETS
 
 from ..data.files.bands import Bands
 from ..data.files.photo_files import PhotoFiles, ShardPhotos
-from ..data.files.unreadable import UnreadableError
 from ..data.photos.image_dataset import MAX_PIXELS, pixel_limit
 from ..data.photos.labelled import LabelledImages, collate_labelled
 from ..data.photos.source import Source
@@ -49,15 +48,7 @@ class ClassImages:
         """The item of an image, cropped; raises ``UnreadableError``."""
         if self._dataset is None:
             self._dataset = self._dataset_of(files)
-        try:
-            item = self._dataset[index, index]
-        except UserError as error:  # none of all can be read
-            raise UnreadableError(str(files.path(index)), str(error)) from error
-        if item['skipped']:  # the item is of another image
-            raise UnreadableError(
-                str(files.path(index)), item['skipped'][0].removeprefix(files.names[index]).strip(' ()')
-            )
-        return item
+        return self._dataset.own_item(index)
 
     def prepare(self, loaded: dict, tile: Tile) -> dict:
         """The item itself: a classifier sees a crop of the whole image."""

@@ -18,20 +18,19 @@ from ..data.files.bands import Bands
 from ..data.files.photo_files import PhotoFiles
 from ..errors import UserError, is_whole, own_line
 from ..hooks.skipped_images import skipped_summary
-from ..paths import shown, user_path
+from ..paths import shown
 from ..progress import Progress
 from ..runs.fingerprint import digest
 from ..vit.patches import patch_grid
-from ..vit.weights.checkpoint import read_weights
-from .bare_vit import read_bare_vit
 from .embedding_map import EmbeddingMap, draw_map, map_of
 from .embedding_parts import Part, Parts
 from .embedding_table import EmbeddingTable, check_out
 from .encoder import Encoder, check_pool, encoder_of_bare, encoder_of_trained
+from .models import model_of
 from .neighbours import Neighbours, Query, draw_nearest, find_nearest
 from .numbered_photos import NumberedPhotos, collate_numbered
 from .photos import Images, find_images
-from .trained import Trained, load, loaded, usable_device
+from .trained import Trained, usable_device
 
 #: Images of a part: what a run that is killed loses at most.
 PART_IMAGES = 1024
@@ -122,10 +121,13 @@ def embed(
         raise UserError(f"out '{shown(path)}' exists: choose another name, or overwrite=True")
     settings = dict(arch=arch, init=init, design=design, weights_key=weights_key, source_grid=source_grid)
     settings |= dict(bands=bands, mean=mean, std=std)
-    given = {name: value for name, value in settings.items() if value is not None}
-    encoder, of_run = _encoder(model, pool, device, given)
+    chosen = model_of(model, settings, device)
+    if isinstance(chosen, Trained):
+        encoder, as_the_run = encoder_of_trained(chosen, pool), bool(chosen.cfg.get('exif_orientation', False))
+    else:
+        encoder, as_the_run = encoder_of_bare(chosen, pool).to(usable_device(device)), False
     size = _checked_size(encoder, image_size)
-    turned = bool(of_run.get('exif_orientation', False)) if exif_orientation is None else exif_orientation
+    turned = as_the_run if exif_orientation is None else exif_orientation
     files = find_images(images, encoder.bands)
     photos = NumberedPhotos(files, size, encoder.bands, turned)
     made_by = dict(
@@ -147,24 +149,6 @@ def embed(
         result.save(path)
         parts.remove()
     return result
-
-
-def _encoder(model: Trained | str | os.PathLike, pool: str, device: Any, given: dict[str, Any]) -> tuple[Encoder, Any]:
-    """The encoder, on its device, and the config of its run; an empty one for a ViT alone."""
-    if isinstance(model, Trained):
-        if given:
-            raise UserError(f'{", ".join(given)} of a trained model are those of its run: leave them out')
-        trained = loaded(model, device)
-        return encoder_of_trained(trained, pool), trained.cfg
-    if not given:
-        read = read_weights(user_path(model, 'model'))
-        if read.layout == 'mae_transfer':  # names that a run of ours writes
-            trained = load(model, device=device)
-            return encoder_of_trained(trained, pool), trained.cfg
-        bare = read_bare_vit(read)
-    else:
-        bare = read_bare_vit(Path(model), **given)
-    return encoder_of_bare(bare, pool).to(usable_device(device)), {}
 
 
 def _checked_size(encoder: Encoder, image_size: Any) -> tuple[int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,12 @@ class EmbeddingMap:
         )
 
 
+def check_map_package() -> None:
+    """Refuse a map, before any work, where scikit-learn is missing; raises ``UserError``."""
+    if find_spec('sklearn') is None:
+        raise UserError("a map needs scikit-learn: pip install 'mae_transfer[maps]'")
+
+
 def map_of(embeddings: EmbeddingTable, method: str = 'pca') -> EmbeddingMap:
     """The images on a plane, the same in every call.
 
@@ -77,11 +84,10 @@ def map_of(embeddings: EmbeddingTable, method: str = 'pca') -> EmbeddingMap:
         raise UserError(f'method is {" or ".join(map(repr, METHODS))}; found {method!r}')
     if len(embeddings) < 3 or embeddings.values.shape[1] < 2:
         raise UserError(f'a map needs three images or more; found {len(embeddings)}')
-    try:
-        from sklearn.decomposition import PCA
-        from sklearn.manifold import TSNE
-    except ImportError as error:
-        raise UserError('a map needs scikit-learn: pip install mae_transfer[maps]') from error
+    check_map_package()
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+
     values = embeddings.values.astype(np.float64)
     if method == 'tsne':
         perplexity = min(30.0, (len(values) - 1) / 3)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-import torch
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
@@ -16,6 +14,7 @@ from ..paths import shown
 from ..pretraining.preprocessor import PhotoPreprocessor
 from ..vit import ViT
 from .bare_vit import BareViT
+from .seen_images import seen_images
 from .trained import Trained
 
 #: How the tokens become one vector.
@@ -109,24 +108,12 @@ def encoder_of_bare(bare: BareViT, pool: str) -> Encoder:
 
 def encoder_of_trained(trained: Trained, pool: str) -> Encoder:
     """The encoder of a run's ViT, which stays where it is; raises ``UserError`` as :class:`Encoder`."""
-    model, cfg = trained.model, trained.cfg
-    bands = resolve_bands(cfg.get('bands', 'RGB'))
-    statistics: dict[str, tuple[float, ...]] = {}
-    for name in ('mean', 'std'):
-        values = getattr(getattr(model, 'data_preprocessor', None), name, None)
-        if not isinstance(values, torch.Tensor):
-            raise UserError(f'{shown(trained.source)} does not normalise images: its data_preprocessor has no {name}')
-        statistics[name] = tuple(values.flatten().tolist())
-    preprocessor = cfg.model.get('data_preprocessor') or {}
-    if trained.task in ('detect', 'segment') and bands == 'RGB' and not _sees_rgb(preprocessor):
+    model, vit = trained.model, trained.vit
+    seen = seen_images(model, trained.cfg, vit.in_channels, trained.source)
+    if seen.reads_bgr:
         raise UserError(
             f'{shown(trained.source)} was trained on BGR, as OpenCV reads images (bgr_to_rgb is off): embed by a model '
             'of RGB'
         )
     fc_norm = model.fc_norm if isinstance(model, ViTClassifier) and model.pooling == 'patch_mean' else None
-    return Encoder(trained.vit, pool, statistics['mean'], statistics['std'], bands, fc_norm, trained.source).eval()
-
-
-def _sees_rgb(preprocessor: Mapping) -> bool:
-    """Whether the images of a detector or segmentor, which are read as BGR, are turned into RGB."""
-    return bool(preprocessor.get('bgr_to_rgb') or preprocessor.get('rgb_to_bgr'))  # the same: channels in reverse
+    return Encoder(vit, pool, seen.mean, seen.std, seen.bands, fc_norm, trained.source).eval()

@@ -122,8 +122,8 @@ def _check_task(trained: Trained, tile: int | None, score: float | None) -> None
     name = shown(trained.source)
     if trained.task == 'pretrain':
         raise UserError(
-            f'{name} is a pre-training, which has no classes: draw its reconstructions by tools/reconstruct.py, or '
-            'fine-tune it first'
+            f'{name} is a pre-training, which has no classes: draw its reconstructions by mae-transfer '
+            'reconstruct, or fine-tune it first'
         )
     if not trained.classes:
         raise UserError(f'{name} has no names of classes: load it with them, load(..., classes=[...])')

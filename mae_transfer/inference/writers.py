@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,7 +41,7 @@ class Wanted(NamedTuple):
     top: int
 
 
-class Writer:
+class Writer(ABC):
     """Writes the prediction of each image.
 
     Attributes:
@@ -53,9 +54,9 @@ class Writer:
     pictures: Path | None = None
     count = 0
 
+    @abstractmethod
     def add(self, index: int, image: dict, predicted: Any) -> None:
         """Write the prediction of an image, which is loaded; raises ``OSError``."""
-        raise NotImplementedError
 
 
 @contextmanager

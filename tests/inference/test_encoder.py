@@ -55,6 +55,6 @@ def test_vectors_are_float32_under_autocast():
 def test_a_detector_of_bgr_is_refused(runs):
     trained = load(runs('detect').work_dir, device='cpu')
     assert encoder_of_trained(trained, 'patches').described()['mean'] == list(RGB_MEAN)
-    trained.cfg.model.data_preprocessor['bgr_to_rgb'] = False
+    trained = load(runs('detect').work_dir, device='cpu', model__data_preprocessor__bgr_to_rgb=False)
     with pytest.raises(UserError, match='was trained on BGR, as OpenCV reads images'):
         encoder_of_trained(trained, 'patches')

@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from PIL import Image
@@ -19,7 +19,7 @@ from ..files.examination import MOST_EXAMINED
 from ..files.image_files import evenly
 from ..files.image_limits import decoding_up_to
 from ..files.image_reader import UNREADABLE, UnexpectedValues
-from ..files.unreadable import not_left_out, why_unreadable
+from ..files.unreadable import UnreadableError, not_left_out, why_unreadable
 from ..seeds import seeded
 from .crops import Pixels
 
@@ -35,6 +35,15 @@ def pixel_limit(max_pixels: int | None) -> int | None:
     if max_pixels is not None and not is_whole(max_pixels, 1):
         raise UserError(f'max_pixels is a number of pixels, 1 or more, or None for no limit; found {max_pixels!r}')
     return max_pixels
+
+
+class _Fault(NamedTuple):
+    """Why an image cannot be read: the reason in a few words, '' where it cannot be told; the line for an evaluation,
+    which leaves no image out; and the error that reading ended with."""
+
+    reason: str
+    line: str
+    error: Exception
 
 
 class ImageDataset(Dataset):
@@ -156,6 +165,18 @@ class ImageDataset(Dataset):
         with self.seeded(seed):
             return dict(self.item(image, index, seed), skipped=skipped)
 
+    def own_item(self, index: int) -> dict[str, Any]:
+        """The item of an image itself, never of another one, with the image's number as its seed.
+
+        Raises:
+            UnreadableError: the image cannot be read.
+        """
+        image, fault = self._readable(index, index)
+        if fault is not None:
+            raise UnreadableError(str(self.root / self.name(index)), fault.reason) from fault.error
+        with self.seeded(index):
+            return dict(self.item(image, index, index), skipped=[])
+
     def check_readable(self) -> None:
         """Read some images, evenly spaced, of data that is used only after hours of training.
 
@@ -165,34 +186,36 @@ class ImageDataset(Dataset):
         for index in evenly(len(self), MOST_EXAMINED):
             self._next_readable(index, index)
 
+    def _readable(self, index: int, seed: int) -> tuple[Any, _Fault | None]:
+        """An image, or why it cannot be read."""
+        path = self.root / self.name(index)
+        try:
+            with decoding_up_to(self.max_pixels):
+                return self.read_for(index, seed), None
+        except UserError:
+            raise
+        except Image.DecompressionBombError as error:
+            pixels = re.findall(r'\d+', str(error))  # of the image, the limit
+            reason = f'has {int(pixels[0]):,} pixels, more than max_pixels={self.max_pixels:,}'
+            advice = 'choose more for the data set, if the memory suffices: an evaluation leaves no image out'
+            return None, _Fault(reason, f'{shown(path)} {reason}: {advice}', error)
+        except UnexpectedValues as error:
+            return None, _Fault(str(error), f'{shown(path)} {error}', error)
+        except UNREADABLE as error:
+            reason = self.why_unreadable(index, error)
+            return None, _Fault(reason, not_left_out(path, reason), error)
+
     def _next_readable(self, index: int, seed: int) -> tuple[Any, int, list[str]]:
         """The first readable image from ``index`` on, its index, and the names of the unreadable ones before it."""
         skipped: list[str] = []
         for step in range(len(self)):
             candidate = (index + step) % len(self)
-            try:
-                with decoding_up_to(self.max_pixels):
-                    return self.read_for(candidate, seed), candidate, skipped
-            except UserError:
-                raise
-            except Image.DecompressionBombError as error:
-                pixels = re.findall(r'\d+', str(error))  # of the image, the limit
-                reason = f'has {int(pixels[0]):,} pixels, more than max_pixels={self.max_pixels:,}'
-                if not self.skip_unreadable:
-                    raise UserError(
-                        f'{shown(self.root / self.name(candidate))} {reason}: choose more for the data set, if the '
-                        'memory suffices: an evaluation leaves no image out'
-                    ) from error
-                skipped.append(f'{self.name(candidate)} ({reason})')
-            except UnexpectedValues as error:
-                if not self.skip_unreadable:
-                    raise UserError(f'{shown(self.root / self.name(candidate))} {error}') from None
-                skipped.append(f'{self.name(candidate)} ({error})')
-            except UNREADABLE as error:
-                reason = self.why_unreadable(candidate, error)
-                if not self.skip_unreadable:
-                    raise UserError(not_left_out(self.root / self.name(candidate), reason)) from error
-                skipped.append(f'{self.name(candidate)} ({reason})' if reason else self.name(candidate))
+            image, fault = self._readable(candidate, seed)
+            if fault is None:
+                return image, candidate, skipped
+            if not self.skip_unreadable:
+                raise UserError(fault.line) from fault.error
+            skipped.append(f'{self.name(candidate)} ({fault.reason})' if fault.reason else self.name(candidate))
         raise UserError(
             f'none of the {len(self)} images in {shown(self.root)} can be read: {shown(skipped[0])} is the first'
         )

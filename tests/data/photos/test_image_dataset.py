@@ -19,6 +19,7 @@ from mae_transfer.data import (
     SeededSampler,
     collate_labelled,
 )
+from mae_transfer.data.files.unreadable import UnreadableError
 from mae_transfer.errors import UserError
 from mae_transfer.evaluation import Accuracy
 from tests.data.photos.wrapped import parts_of
@@ -62,6 +63,17 @@ def test_a_user_s_own_data_set_needs_four_methods():
         Squares(5, bad=(1,), training=False)[1]
     with pytest.raises(UserError, match='none of the 2 images in squares can be read: 1.png is the first'):
         Squares(2, bad=(0, 1))[1]
+
+
+@pytest.mark.parametrize('training', [True, False])
+def test_an_image_s_own_item_is_never_that_of_another(training):
+    torch.manual_seed(0)
+    squares = Squares(5, bad=(1, 4), training=training)
+    assert torch.equal(squares.own_item(2)['noise'], squares[2, 2]['noise'])
+    assert squares.own_item(2)['indices'] == 2 and squares.own_item(2)['skipped'] == []
+    with pytest.raises(UnreadableError) as caught:
+        squares.own_item(4)
+    assert (caught.value.path, caught.value.reason) == ('squares/4.png', '')
 
 
 @pytest.mark.filterwarnings('ignore:This DataLoader will create')
