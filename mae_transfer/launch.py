@@ -278,6 +278,7 @@ def run_main(main: Callable[[], None]) -> None:
             print(stopped, file=sys.stderr)
         return distributed.end_process(stopped.exit_code)
     except Exception as error:
+        distributed.let_workers_end()
         found = user_line(error)
         if found is None:
             found, code = worker_failure(error) or disk_failure(error), 1

@@ -8,8 +8,10 @@ the end; ``StrictRunner`` calls the other functions. If MMEngine finds an accele
 import logging
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 
 import torch.distributed
@@ -74,12 +76,23 @@ def is_restart() -> bool:
     return int(os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)) > 0
 
 
+def let_workers_end() -> None:
+    """From here on the end of a data loader's worker is no error.
+
+    torch's handler of SIGCHLD raises it within whatever runs at that moment. At the end of a run, which the worker may
+    be the reason of, that prints a traceback below the line that names the reason.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
+
 def end_process(code: int = 0) -> None:
     """End a tool. One of several processes ends immediately, without the interpreter's clean-up.
 
     That clean-up would abort some processes after all their work is done, because threads of gloo outlive their group
     (``terminate called without an active exception`` in 2 of 20 pairs of processes, although the group was destroyed).
     """
+    let_workers_end()
     if not torch.distributed.is_initialized():
         if code:
             sys.exit(code)

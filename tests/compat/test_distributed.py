@@ -92,6 +92,24 @@ if __name__ == '__main__':
 """
 
 
+#: A data loader's worker is killed, and the process hears of it in its clean-up.
+ENDS_AFTER_ITS_WORKER = """
+import atexit, os, signal, sys, time
+from torch.utils.data import DataLoader
+from mae_transfer.compat.distributed import end_process
+
+if __name__ == '__main__':
+    loader = iter(DataLoader(range(1000), num_workers=1))
+    next(loader)
+    handler = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.kill(loader._workers[0].pid, signal.SIGKILL)
+    os.waitid(os.P_PID, loader._workers[0].pid, os.WEXITED | os.WNOWAIT)
+    signal.signal(signal.SIGCHLD, handler)
+    atexit.register(lambda: (os.kill(os.getpid(), signal.SIGCHLD), time.sleep(0.1)))
+    {end}
+"""
+
+
 def free_port():
     with socket.socket() as found:
         found.bind(('127.0.0.1', 0))
@@ -349,3 +367,13 @@ def test_gradients_of_three_processes_do_not_depend_on_their_buckets(tmp_path):
 def test_gradients_as_views_of_the_buckets_are_the_same_bit_by_bit(count, tmp_path):
     found = run_together(Path(__file__).with_name('bucket_views.py'), count, tmp_path)
     assert found == [{1: True, 3: True}] * count  # without and with accumulation
+
+
+@pytest.mark.parametrize('end, is_told', [('end_process(3)', False), ('sys.exit(3)', True)])
+def test_a_worker_that_ends_during_the_clean_up_is_no_error(tmp_path, end, is_told):
+    """The second row shows that torch's handler is the reason: without end_process it raises within the clean-up."""
+    script = tmp_path / 'ends.py'
+    script.write_text(ENDS_AFTER_ITS_WORKER.replace('{end}', end))
+    ended = subprocess.run([sys.executable, script], capture_output=True, text=True)
+    assert ended.returncode == 3
+    assert ('is killed by signal' in ended.stderr) == is_told
