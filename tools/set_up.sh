@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Sourced by quickstart.sh and run_tests.sh: creates .venv, installs all that mae_transfer needs, and exports PYTHON.
-#   set_up [--no-venv]   with --no-venv: installs into the environment of the Python that tools/python chooses
+# Creates .venv and installs all that mae_transfer needs: called by itself, or sourced by quickstart.sh and run_tests.sh,
+# whose function set_up also exports PYTHON.
+#   tools/set_up.sh [--no-venv]   with --no-venv: installs into the environment of the Python that tools/python chooses
 # A file in the environment records what was installed, so that a second call installs nothing.
 
 set_up() {
@@ -39,3 +40,8 @@ set_up() {
     fi
     export PYTHON
 }
+
+if [ "${BASH_SOURCE[0]}" = "$0" ]; then
+    set_up "$@" || exit
+    echo "set-up: done; '. $(dirname "$PYTHON")/activate' puts the command mae-transfer on the path"
+fi

@@ -264,6 +264,13 @@ def test_set_up_creates_an_environment_and_installs_into_it_once(set_up, checkou
         assert ended.stdout.count(f'installs: {own}') == (0 if call else 2)  # nothing is installed again
 
 
+def test_set_up_by_itself_says_how_to_go_on(set_up, checkout):
+    ended = checkout.run('set_up.sh')
+    assert ended.returncode == 0, ended.stderr
+    activate = checkout.folder / '.venv' / 'bin' / 'activate'
+    assert ended.stdout.splitlines()[-1] == f"set-up: done; '. {activate}' puts the command mae-transfer on the path"
+
+
 def test_set_up_without_a_venv_uses_the_python_of_the_tools(set_up, checkout, tmp_path):
     ended = set_up('--no-venv')
     assert ended.stdout.splitlines()[-1] == f'PYTHON: {checkout.programs}/python3'
