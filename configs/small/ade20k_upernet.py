@@ -39,6 +39,6 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=1e-3, begin=0, end='${warmup}', by_epoch=False),
     dict(type='PolyLR', power=1.0, eta_min=0.0, begin='${warmup}', by_epoch=False),
 ]
-train_cfg = dict(val_interval='${train_cfg.max_iters}')
+train_cfg = dict(val_interval='${max(train_cfg.max_iters // 16, min(train_cfg.max_iters, 160))}')
 log_processor = dict(window_size=10)
-default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval='${train_cfg.max_iters}'))
+default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval='${max(train_cfg.max_iters // 16, min(train_cfg.max_iters, 160))}'))

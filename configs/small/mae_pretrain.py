@@ -26,10 +26,10 @@ val_dataloader = dict(batch_size=20, num_workers=0)
 test_dataloader = val_dataloader
 
 optim_wrapper = dict(dtype='float32')
-train_cfg = dict(val_interval='${train_cfg.max_epochs}')
+train_cfg = dict(val_interval='${max(train_cfg.max_epochs // 16, min(train_cfg.max_epochs, 7))}')
 log_processor = dict(window_size=5)
 default_hooks = dict(
     logger=dict(interval=5),
-    checkpoint=dict(interval='${train_cfg.max_epochs}'),
-    reconstructions=dict(interval='${train_cfg.max_epochs}'),
+    checkpoint=dict(interval='${max(train_cfg.max_epochs // 16, min(train_cfg.max_epochs, 7))}'),
+    reconstructions=dict(interval='${max(train_cfg.max_epochs // 16, min(train_cfg.max_epochs, 7))}'),
 )

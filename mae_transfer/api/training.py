@@ -37,9 +37,10 @@ from .weights_size import size_of_weights
 def pretrain(
     data: Paths,
     out: str | Path,
-    arch: str = 'base',
+    arch: str | None = None,
     *,
     method: str = 'mae',
+    recipe: str | None = None,
     launcher: str = 'none',
     cfg_options: Mapping[str, Any] | None = None,
     **settings: Any,
@@ -51,12 +52,16 @@ def pretrain(
     each with a line in the log (:func:`~mae_transfer.api.small_sets.fitted`): a total batch of at most a quarter of the
     photos, with the learning rate that follows, a warm-up of at most a tenth of the run, a worker for each core.
 
+    Without a GPU take the recipe 'small' (``configs/small/mae_pretrain.py``): a ViT of 192 x 6 and a narrow decoder on
+    160 pixels.
+
     Args:
         data: a folder of photos, searched at any depth, a list file, shards, or several of these: ``data_root``.
         out: the work_dir, for the log, checkpoints and pictures.
         arch: 'base', 'large' or 'huge'; 'tiny', 'small' or a size such as '192x5x3' (width x depth x heads), with the
-            recipe of 'base'.
+            recipe of 'base'; None for that of the recipe, 'base' in the first.
         method: 'mae'; 'mocov3' (``mocov3_pretrain_vit*``); 'beit' (``beit_pretrain_vit*``, which needs ``tokenizer``).
+        recipe: 'paper' or, of 'mae', 'small'; None for the first.
         launcher: how the processes were started, for a script under torchrun or srun: 'pytorch' or 'slurm'.
         cfg_options: other settings, by dotted keys: ``{'model.decoder.depth': 1}``.
         settings: the same as keyword arguments, with ``__`` for dots: ``max_epochs=100, image_size=160,
@@ -71,10 +76,9 @@ def pretrain(
     """
     user = _user_changes(cfg_options, settings)
     with _one_call():
-        name = pretraining_config(method, arch)
-        cfg = launch.configure(
-            f'{PREFIX}{name}.py', [('data_root', data_root(data)), ('arch', arch), *user], _work_dir(out), launcher
-        )
+        name = pretraining_config(method, recipe, arch)
+        changes = [('data_root', data_root(data)), *_arch(arch), *user]
+        cfg = launch.configure(f'{PREFIX}{name}.py', changes, _work_dir(out), launcher)
         return _train(cfg, dict(user), count_photos(cfg), launcher, name)
 
 
@@ -95,8 +99,10 @@ def finetune(
     What it stands on, with ``vitl`` and ``vith`` for those sizes where they have a config:
 
     - 'detect': ``coco_maskrcnn_vitb`` (recipe 'maskrcnn'), ``coco_vitdet_vitb`` ('vitdet'),
-      ``coco_vitdet_cascade_vitb`` ('cascade'): boxes and masks, from annotations in COCO's format;
-    - 'segment': ``ade20k_upernet_vitb`` ('upernet'), ``ade20k_upernet_vitb_640`` ('upernet_640'): from label maps;
+      ``coco_vitdet_cascade_vitb`` ('cascade'), ``small/coco_maskrcnn`` ('small'): boxes and masks, from annotations in
+      COCO's format;
+    - 'segment': ``ade20k_upernet_vitb`` ('upernet'), ``ade20k_upernet_vitb_640`` ('upernet_640'),
+      ``small/ade20k_upernet`` ('small'): from label maps;
     - 'classify': ``in1k_finetune_vitb`` ('finetune'), ``in1k_linprobe_vitb`` ('linprobe'), and, without training,
       ``in1k_fastprobe_vitb`` ('fastprobe') and ``in1k_knn_vitb`` ('knn'): from a folder for each class.
 
@@ -129,12 +135,13 @@ def finetune(
     given = dict(user)
     with _one_call():
         size = None if arch is not None or str(weights) == 'none' else size_of_weights(weights)
-        chosen = arch or (size.arch if size else 'base')
+        chosen = arch or (size.arch if size else None)
         name = finetuning_config(task, recipe, chosen)
         start = 'none' if str(weights) == 'none' else os.fspath(user_path(weights, 'weights'))
-        changes: Changes = [('data_root', data_root(data)), ('pretrained', start), ('arch', chosen)]
-        if task == 'classify' and size and size.patch_size != resolve_size(chosen).patch_size and 'init' not in given:
-            changes.append(('model.vit.patch_size', size.patch_size))
+        changes: Changes = [('data_root', data_root(data)), ('pretrained', start), *_arch(chosen)]
+        if task == 'classify' and size and chosen and 'init' not in given:
+            if size.patch_size != resolve_size(chosen).patch_size:
+                changes.append(('model.vit.patch_size', size.patch_size))
         images = None
         if task == 'detect':
             images = detection_data(data, given, changes)
@@ -227,6 +234,10 @@ def _places(runner: StrictRunner) -> tuple[Path, Path]:
     """The work_dir of a run, and the config that it wrote there."""
     folder, name = Path(runner.work_dir), runner.cfg.filename or f'{runner.timestamp}.py'  # as Runner.dump_config
     return folder, folder / Path(name).name
+
+
+def _arch(arch: str | None) -> Changes:
+    return [] if arch is None else [('arch', arch)]
 
 
 def _work_dir(out: str | Path) -> str:

@@ -25,8 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--arch', help='size of the ViT; default: that of the weights')
     parser.add_argument(
         '--recipe',
-        help='detect: maskrcnn, vitdet, cascade; segment: upernet, upernet_640; classify: finetune, linprobe, '
-        'fastprobe, knn; default: the first',
+        help='detect: maskrcnn, vitdet, cascade, small; segment: upernet, upernet_640, small; classify: finetune, '
+        'linprobe, fastprobe, knn; default: the first; small is for a computer without a GPU',
     )
     add_run(parser)
 

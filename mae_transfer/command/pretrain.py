@@ -10,7 +10,7 @@ from .processes import start_processes
 from .training import add_run, settings_of, tell
 
 EXAMPLES = (
-    'mae-transfer pretrain my/photos work_dirs/mae',
+    'mae-transfer pretrain my/photos work_dirs/mae --recipe small',
     'mae-transfer pretrain my/photos work_dirs/mae --arch large max_epochs=400 image_size=160 track=tensorboard',
 )
 
@@ -20,9 +20,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('data', help='folder of photos, list file, or shards')
     parser.add_argument('out', help='work_dir of the run')
     parser.add_argument(
-        '--arch', default='base', help='base, large, huge, or WIDTHxDEPTHxHEADS such as 192x5x3; default %(default)s'
+        '--arch', help='base, large, huge, or WIDTHxDEPTHxHEADS such as 192x5x3; default: that of the recipe, base'
     )
     parser.add_argument('--method', default='mae', help='mae, mocov3 or beit; default %(default)s')
+    parser.add_argument(
+        '--recipe', help='paper, or, of mae, small: a small ViT and few pixels, without a GPU; default: paper'
+    )
     add_run(parser)
 
 
@@ -32,4 +35,5 @@ def run(args: argparse.Namespace) -> None:
     from ..api.training import pretrain
 
     settings = settings_of(args)
-    tell(pretrain(args.data, args.out, args.arch, method=args.method, launcher=args.launcher, cfg_options=settings))
+    chosen = dict(method=args.method, recipe=args.recipe, launcher=args.launcher, cfg_options=settings)
+    tell(pretrain(args.data, args.out, args.arch, **chosen))

@@ -8,19 +8,22 @@ from mae_transfer.errors import UserError
 
 
 @pytest.mark.parametrize(
-    'method, arch, expected',
+    'method, recipe, arch, expected',
     [
-        ('mae', 'base', 'mae_pretrain_vitb'),
-        ('mae', 'huge', 'mae_pretrain_vith'),
-        ('mae', '192x5x3', 'mae_pretrain_vitb'),
-        ('mae', 'small', 'mae_pretrain_vitb'),
-        ('beit', 'large', 'beit_pretrain_vitl'),
-        ('beit', 'huge', 'beit_pretrain_vitb'),  # there is none for ViT-H
-        ('mocov3', 'large', 'mocov3_pretrain_vitl'),
+        ('mae', None, None, 'mae_pretrain_vitb'),
+        ('mae', None, 'base', 'mae_pretrain_vitb'),
+        ('mae', 'paper', 'huge', 'mae_pretrain_vith'),
+        ('mae', None, '192x5x3', 'mae_pretrain_vitb'),
+        ('mae', None, 'small', 'mae_pretrain_vitb'),
+        ('mae', 'small', None, 'small/mae_pretrain'),
+        ('mae', 'small', 'large', 'small/mae_pretrain'),
+        ('beit', None, 'large', 'beit_pretrain_vitl'),
+        ('beit', None, 'huge', 'beit_pretrain_vitb'),  # there is none for ViT-H
+        ('mocov3', 'paper', 'large', 'mocov3_pretrain_vitl'),
     ],
 )
-def test_a_pretraining_stands_on_the_config_of_its_size(method, arch, expected):
-    assert pretraining_config(method, arch) == expected
+def test_a_pretraining_stands_on_the_config_of_its_size(method, recipe, arch, expected):
+    assert pretraining_config(method, recipe, arch) == expected
 
 
 @pytest.mark.parametrize(
@@ -30,6 +33,8 @@ def test_a_pretraining_stands_on_the_config_of_its_size(method, arch, expected):
         ('detect', 'vitdet', 'huge', 'coco_vitdet_vith'),
         ('detect', 'cascade', 'large', 'coco_vitdet_cascade_vitl'),
         ('detect', 'maskrcnn', 'huge', 'coco_maskrcnn_vitb'),
+        ('detect', 'small', '192x6x3', 'small/coco_maskrcnn'),
+        ('segment', 'small', None, 'small/ade20k_upernet'),
         ('segment', None, 'large', 'ade20k_upernet_vitl'),
         ('segment', 'upernet_640', 'huge', 'ade20k_upernet_vith_640'),
         ('classify', None, 'tiny', 'in1k_finetune_vitb'),
@@ -42,15 +47,17 @@ def test_a_transfer_stands_on_the_config_of_its_size(task, recipe, arch, expecte
 
 def test_every_config_that_can_be_chosen_is_there():
     for arch in ('base', 'large', 'huge', '96x2x3'):
-        names = [pretraining_config(method, arch) for method in METHODS]
+        names = [pretraining_config(method, recipe, arch) for method, recipes in METHODS.items() for recipe in recipes]
         names += [finetuning_config(task, recipe, arch) for task, recipes in RECIPES.items() for recipe in recipes]
         assert all(config_path(f'{name}.py').is_file() for name in names)
 
 
 def test_other_names_are_refused_with_those_that_there_are():
     with pytest.raises(UserError, match="method is one of mae, mocov3, beit; found 'simclr'"):
-        pretraining_config('simclr', 'base')
+        pretraining_config('simclr', None, 'base')
+    with pytest.raises(UserError, match="recipe of method 'beit' is one of paper; found 'small'"):
+        pretraining_config('beit', 'small', 'base')
     with pytest.raises(UserError, match="task is one of detect, segment, classify; found 'detection'"):
         finetuning_config('detection', None, 'base')
-    with pytest.raises(UserError, match="recipe of task 'segment' is one of upernet, upernet_640; found 'vitdet'"):
+    with pytest.raises(UserError, match="recipe of task 'segment' is one of upernet, upernet_640, small; found 'vitdet'"):
         finetuning_config('segment', 'vitdet', 'base')

@@ -46,7 +46,7 @@ def test_every_config_that_a_call_can_stand_on_is_named(arch):
         lambda row: ' '.join(f'{row[1]}{letter}{row[3]}' for letter in row[2].split(',')),
         TEXT[TEXT.index('| call |') : TEXT.index('The first recipe of a task')],
     )
-    names = [pretraining_config(method, arch) for method in METHODS]
+    names = [pretraining_config(method, recipe, arch) for method, recipes in METHODS.items() for recipe in recipes]
     names += [
         finetuning_config(task, recipe, arch)
         for task, recipes in RECIPES.items()
