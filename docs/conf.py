@@ -1,8 +1,8 @@
 """The documents as a site: python -m sphinx -W -b html docs OUT, then open OUT/index.html; nothing needs a network.
 
-The pages are Markdown that a repository's own browser shows, too, so nothing in them is Sphinx's but the reference. What
-a site needs beyond that is made here: the navigation from the lists of index.md; README, CHANGELOG and CONTRIBUTING as
-pages; pages for the source files that are linked.
+The pages are Markdown that a repository's own browser shows, too, so nothing in them is Sphinx's but the reference.
+What a site needs beyond that is made here: the navigation from the lists of index.md; README, CHANGELOG and
+CONTRIBUTING as pages; pages for the source files that are linked.
 With -t guides nothing of the package is imported, and the reference has headings alone: for a quick look.
 """
 
@@ -29,6 +29,10 @@ project = 'mae_transfer'
 html_title = f'mae_transfer {release}'
 html_theme = 'furo'
 html_copy_source = False
+html_show_copyright = False
+html_static_path = ['_static']
+html_css_files = ['site.css']
+html_search_scorer = str(ROOT / 'docs/_static/search_order.js')
 extensions = ['myst_parser', 'sphinx.ext.autodoc', 'sphinx.ext.napoleon', 'sphinx.ext.viewcode']
 exclude_patterns = ['_build']
 myst_heading_anchors = 4
@@ -105,7 +109,11 @@ def source_pages(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
     """A page for each Python file that is linked."""
     for path in sorted(set().union(*linked_sources(app).values())):
         code = app.builder.highlighter.highlight_block((ROOT / path).read_text(), 'python')
-        yield f'source/{path}', {'title': path, 'body': f'<h1>{escape(path)}</h1>\n{code}'}, 'page.html'
+        yield (
+            f'source/{path}',
+            {'title': path, 'body': f'<div class="source"><h1>{escape(path)}</h1>\n{code}</div>'},
+            'page.html',
+        )
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
