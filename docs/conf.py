@@ -8,12 +8,15 @@ With -t guides nothing of the package is imported, and the reference has heading
 
 from __future__ import annotations
 
+import inspect
 import posixpath
 import re
 import sys
 from collections.abc import Iterator
 from html import escape
+from importlib import import_module
 from pathlib import Path
+from runpy import run_path
 from typing import Any
 
 from docutils import nodes
@@ -23,7 +26,7 @@ from sphinx.application import Sphinx
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from mae_transfer.version import __version__ as release  # noqa: E402
+release = run_path(str(ROOT / 'mae_transfer/version.py'))['__version__']
 
 project = 'mae_transfer'
 html_title = f'mae_transfer {release}'
@@ -33,8 +36,9 @@ html_show_copyright = False
 html_static_path = ['_static']
 html_css_files = ['site.css']
 html_search_scorer = str(ROOT / 'docs/_static/search_order.js')
-extensions = ['myst_parser', 'sphinx.ext.autodoc', 'sphinx.ext.napoleon', 'sphinx.ext.viewcode']
+extensions = ['myst_parser', 'sphinx.ext.autodoc', 'sphinx.ext.napoleon', 'sphinx.ext.linkcode']
 exclude_patterns = ['_build']
+smartquotes = False  # 'base' is typed as it stands
 myst_heading_anchors = 4
 
 autodoc_default_options = {'members': True, 'show-inheritance': True}
@@ -95,7 +99,26 @@ def link_sources(app: Sphinx, tree: nodes.document) -> None:
         if path.endswith('.py'):
             uri = posixpath.relpath(f'source/{path}.html', posixpath.dirname(name) or '.')
             link.replace_self(nodes.reference('', '', *link.children, refuri=uri, internal=True))
-            linked_sources(app).setdefault(name, set()).add(path)
+
+
+def collect_sources(app: Sphinx, tree: nodes.document) -> None:
+    """Note the Python files that a page links, for :func:`source_pages`."""
+    uris = [link['refuri'] for link in tree.findall(nodes.reference) if 'source/' in link.get('refuri', '')]
+    found = {uri.partition('source/')[2].partition('.html')[0] for uri in uris if '://' not in uri}
+    linked_sources(app)[app.env.docname] = found
+
+
+def linkcode_resolve(domain: str, info: dict[str, str]) -> str | None:
+    """Where the reference, whose pages are in one folder, links the source of an object."""
+    found = import_module(info['module'])
+    try:
+        for name in info['fullname'].split('.'):
+            found = getattr(found, name)
+        file, (_, line) = inspect.getsourcefile(inspect.unwrap(found)), inspect.getsourcelines(found)
+    except (AttributeError, TypeError):  # an attribute, or a value
+        return None
+    path = Path(file or '').relative_to(ROOT)
+    return f'../source/{path}.html#line-{line}' if path.suffix == '.py' else None
 
 
 def linked_sources(app: Sphinx) -> dict[str, set[str]]:
@@ -108,7 +131,7 @@ def linked_sources(app: Sphinx) -> dict[str, set[str]]:
 def source_pages(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
     """A page for each Python file that is linked."""
     for path in sorted(set().union(*linked_sources(app).values())):
-        code = app.builder.highlighter.highlight_block((ROOT / path).read_text(), 'python')
+        code = app.builder.highlighter.highlight_block((ROOT / path).read_text(), 'python', lineanchors='line')
         yield (
             f'source/{path}',
             {'title': path, 'body': f'<div class="source"><h1>{escape(path)}</h1>\n{code}</div>'},
@@ -120,5 +143,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Called by Sphinx."""
     app.connect('source-read', read_page)
     app.connect('doctree-read', link_sources, priority=400)  # before Sphinx collects the files to copy
+    app.connect('doctree-read', collect_sources, priority=600)  # after linkcode
     app.connect('html-collect-pages', source_pages)
     return {'parallel_read_safe': False, 'parallel_write_safe': True}

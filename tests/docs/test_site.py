@@ -98,8 +98,10 @@ def test_every_document_is_in_the_navigation(guides):
     page = Page((guides / 'index.html').read_text())
     expected = {str(path.relative_to(DOCS).with_suffix('.html')) for path in DOCS.rglob('*.md')} - {'index.html'}
     assert expected <= set(page.links)
-    in_list = [target for target in links(DOCS / 'index.md') if target.endswith('.md')]
-    assert {target.replace('.md', '.html') for target in in_list} >= expected
+    listed = re.findall(r'^- \[(.+)\]\((\S+\.md)\): \S', (DOCS / 'index.md').read_text(), re.MULTILINE)
+    assert {page.replace('.md', '.html') for _, page in listed} == expected
+    titles = {page: (DOCS / page).read_text().partition('\n')[0].removeprefix('# ') for _, page in listed}
+    assert titles == {page: title for title, page in listed}
 
 
 def test_pages_open_from_the_disk_without_a_request_that_leaves(guides):
