@@ -189,7 +189,7 @@ class FastProbeLoop(FeatureLoop):
         retrain: whether the chosen pair is trained on all training images for the test, or without the held-out ones.
         seed: of the held-out part, the initial weights and the order of the batches.
         is_told: whether the log tells the grid and the choice.
-        *args, **kwargs: as for :class:`~mae_transfer.classify.features.FeatureLoop`.
+        ``*args``, ``**kwargs``: as for :class:`~mae_transfer.classify.features.FeatureLoop`.
 
     Raises:
         UserError: an empty grid; a share that is not between 0 and 1; no class with two images, of which one can be

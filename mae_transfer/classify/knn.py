@@ -130,7 +130,7 @@ class KNNLoop(FeatureLoop):
     Args:
         ks: numbers of neighbours.
         temperature: of the weights of the votes.
-        *args, **kwargs: as for :class:`~mae_transfer.classify.features.FeatureLoop`.
+        ``*args``, ``**kwargs``: as for :class:`~mae_transfer.classify.features.FeatureLoop`.
 
     Raises:
         UserError: no ks, or a k or temperature that is no such number; fewer training images than the largest k.

@@ -35,6 +35,8 @@ COMMANDS = [command for document in DOCUMENTS for command in commands(document)]
 NOT_RUN = {
     'tools/quickstart.sh': 'twelve minutes and 5 GB; tests/experiments/test_quickstart.py shortens it',
     'tools/run_tests.sh': 'is what runs this',
+    'tools/set_up.sh': 'installs 5 GB; the two above begin with it',
+    'mae_transfer.data.scenes': 'a thousand pictures; tests/data/scenes',
     'pip install': 'needs the package index; tests/test_wheel.py installs what can be without',
     '--shift': "needs ImageNet's 1000 classes; tests/tools/test_classification_evaluation.py has them",
     'tools/read_vit.py': 'many runs; tests/tools/test_read_vit.py',
