@@ -1,0 +1,121 @@
+"""What a training was started with, and how it ended, kept beside its log for whoever reads its results later."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.device import get_device
+from mmengine.dist import get_world_size, is_main_process
+from mmengine.runner import Runner
+
+from ..compat.package_configs import CONFIGS, PREFIX
+from ..doctor.packages import installed_version
+from ..version import __version__
+from ..whole_files import written_whole
+
+#: In ``vis_data/`` of a run's log folder: beside the folder's own JSON, tests have their metrics.
+NAME = 'run.json'
+_PACKAGES = (
+    *('torch', 'torchvision', 'timm', 'numpy'),
+    *('onedl-mmengine', 'onedl-mmcv', 'onedl-mmdetection', 'onedl-mmsegmentation'),
+    *('mmengine', 'mmcv', 'mmdet', 'mmsegmentation'),
+)
+_CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+@contextmanager
+def recorded(runner: Runner, batch: str | None, accumulation: int) -> Iterator[None]:
+    """Keep what the training within was started with, and how it ended, in ``<log_dir>/vis_data/run.json``.
+
+    Args:
+        batch: how the total batch is divided, in words; None for a config without a total batch.
+        accumulation: forward passes for one step of the optimiser.
+    """
+    if not is_main_process():
+        yield
+        return
+    path = Path(runner.log_dir) / 'vis_data' / NAME
+    record = _started(runner, batch, accumulation)
+    _write(path, record, runner)
+    end = 'completed'
+    try:
+        yield
+    except BaseException as error:
+        end = f'ended early: {" ".join(str(error).split())[:300] or type(error).__name__}'
+        raise
+    finally:
+        _write(path, dict(record, ended=_now(), end=end), runner)
+
+
+def _write(path: Path, record: dict[str, Any], runner: Runner) -> None:
+    """Write the record; a disk on which that cannot be done is told, and does not end the training."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with written_whole(path) as file:
+            file.write(json.dumps(record, indent=1).encode())
+    except OSError as error:
+        runner.logger.warning(f'{path} is not written: {error.strerror or error}')
+
+
+def _started(runner: Runner, batch: str | None, accumulation: int) -> dict[str, Any]:
+    """Everything that is known at the start."""
+    device = get_device()
+    threads = f'{platform.machine()}, {torch.get_num_threads()} threads'
+    name = torch.cuda.get_device_name() if device == 'cuda' else threads
+    return dict(
+        command=[*sys.argv],
+        folder=os.getcwd(),
+        config=config_name(runner.cfg.filename),
+        started=_now(),
+        seed=runner.seed,
+        device=f'{device}: {name}',
+        processes=get_world_size(),
+        batch=batch,
+        accumulation=accumulation,
+        platform=platform.platform(),
+        packages=dict(python=platform.python_version(), mae_transfer=__version__, **_versions()),
+        commit=_commit(),
+    )
+
+
+def config_name(path: str | None) -> str | None:
+    """The name of a config's file: of the package's own 'mae_transfer::NAME.py', otherwise its path."""
+    if path is None:
+        return None
+    resolved, configs = Path(path).resolve(), CONFIGS.resolve()
+    return PREFIX + resolved.relative_to(configs).as_posix() if resolved.is_relative_to(configs) else path
+
+
+def _versions() -> dict[str, str]:
+    found = {name: installed_version(name) for name in _PACKAGES}
+    return {name: version for name, version in found.items() if version is not None}
+
+
+def _commit() -> str | None:
+    """The commit of a checkout of this package, and whether files were changed; None for an installed wheel."""
+    if not (_CHECKOUT / '.git').exists():  # a file in a worktree
+        return None
+
+    def git(*words: str) -> str:
+        return subprocess.run(['git', '-C', str(_CHECKOUT), *words], capture_output=True, text=True, timeout=20).stdout
+
+    try:
+        commit = git('rev-parse', 'HEAD').strip()
+        is_changed = bool(git('status', '--porcelain', '--untracked-files=no').strip())
+    except (OSError, subprocess.SubprocessError):  # no git, or a checkout too slow to ask
+        return None
+    return f'{commit}{", with changes" if is_changed else ""}' if commit else None
+
+
+def _now() -> str:
+    return datetime.now().astimezone().isoformat(timespec='seconds')
