@@ -137,9 +137,19 @@ def _sentence(groups: Sequence[_Group], columns: Sequence[str], metric: Metric) 
         f'{"the other" if len(means) == 2 else "the lowest" if not metric.falls else "the highest"} '
         f'{spread(last.values(metric), metric)} with {_words(last, columns)}.'
     )
-    if any(len(group.values(metric)) < 2 for group in (first, last)):
-        text += ' One run of a kind says nothing about the spread between seeds.'
-    return text
+    return f'{text} {_certainty(first.values(metric), last.values(metric), metric)}'
+
+
+def _certainty(first: Sequence[float], last: Sequence[float], metric: Metric) -> str:
+    """Whether a difference of two means is more than chance."""
+    if min(len(first), len(last)) < 2:
+        return 'One run of a kind does not show the spread between seeds, so this may be chance.'
+    difference = abs(mean(first) - mean(last))
+    error = math.sqrt(stdev(first) ** 2 / len(first) + stdev(last) ** 2 / len(last))
+    found = f'the difference, {metric.text(difference)}, has a standard error of {metric.text(error)}'
+    if difference < 2 * error:
+        return f'This may be chance: {found}.'
+    return f'This is more than the spread between seeds: {found}.'
 
 
 def _words(group: _Group, columns: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""The curves of a run: losses, evaluations, learning rate, speed, memory, gradients."""
+"""The curves of a run: losses and evaluations; learning rate, gradients, speed, memory."""
 
 from __future__ import annotations
 
@@ -24,60 +24,90 @@ _OTHERS = (
     'waiting_share',
     'matrix_share',
 )
-#: Evaluations that are drawn together: by the beginning of their names.
+#: What a reader has to know of some evaluations.
+_CAPTIONS = {
+    'learning/rank_me': 'RankMe: how many directions the features of held-out photos use; at 1 they have collapsed.',
+    'knn': 'Accuracy of k nearest neighbours on the frozen ViT, per cent.',
+    'probe': 'Accuracy of a linear classifier on the frozen ViT, per cent.',
+}
+#: Lines of one plot.
 _MOST_LINES = 8
 
 
-def curves_of(run: Run, points: int) -> list[Plot]:
-    """The curves of a run, those first that say whether it learns.
+def learning_curves(run: Run, points: int) -> list[Plot]:
+    """The curves that say whether a run learns: losses, and what its evaluations measured.
 
     Args:
         points: the most that a line has.
     """
-    training = {key: _training(run, key) for key in dict.fromkeys(key for line in run.course.training for key in line)}
-    drawn: list[Plot] = []
-
-    def draw(series: Series, y: str, caption: str, log: bool = False) -> None:
-        shown = {name: thinned(line, points) for name, line in series.items() if line}
-        if shown:
-            drawn.append(Plot(line_plot(shown, run.unit, y, log=log), caption))
-
-    losses = {key: line for key, line in training.items() if key not in (*_PLACES, *_OTHERS)}
+    losses = {key: line for key, line in _lines(run).items() if key not in (*_PLACES, *_OTHERS)}
     held_out = run.held_out_loss if run.task == 'pretrain' else None
-    draw(
-        {'training': losses.pop('loss', []), 'held-out photos': _validation(run, held_out) if held_out else []},
-        'loss',
-        _loss_caption(run, held_out),
-    )
+    both = {'training': losses.pop('loss', []), 'held-out photos': _validation(run, held_out) if held_out else []}
+    found = [_plot(run, points, both, 'loss', _loss_caption(run, held_out))]
     for title, keys in evaluations(run, held_out).items():
-        draw({_short(key, title): _validation(run, key) for key in keys}, title, f'Evaluated while training: {title}.')
+        caption = _CAPTIONS.get(title, f'Evaluated while training: {title}.')
+        found.append(_plot(run, points, {_short(key, title): _validation(run, key) for key in keys}, title, caption))
     parts = {key: line for key, line in losses.items() if 'loss' in key}
     for some in _few(list(parts)):
-        draw({key: parts[key] for key in some}, 'loss', 'Parts of the training loss.')
-    others = {key: line for key, line in losses.items() if key not in parts}
-    for key, line in others.items():
-        draw({key: line}, key, f'{key}, in training.')
-    rates = {'lr': 'of the first layer (lr)', 'base_lr': 'before layer-wise decay (base_lr)'}
-    if training.get('lr') == training.get('base_lr'):
-        rates = {'lr': 'learning rate'}
-    draw({title: training.get(key, []) for key, title in rates.items()}, 'learning rate', 'Learning rate.')
-    gradients = training.get('grad_norm', [])
-    draw({'norm': gradients}, 'gradient norm', 'Norm of the gradients, before clipping.', _is_wide(gradients))
-    draw(
-        {'images/s': training.get('images_per_second', [])}, 'images/s', 'Images trained on in a second, all processes.'
-    )
+        found.append(_plot(run, points, {key: parts[key] for key in some}, 'loss', 'Parts of the training loss.'))
+    for key, line in losses.items():
+        if key not in parts:
+            found.append(_plot(run, points, {key: line}, key, f'{key}, in training.'))
+    return [plot for plot in found if plot is not None]
+
+
+def course_curves(run: Run, points: int) -> list[Plot]:
+    """The curves of how a run went: learning rate, gradients, speed, memory.
+
+    Args:
+        points: the most that a line has.
+    """
+    lines = _lines(run)
+    rates = {'of the first layer (lr)': 'lr', 'before layer-wise decay (base_lr)': 'base_lr'}
+    if lines.get('lr') == lines.get('base_lr'):
+        rates = {'learning rate': 'lr'}
+    gradients = lines.get('grad_norm', [])
     shares = {'waiting for data': 'waiting_share', 'rate of matrix products': 'matrix_share'}
-    draw(
-        {title: [(x, 100 * y) for x, y in training.get(key, [])] for title, key in shares.items()},
-        'per cent',
-        "Share of the time that training waited for data, and of the device's rate of matrix products that it used.",
-    )
-    draw(
-        {'memory': [(x, y / 1024) for x, y in training.get('memory', [])]},
-        'GB',
-        'The most memory that was used so far: of the GPU, or of the process where there is none.',
-    )
-    return drawn
+    found = [
+        _plot(
+            run, points, {title: lines.get(key, []) for title, key in rates.items()}, 'learning rate', 'Learning rate.'
+        ),
+        _plot(run, points, {'norm': gradients}, 'gradient norm', 'Norm of the gradients.', _is_wide(gradients)),
+        _plot(
+            run,
+            points,
+            {'images/s': lines.get('images_per_second', [])},
+            'images/s',
+            'Images trained on in a second, by all processes together.',
+        ),
+        _plot(
+            run,
+            points,
+            {title: [(x, 100 * y) for x, y in lines.get(key, [])] for title, key in shares.items()},
+            'per cent',
+            'Share of the time that training waited for data, and how much of the fastest rate of matrix products on '
+            'this device it reached.',
+        ),
+        _plot(
+            run,
+            points,
+            {'memory': [(x, y / 1024) for x, y in lines.get('memory', [])]},
+            'GB',
+            'The most memory so far: of the GPU, or of the process where there is none.',
+        ),
+    ]
+    return [plot for plot in found if plot is not None]
+
+
+def _plot(run: Run, points: int, series: Series, y: str, caption: str, log: bool = False) -> Plot | None:
+    shown = {name: thinned(line, points) for name, line in series.items() if line}
+    return Plot(line_plot(shown, run.unit, y, log=log), caption) if shown else None
+
+
+def _lines(run: Run) -> Series:
+    """The values of training by their names."""
+    keys = dict.fromkeys(key for line in run.course.training for key in line)
+    return {key: [(run.place(line['iter']), line[key]) for line in run.course.training if key in line] for key in keys}
 
 
 def evaluations(run: Run, without: str | None = None) -> dict[str, list[str]]:
@@ -110,10 +140,6 @@ def _few(keys: Sequence[str]) -> list[list[str]]:
 
 def _short(key: str, title: str) -> str:
     return key.removeprefix(f'{title}/').removeprefix(f'{title}_') or key
-
-
-def _training(run: Run, key: str) -> list[tuple[float, float]]:
-    return [(run.place(line['iter']), line[key]) for line in run.course.training if key in line]
 
 
 def _validation(run: Run, key: str) -> list[tuple[float, float]]:

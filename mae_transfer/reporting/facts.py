@@ -99,13 +99,13 @@ def verdict_of(run: Run) -> list[tuple[str, bool]]:
         if not math.isfinite(value):
             lines.append((f'{metric.title} is no number at {of}: the training went wrong.', True))
             continue
-        line = f'{metric.title} {metric.text(value)} ({of})'
+        line = f'{metric.title[0].upper()}{metric.title[1:]} {metric.text(value)} ({of})'
         values = run.validated(metric.key)
         if len(values) > 1:
             best, first = metric.best(values), min(values)
             if best != max(values):
                 line += f'; the best was {metric.text(values[best])} at {run.unit} {best:g}'
-            line += f'; {metric.text(values[first])} at {run.unit} {first:g}'
+            line += f'; it was {metric.text(values[first])} at {run.unit} {first:g}'
         lines.append((f'{line}.', False))
     if (reference := reference_of(run)) is not None:
         lines.append((reference, False))

@@ -19,7 +19,8 @@ def folder_section(folder: Path, pictures: int) -> Section | None:
     Args:
         pictures: the most that are shown, evenly spaced in the order of their names.
     """
-    text, tables = '', []
+    text = ''
+    tables: list[Table] = []
     if (folder / TABLE).is_file():
         text, tables = markdown((folder / TABLE).read_text(encoding='utf-8', errors='replace'))
     found = sorted(folder.glob('*.png'))

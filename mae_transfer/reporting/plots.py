@@ -19,8 +19,8 @@ COLOURS = ('#3288d1', '#e08a00', '#0fa97f', '#cc6fa6', '#d55e00', '#56b4e9', '#8
 #: Points of a series that are drawn; of more, the lowest and highest of neighbours are kept.
 MOST_POINTS = 300
 _WIDTH, _HEIGHT = 560, 300
-_LEFT, _RIGHT, _BOTTOM, _ROW = 62, 14, 44, 17
-_LETTER = 6.4  # the mean width of a letter of 12 pixels
+_RIGHT, _BOTTOM, _ROW = 14, 44, 17
+_LETTER = 6.8  # the mean width of a letter or digit of 12 pixels
 _MARKED = 40  # series of so few points have them marked
 
 
@@ -40,14 +40,16 @@ def line_plot(series: Mapping[str, Points], x: str, y: str, *, log: bool = False
     every = [point for points in series.values() for point in points if _is_shown(point, log)]
     if not every:
         return _empty(x, y)
-    rows = _legend_rows(list(series))
-    top = 12 + _ROW * len(rows)
     x_low, x_high = _limits([point[0] for point in every], False)
     y_low, y_high = _limits([point[1] for point in every], log)
-    scale_x = _Scale(x_low, x_high, _LEFT, _WIDTH - _RIGHT, False)
+    labels = {tick: _label(tick) for tick in _ticks(y_low, y_high, log, 6)}
+    left = round(34 + _LETTER * max(map(len, labels.values()), default=0))
+    rows = _legend_rows(list(series), left)
+    top = 12 + _ROW * len(rows)
+    scale_x = _Scale(x_low, x_high, left, _WIDTH - _RIGHT, False)
     scale_y = _Scale(y_low, y_high, _HEIGHT - _BOTTOM, top, log)
-    parts = [*_grid_x(x_low, x_high, scale_x, top), *_grid_y(y_low, y_high, scale_y, log)]
-    parts.append(_text((_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 8, x, 'middle'))
+    parts = [*_grid_x(x_low, x_high, scale_x, top), *_grid_y(labels, scale_y, left)]
+    parts.append(_text((left + _WIDTH - _RIGHT) / 2, _HEIGHT - 8, x, 'middle'))
     middle = (top + _HEIGHT - _BOTTOM) / 2
     parts.append(_text(14, middle, y, 'middle', f' transform="rotate(-90 14 {middle:g})"'))
     for number, (name, points) in enumerate(series.items()):
@@ -62,7 +64,7 @@ def line_plot(series: Mapping[str, Points], x: str, y: str, *, log: bool = False
                 parts += [f'<circle cx="{a:.2f}" cy="{b:.2f}" r="2.6" fill="{colour}"/>' for a, b in drawn]
         parts.append('</g>')
     parts += _legend(rows)
-    box = f'data-box="{_LEFT} {top} {_WIDTH - _RIGHT} {_HEIGHT - _BOTTOM}"'
+    box = f'data-box="{left} {top} {_WIDTH - _RIGHT} {_HEIGHT - _BOTTOM}"'
     limits = f'data-x="{x_low!r} {x_high!r}" data-y="{y_low!r} {y_high!r}" data-log="{int(log)}"'
     return _svg(f'{y} over {x}: {", ".join(series)}', ''.join(parts), f' {box} {limits} data-title="{escape(x)}"')
 
@@ -144,23 +146,23 @@ def _grid_x(low: float, high: float, scale: _Scale, top: float) -> list[str]:
     return parts
 
 
-def _grid_y(low: float, high: float, scale: _Scale, log: bool) -> list[str]:
+def _grid_y(labels: Mapping[float, str], scale: _Scale, left: float) -> list[str]:
     parts = []
-    for tick in _ticks(low, high, log, 6):
+    for tick, label in labels.items():
         at = scale(tick)
-        parts += [_line(_LEFT, at, _WIDTH - _RIGHT, at), _text(_LEFT - 6, at + 4, _label(tick), 'end')]
+        parts += [_line(left, at, _WIDTH - _RIGHT, at), _text(left - 6, at + 4, label, 'end')]
     return parts
 
 
-def _legend_rows(names: Sequence[str]) -> list[list[tuple[float, int, str]]]:
+def _legend_rows(names: Sequence[str], begin: float) -> list[list[tuple[float, int, str]]]:
     """The entries of each row: where it begins, the number of the line, its name."""
     rows: list[list[tuple[float, int, str]]] = [[]]
-    left: float = _LEFT
+    left = begin
     for number, name in enumerate(names):
         width = 30 + _LETTER * len(name)
         if rows[-1] and left + width > _WIDTH:
             rows.append([])
-            left = _LEFT
+            left = begin
         rows[-1].append((left, number, name))
         left += width
     return rows

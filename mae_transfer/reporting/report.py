@@ -14,8 +14,8 @@ from ..paths import shown, user_path
 from ..progress import progress
 from ..whole_files import written_whole
 from . import facts
-from .comparison import comparisons
-from .curves import curves_of
+from .comparison import Comparison, comparisons
+from .curves import course_curves, learning_curves
 from .folder_files import folder_section
 from .images import embedded, read_picture
 from .page import Page, RunView
@@ -116,7 +116,7 @@ def _written(
     for points in _POINTS:
         views = [_view(number, run, more, points) for number, (run, more) in enumerate(zip(runs, evaluated), 1)]
         compared = comparisons(runs)
-        page = Page(_title(runs), [f'{one.title}: {one.text}' for one in compared], compared, folders, views)
+        page = Page(_title(runs), _lead(views, compared), compared, folders, views)
         shown_pictures = [picture.image for picture in page.pictures()]
         size = len(page.html([None] * len(shown_pictures)).encode())
         if size <= _WITHOUT_PICTURES:
@@ -136,6 +136,13 @@ def _title(runs: Sequence[Run]) -> str:
     return f'{len(runs)} runs: {", ".join(tasks)}'
 
 
+def _lead(views: Sequence[RunView], compared: Sequence[Comparison]) -> list[str]:
+    """What came out, in a few sentences."""
+    if len(views) == 1:
+        return [line for line, _ in views[0].verdict[:2]]
+    return [f'{one.title}: {one.text}' for one in compared]
+
+
 def _view(number: int, run: Run, evaluated: Sequence[Section], points: int) -> RunView:
     known = dict(facts.facts_of(run))
     metric = next((metric for metric in run.metrics if run.result(metric)), None)
@@ -152,7 +159,7 @@ def _view(number: int, run: Run, evaluated: Sequence[Section], points: int) -> R
         published=facts.published_line(run),
         facts=list(known.items()),
         notes=run.course.notes,
-        sections=[*_sections(run, points), *evaluated],
+        sections=[*_sections(run, points), *evaluated, *_course(run, points)],
         command=facts.command_of(run),
         changed=facts.changed_table(run),
         environment=facts.environment_of(run),
@@ -164,6 +171,8 @@ def _sections(run: Run, points: int) -> list[Section]:
     found = []
     if table := facts.results_table(run):
         found.append(Section('Results', parts=(table,)))
+    if curves := learning_curves(run, points):
+        found.append(Section('Learning', parts=tuple(curves)))
     if sheets := reconstructions_of(run.found.folder):
         chosen = [sheets[number] for number in evenly(len(sheets), _SHEETS)]
         parts = tuple(Picture(read_picture(path), _when(path)) for path in chosen)
@@ -174,12 +183,15 @@ def _sections(run: Run, points: int) -> list[Section]:
         if len(chosen) < len(sheets):
             text += f' {len(chosen)} of {len(sheets)} pictures.'
         found.append(Section('Reconstructions through training', text, parts))
-    if curves := curves_of(run, points):
-        found.append(Section('Curves', parts=tuple(curves)))
     if (confusion := confusion_of(run.found.folder)) is not None:
         caption = 'A row for each true class, a column for each predicted one.'
         found.append(Section('Confusion of classes', parts=(Picture(read_picture(confusion), caption),)))
     return found
+
+
+def _course(run: Run, points: int) -> list[Section]:
+    curves = course_curves(run, points)
+    return [Section('Learning rate, gradients, speed and memory', parts=tuple(curves))] if curves else []
 
 
 def _when(path: Path) -> str:

@@ -70,7 +70,7 @@ def _write(path: Path, record: dict[str, Any], runner: Runner) -> None:
 def _started(runner: Runner, batch: str | None, accumulation: int) -> dict[str, Any]:
     """Everything that is known at the start."""
     device = get_device()
-    threads = f'{platform.machine()}, {torch.get_num_threads()} threads'
+    threads = f'{platform.machine()}, {torch.get_num_threads()} thread(s)'
     name = torch.cuda.get_device_name() if device == 'cuda' else threads
     return dict(
         command=[*sys.argv],
