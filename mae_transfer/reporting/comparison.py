@@ -9,9 +9,10 @@ from statistics import mean, stdev
 from typing import Any
 
 from .config_differences import changed, differing, packaged_config
+from .plots import COLOURS, line_plot
 from .published import Published, published
 from .run import TASK_TITLES, Metric, Run
-from .sections import Table
+from .sections import Plot, Table
 
 #: Settings that have a column of their own.
 _COLUMNS = 5
@@ -25,6 +26,7 @@ class Comparison:
         title: the task.
         text: the result in a sentence or two.
         table: a row for each setting, of all its seeds.
+        plots: the course of each run.
         quoted: rows of published results, which were not measured here.
         notes: what is not the same in the runs behind a row, and where published results come from.
     """
@@ -32,6 +34,7 @@ class Comparison:
     title: str
     text: str
     table: Table
+    plots: tuple[Plot, ...]
     quoted: tuple[tuple[str | float | int | None, ...], ...]
     notes: tuple[str, ...]
 
@@ -77,7 +80,7 @@ def _compared(runs: Sequence[Run]) -> Comparison:
             f'The rows also differ in {len(others)} other settings: {", ".join(others[:12])}{"…" * (len(others) > 12)}.'
         )
     head, quoted = columns or ['settings'], []
-    for published_one, differences in _published(runs):
+    for published_one, differences in _published(runs, {metric.title for metric in metrics}):
         cells = [f'{published_one.values[m.title]:g}' if m.title in published_one.values else '' for m in metrics]
         label = f'published ({published_one.source}), not measured here'
         quoted.append((label, *[''] * (len(head) - 1), '', *cells, ''))
@@ -94,8 +97,30 @@ def _compared(runs: Sequence[Run]) -> Comparison:
         'Results are those of the newest test, or of the last evaluation.',
     )
     return Comparison(
-        TASK_TITLES[runs[0].task].capitalize(), _sentence(rows, columns, metrics[0]), table, tuple(quoted), tuple(notes)
+        title=TASK_TITLES[runs[0].task].capitalize(),
+        text=_sentence(rows, columns, metrics[0]),
+        table=table,
+        plots=_plots(runs, metrics),
+        quoted=tuple(quoted),
+        notes=tuple(notes),
     )
+
+
+def _plots(runs: Sequence[Run], metrics: Sequence[Metric]) -> tuple[Plot, ...]:
+    """Each metric while the runs trained, of as many runs as there are colours."""
+    found = []
+    shown = runs[: len(COLOURS)]
+    for metric in metrics:
+        series = {
+            run.name: [(place, value * metric.factor) for place, value in sorted(run.validated(metric.key).items())]
+            for run in shown
+            if run.unit == runs[0].unit
+        }
+        if any(len(points) > 1 for points in series.values()):
+            caption = f'{_title(metric)}, evaluated while training'
+            caption += f'; the first {len(shown)} of {len(runs)} runs.' if len(shown) < len(runs) else '.'
+            found.append(Plot(line_plot(series, runs[0].unit, metric.title), caption))
+    return tuple(found)
 
 
 def _row(group: _Group, columns: int, metrics: Sequence[Metric]) -> tuple[str | float | int | None, ...]:
@@ -156,13 +181,13 @@ def _words(group: _Group, columns: Sequence[str]) -> str:
     return ', '.join(f'{key} = {value}' for key, value in list(zip(columns, group.settings))[:2])
 
 
-def _published(runs: Sequence[Run]) -> list[tuple[Published, list[str]]]:
-    """What is published for the configs of runs, and the settings in which a run differs from it."""
+def _published(runs: Sequence[Run], titles: set[str]) -> list[tuple[Published, list[str]]]:
+    """What is published for the configs of runs in their own metrics, and the settings in which a run differs."""
     found: dict[str, tuple[Published, list[str]]] = {}
     for run in runs:
         name = packaged_config(run)
         result = None if name is None or name in found else published(name)
-        if name is not None and result is not None:
+        if name is not None and result is not None and titles & result.values.keys():
             found[name] = (result, [key for key, *_ in changed(run)])
     return list(found.values())
 

@@ -50,12 +50,12 @@ class Page:
 
     Attributes:
         title: of the page.
-        lead: what came out, in a few sentences.
+        lead: what came out, in a few lines, and whether each warns.
         folders: what a folder of several runs has beside them.
     """
 
     title: str
-    lead: Sequence[str]
+    lead: Sequence[tuple[str, bool]]
     comparisons: Sequence[Comparison]
     folders: Sequence[Section]
     runs: Sequence[RunView]

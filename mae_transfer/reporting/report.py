@@ -136,11 +136,9 @@ def _title(runs: Sequence[Run]) -> str:
     return f'{len(runs)} runs: {", ".join(tasks)}'
 
 
-def _lead(views: Sequence[RunView], compared: Sequence[Comparison]) -> list[str]:
-    """What came out, in a few sentences."""
-    if len(views) == 1:
-        return [line for line, _ in views[0].verdict[:2]]
-    return [f'{one.title}: {one.text}' for one in compared]
+def _lead(views: Sequence[RunView], compared: Sequence[Comparison]) -> Sequence[tuple[str, bool]]:
+    """What came out, in a few lines, and whether each warns."""
+    return views[0].verdict if len(views) == 1 else [(f'{one.title}: {one.text}', False) for one in compared]
 
 
 def _view(number: int, run: Run, evaluated: Sequence[Section], points: int) -> RunView:
