@@ -28,7 +28,7 @@ def folder_section(folder: Path, pictures: int) -> Section | None:
     parts = [Picture(read_picture(path), path.stem.replace('_', ' ')) for path in chosen]
     if not tables and not text and not parts:
         return None
-    return Section(f'The table of {shown(folder.name)}', text, (*tables, *parts))
+    return Section(f'Table and pictures of {shown(folder.absolute().name)}', text, (*tables, *parts))
 
 
 def markdown(text: str) -> tuple[str, list[Table]]:

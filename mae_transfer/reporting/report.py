@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,8 +113,9 @@ def _written(
     runs: Sequence[Run], evaluated: Sequence[Sequence[Section]], folders: Sequence[Section]
 ) -> tuple[bytes, tuple[str, ...]]:
     """The page below :data:`MOST` bytes, and what it lacks."""
+    names = {run.found.folder.resolve(): run.name for run in runs}
     for points in _POINTS:
-        views = [_view(number, run, more, points) for number, (run, more) in enumerate(zip(runs, evaluated), 1)]
+        views = [_view(number, run, more, points, names) for number, (run, more) in enumerate(zip(runs, evaluated), 1)]
         compared = comparisons(runs)
         page = Page(_title(runs), _lead(views, compared), compared, folders, views)
         shown_pictures = [picture.image for picture in page.pictures()]
@@ -141,7 +142,7 @@ def _lead(views: Sequence[RunView], compared: Sequence[Comparison]) -> Sequence[
     return views[0].verdict if len(views) == 1 else [(f'{one.title}: {one.text}', False) for one in compared]
 
 
-def _view(number: int, run: Run, evaluated: Sequence[Section], points: int) -> RunView:
+def _view(number: int, run: Run, evaluated: Sequence[Section], points: int, names: Mapping[Path, str]) -> RunView:
     known = dict(facts.facts_of(run))
     metric = next((metric for metric in run.metrics if run.result(metric)), None)
     result = run.result(metric) if metric is not None else None
@@ -150,7 +151,7 @@ def _view(number: int, run: Run, evaluated: Sequence[Section], points: int) -> R
         name=run.name,
         task=known['task'],
         result=f'{metric.title} {metric.text(result[0])}' if metric and result else 'not measured',
-        start=known.get('starts from', 'random weights' if run.task == 'pretrain' else ''),
+        start=_start(run, names),
         state=known['state'],
         unfinished=facts.is_unfinished(run),
         verdict=facts.verdict_of(run),
@@ -163,6 +164,16 @@ def _view(number: int, run: Run, evaluated: Sequence[Section], points: int) -> R
         environment=facts.environment_of(run),
         config=run.config_text or 'not stored',
     )
+
+
+def _start(run: Run, names: Mapping[Path, str]) -> str:
+    """What a run started from, in a few words: the name of a run of this report, or the end of a path."""
+    given = None if run.cfg is None else run.cfg.get('pretrained')
+    if given in (None, 'none'):
+        return 'random weights' if given or run.task == 'pretrain' else ''
+    path = Path(str(given))
+    place = next((folder for folder in (path.resolve(), path.resolve().parent) if folder in names), None)
+    return shown(names[place] if place is not None else os.path.join(*path.parts[-2:]))
 
 
 def _sections(run: Run, points: int) -> list[Section]:

@@ -22,8 +22,8 @@ from .run_files import TIMES, Course, FoundRun, LogText, log_folders, metrics_of
 TASK_TITLES: Mapping[Task | None, str] = {
     'pretrain': 'pre-training',
     'classify': 'classification',
-    'detect': 'detection and instance segmentation',
-    'segment': 'semantic segmentation',
+    'detect': 'detection',
+    'segment': 'segmentation',
     None: 'unknown task',
 }
 
