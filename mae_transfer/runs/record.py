@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,6 @@ from mmengine.dist import get_world_size, is_main_process
 from mmengine.runner import Runner
 
 from ..compat.package_configs import CONFIGS, PREFIX
-from ..doctor.packages import installed_version
 from ..version import __version__
 from ..whole_files import written_whole
 
@@ -97,8 +97,13 @@ def config_name(path: str | None) -> str | None:
 
 
 def _versions() -> dict[str, str]:
-    found = {name: installed_version(name) for name in _PACKAGES}
-    return {name: version for name, version in found.items() if version is not None}
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:  # one line of the OpenMMLab packages is there, not both
+            continue
+    return found
 
 
 def _commit() -> str | None:

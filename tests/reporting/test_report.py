@@ -59,7 +59,7 @@ def test_a_resumed_pretraining(page, resumed):
         'went on before iteration',
         'mae_transfer::mae_pretrain_vitl.py',
         'Published for mae_pretrain_vitl.py, not measured here: 85.9 top-1',
-        *(line for line, _ in advice_of(resumed)),
+        *(advised for advised, _ in advice_of(resumed)),
         'commit of mae_transfer: ',
     ):
         assert text in parsed.text, text
