@@ -19,6 +19,7 @@ from .channels import check_channels
 from .checkpointed_runner import CheckpointedRunner
 from .classify import ViTClassifier
 from .compat import distributed, safe_loading
+from .compat.package_configs import config_name
 from .data.files.same_values import check_same_values
 from .data.photos.loaders import check_makes_a_batch, loader_settings
 from .dense.checks import check_head_classes
@@ -85,7 +86,8 @@ class StrictRunner(CheckpointedRunner):
             self.batch_plan.adapt_hooks(self.hooks)
             self.logger.info(str(self.batch_plan))
         batch = None if self.batch_plan is None else str(self.batch_plan)
-        with recorded(self, batch, self.accumulation), self.stop_signals:
+        config = config_name(self.cfg.filename)
+        with recorded(self, config, batch, self.accumulation), self.stop_signals:
             return super().train()
 
     def _maybe_compile(self, target: str) -> None:

@@ -19,7 +19,6 @@ from mmengine.device import get_device
 from mmengine.dist import get_world_size, is_main_process
 from mmengine.runner import Runner
 
-from ..compat.package_configs import CONFIGS, PREFIX
 from ..version import __version__
 from ..whole_files import written_whole
 
@@ -34,10 +33,11 @@ _CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 @contextmanager
-def recorded(runner: Runner, batch: str | None, accumulation: int) -> Iterator[None]:
+def recorded(runner: Runner, config: str | None, batch: str | None, accumulation: int) -> Iterator[None]:
     """Keep what the training within was started with, and how it ended, in ``<log_dir>/vis_data/run.json``.
 
     Args:
+        config: the name of its config; None for none.
         batch: how the total batch is divided, in words; None for a config without a total batch.
         accumulation: forward passes for one step of the optimiser.
     """
@@ -45,7 +45,7 @@ def recorded(runner: Runner, batch: str | None, accumulation: int) -> Iterator[N
         yield
         return
     path = Path(runner.log_dir) / 'vis_data' / NAME
-    record = _started(runner, batch, accumulation)
+    record = dict(_started(runner), config=config, batch=batch, accumulation=accumulation)
     _write(path, record, runner)
     end = 'completed'
     try:
@@ -67,33 +67,22 @@ def _write(path: Path, record: dict[str, Any], runner: Runner) -> None:
         runner.logger.warning(f'{path} is not written: {error.strerror or error}')
 
 
-def _started(runner: Runner, batch: str | None, accumulation: int) -> dict[str, Any]:
-    """Everything that is known at the start."""
+def _started(runner: Runner) -> dict[str, Any]:
+    """What is known of the process, the machine and the code."""
     device = get_device()
     threads = f'{platform.machine()}, {torch.get_num_threads()} thread(s)'
     name = torch.cuda.get_device_name() if device == 'cuda' else threads
     return dict(
         command=[*sys.argv],
         folder=os.getcwd(),
-        config=config_name(runner.cfg.filename),
         started=_now(),
         seed=runner.seed,
         device=f'{device}: {name}',
         processes=get_world_size(),
-        batch=batch,
-        accumulation=accumulation,
         platform=platform.platform(),
         packages=dict(python=platform.python_version(), mae_transfer=__version__, **_versions()),
         commit=_commit(),
     )
-
-
-def config_name(path: str | None) -> str | None:
-    """The name of a config's file: of the package's own 'mae_transfer::NAME.py', otherwise its path."""
-    if path is None:
-        return None
-    resolved, configs = Path(path).resolve(), CONFIGS.resolve()
-    return PREFIX + resolved.relative_to(configs).as_posix() if resolved.is_relative_to(configs) else path
 
 
 def _versions() -> dict[str, str]:

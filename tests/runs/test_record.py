@@ -7,10 +7,9 @@ from unittest import mock
 
 import pytest
 
-from mae_transfer.compat.package_configs import CONFIGS
+from mae_transfer.compat.package_configs import CONFIGS, config_name
 from mae_transfer.launch import configure
 from mae_transfer.runner import StrictRunner
-from mae_transfer.runs.record import config_name
 from tests.helpers import photo_folder, pretraining
 
 
