@@ -157,6 +157,8 @@ def _sentence(groups: Sequence[_Group], columns: Sequence[str], metric: Metric) 
         return f'{total} runs with the same settings: {metric.title} {value}.' if value else f'{total} runs.'
     order = sorted(means, key=lambda number: means[number], reverse=not metric.falls)
     first, last = groups[order[0]], groups[order[-1]]
+    if metric.text(means[order[0]]) == metric.text(means[order[-1]]):
+        return f'{metric.title}: no difference between the rows, {metric.text(means[order[0]])} in each.'
     text = (
         f'{metric.title}: best {spread(first.values(metric), metric)} with {_words(first, columns)}; '
         f'{"the other" if len(means) == 2 else "the lowest" if not metric.falls else "the highest"} '

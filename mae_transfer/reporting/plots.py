@@ -102,8 +102,8 @@ def _limits(values: Sequence[float], log: bool) -> tuple[float, float]:
     if log:
         return (low / 1.2, high * 1.2) if high > low else (low / 2, high * 2)
     if high == low:
-        margin = abs(low) / 10 or 1.0
-        return low - margin, high + margin
+        margin = abs(low) / 10
+        return (low - margin, high + margin) if margin else (0.0, 1.0)
     margin = (high - low) / 25
     # A scale that begins just below or above zero begins at zero: shares and rates have no negative values.
     return (0.0 if 0 <= low < margin else low - margin), (0.0 if -margin < high <= 0 else high + margin)

@@ -56,6 +56,13 @@ def test_one_run_of_a_kind_shows_no_spread(tmp_path):
     assert 'does not show the spread between seeds' in found.text
 
 
+def test_rows_that_are_equal_have_no_best(tmp_path):
+    write_classifier(tmp_path / 'a', 0.0, 0, 'work_dirs/mae')
+    write_classifier(tmp_path / 'b', 0.04, 0)
+    (found,) = comparisons(read(tmp_path))
+    assert found.text == 'top-1: no difference between the rows, 0.0 in each.'
+
+
 def test_runs_of_one_kind(tmp_path):
     for seed, top1 in enumerate(MAE):
         write_classifier(tmp_path / str(seed), top1, seed)

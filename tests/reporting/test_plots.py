@@ -74,6 +74,11 @@ def test_without_values_it_says_so(series):
     assert [element.text for element in parsed(svg).iter('text')] == ['no values'] and 'data-box' not in svg
 
 
+@pytest.mark.parametrize('value, limits', [(0.0, '0.0 1.0'), (-2.0, '-2.2 -1.8')])
+def test_a_line_of_one_value_is_within_its_axis(value, limits):
+    assert parsed(line_plot({'a': [(0, value), (1, value)]}, 'x', 'y')).get('data-y') == limits
+
+
 def test_many_lines_have_colours_or_dashes_of_their_own():
     svg = line_plot({f'line {i}': [(0, i), (1, i)] for i in range(len(COLOURS) + 2)}, 'x', 'y')
     styles = [(line.get('stroke'), line.get('stroke-dasharray')) for line in parsed(svg).iter('polyline')]
