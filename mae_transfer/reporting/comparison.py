@@ -62,9 +62,10 @@ def comparisons(runs: Sequence[Run]) -> list[Comparison]:
 
 
 def _compared(runs: Sequence[Run]) -> Comparison:
-    found = {'config': [packaged_config(run) or 'own' for run in runs]}
-    if len({*found['config']}) == 1:
-        found = {}
+    names = [packaged_config(run) or (run.record or {}).get('config') for run in runs]
+    found: dict[str, list[str]] = {}
+    if all(names) and len({*names}) > 1:  # of some older runs it is not known
+        found['config'] = [str(name) for name in names]
     configs = [run.cfg for run in runs if run.cfg is not None]
     found |= {key: list(map(_shown, values)) for key, values in differing(configs).items()}
     groups: dict[tuple[str, ...], list[Run]] = {}

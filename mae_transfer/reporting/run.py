@@ -17,7 +17,17 @@ from ..inference.run_config import config_of_run
 from ..inference.tasks import Task, task_of
 from ..learning.hook import LearningHook
 from ..paths import shown
-from .run_files import TIMES, Course, FoundRun, LogText, log_folders, metrics_of_test, read_course, read_log, record_of
+from .run_files import (
+    TIMES,
+    Course,
+    FoundRun,
+    LogText,
+    metrics_of_test,
+    read_course,
+    read_log,
+    record_of,
+    training_folders,
+)
 
 TASK_TITLES: Mapping[Task | None, str] = {
     'pretrain': 'pre-training',
@@ -181,7 +191,7 @@ class Run:
 
 def read_run(found: FoundRun, name: str) -> Run:
     """Read all that a run left, except its weights; raises ``UserError``."""
-    folders, course, text = log_folders(found.folder), read_course(found.folder), ''
+    folders, course, text = training_folders(found.folder), read_course(found.folder), ''
     cfg = task = None
     path = next((path for folder in reversed(folders) if (path := folder / 'vis_data' / 'config.py').is_file()), None)
     if path is None:

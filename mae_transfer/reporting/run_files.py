@@ -19,6 +19,8 @@ from ..runs.record import NAME as RECORD
 
 #: MMEngine names the folder of a log, and the log in it, by the second of its start.
 _LOG_FOLDER = re.compile(r'\d{8}_\d{6}')
+#: In ``vis_data/`` of a session's folder.
+SCALARS = 'scalars.json'
 #: Durations, which every evaluation has beside its results.
 TIMES = ('time', 'data_time')
 
@@ -96,6 +98,13 @@ def log_folders(work_dir: Path) -> list[Path]:
     return sorted(path for path in work_dir.glob('*') if _LOG_FOLDER.fullmatch(path.name) and path.is_dir())
 
 
+def training_folders(work_dir: Path) -> list[Path]:
+    """The folders of a run's sessions in which it trained, without those of tests; all, where none shows it."""
+    folders = log_folders(work_dir)
+    found = [folder for folder in folders if any((folder / 'vis_data' / name).is_file() for name in (RECORD, SCALARS))]
+    return found or folders
+
+
 def folders_of_tests(work_dir: Path) -> list[Path]:
     """Where evaluations of a run may have their logs: its own folder, and what ``mae_transfer.test`` and the quickstart
     write to."""
@@ -135,7 +144,7 @@ def _leave_out(course: Course, first: int, session: str) -> None:
 def _session(folder: Path, notes: list[str]) -> tuple[list[dict[str, float]], list[Evaluated]]:
     training: list[dict[str, float]] = []
     validation: list[Evaluated] = []
-    path = folder / 'vis_data' / 'scalars.json'
+    path = folder / 'vis_data' / SCALARS
     if not path.is_file():
         return training, validation
     unreadable = 0

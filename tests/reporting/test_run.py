@@ -105,6 +105,22 @@ def test_what_is_published_is_marked_as_quoted(tmp_path):
     assert 'This run differs from that config in' in text
 
 
+def test_a_test_in_the_folder_of_its_run_is_no_session_of_it(tmp_path):
+    write_classifier(tmp_path, 40.0)
+    folder = write_session(tmp_path, '20260131_130000', [], dict(CLASSIFIER, arch='16x2x2'))
+    (folder / '20260131_130000.json').write_text('{"accuracy/top1": 41.0}')
+    facts = dict(facts_of(run := read(tmp_path)))
+    assert (facts['ViT'], facts['length'][:8], facts['time']) == ('32x4x2', '2 epochs', '0:01:30, by the log')
+    assert verdict_of(run)[0][0].startswith('Top-1 41.0 (test)') and results_table(run).columns[-1] == 'test'
+
+
+def test_a_test_alone(tmp_path):
+    folder = write_session(tmp_path, '20260131_130000', [])
+    (folder / '20260131_130000.json').write_text('{"accuracy/top1": 41.0}')
+    run = read(tmp_path)
+    assert state(run) == 'a test' and run.result(run.metrics[0]) == (41.0, 'test') and run.task == 'classify'
+
+
 def test_names_tell_runs_apart(tmp_path):
     a, b = tmp_path / 'x' / 'run', tmp_path / 'y' / 'run'
     found = [FoundRun(a), FoundRun(b), FoundRun(tmp_path / 'z'), FoundRun(a, a / 'epoch_1.pth')]
