@@ -9,6 +9,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from .config_differences import changed, differing, packaged_config
+from .facts import is_unfinished
 from .plots import COLOURS, line_plot
 from .published import Published, published
 from .run import TASK_TITLES, Metric, Run
@@ -80,6 +81,8 @@ def _compared(runs: Sequence[Run]) -> Comparison:
         notes.append(
             f'The rows also differ in {len(others)} other settings: {", ".join(others[:12])}{"…" * (len(others) > 12)}.'
         )
+    if unfinished := [run.name for run in runs if is_unfinished(run)]:
+        notes.append(f'Not at their end: {", ".join(unfinished)}.')
     head, quoted = columns or ['settings'], []
     for published_one, differences in _published(runs, {metric.title for metric in metrics}):
         cells = [f'{published_one.values[m.title]:g}' if m.title in published_one.values else '' for m in metrics]

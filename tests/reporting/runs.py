@@ -81,7 +81,7 @@ def write_classifier(
     config = dict(CLASSIFIER, pretrained=pretrained, randomness=dict(seed=seed), train_cfg=dict(max_epochs=2))
     lines = [line(5, 2.0), line(10, 1.5), {'accuracy/top1': top1 - 5, 'step': 1}]
     lines += [line(15, 1.2), line(20, 1.1), {'accuracy/top1': top1, 'time': 0.1, 'step': 2}]
-    write_session(work_dir, '20260131_120000', lines, config, dict(RECORD, seed=seed, end='completed', **record))
+    write_session(work_dir, '20260131_120000', lines, config, dict(dict(RECORD, seed=seed, end='completed'), **record))
     return work_dir
 
 

@@ -56,6 +56,13 @@ def test_one_run_of_a_kind_shows_no_spread(tmp_path):
     assert 'does not show the spread between seeds' in found.text
 
 
+def test_runs_that_are_not_at_their_end_are_named(tmp_path):
+    write_classifier(tmp_path / 'a', 50.0)
+    write_classifier(tmp_path / 'b', 40.0, 1, end='ended early: no room')
+    (found,) = comparisons(read(tmp_path))
+    assert found.notes == ('Not at their end: b.',)
+
+
 def test_rows_that_are_equal_have_no_best(tmp_path):
     write_classifier(tmp_path / 'a', 0.0, 0, 'work_dirs/mae')
     write_classifier(tmp_path / 'b', 0.04, 0)
