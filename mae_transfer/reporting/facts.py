@@ -103,7 +103,7 @@ def verdict_of(run: Run) -> list[tuple[str, bool]]:
         values = run.validated(metric.key)
         if len(values) > 1:
             best, first = metric.best(values), min(values)
-            if best != max(values):
+            if metric.text(values[best]) not in (metric.text(value), metric.text(values[first])):
                 line += f'; the best was {metric.text(values[best])} at {run.unit} {best:g}'
             line += f'; it was {metric.text(values[first])} at {run.unit} {first:g}'
         lines.append((f'{line}.', False))

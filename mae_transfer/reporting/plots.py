@@ -159,7 +159,7 @@ def _legend_rows(names: Sequence[str], begin: float) -> list[list[tuple[float, i
     rows: list[list[tuple[float, int, str]]] = [[]]
     left = begin
     for number, name in enumerate(names):
-        width = 30 + _LETTER * len(name)
+        width = 36 + _LETTER * len(name)
         if rows[-1] and left + width > _WIDTH:
             rows.append([])
             left = begin

@@ -70,6 +70,10 @@ def test_the_best_of_a_metric_and_a_number_that_is_none(tmp_path):
     lines = [one for i, value in enumerate(values, 1) for one in (line(10 * i), {'accuracy/top1': value, 'step': i})]
     write_session(tmp_path / 'a', NAME, lines[:6])
     assert 'the best was 70.0 at epoch 2' in verdict_of(read(tmp_path / 'a'))[0][0]
+    write_session(
+        tmp_path / 'flat', NAME, [dict(one, **{'accuracy/top1': 0.0}) if 'lr' not in one else one for one in lines]
+    )
+    assert verdict_of(read(tmp_path / 'flat'))[0][0] == 'Top-1 0.0 (epoch 4); it was 0.0 at epoch 1.'
     write_session(tmp_path / 'b', NAME, lines)
     text, is_warning = verdict_of(read(tmp_path / 'b'))[0]
     assert text == 'top-1 is no number at epoch 4: the training went wrong.' and is_warning
