@@ -13,6 +13,7 @@ from mae_transfer.reporting.config_differences import changed, packaged, package
 from mae_transfer.reporting.published import published
 from mae_transfer.reporting.run import names_of, read_run
 from mae_transfer.reporting.run_files import find_runs
+from mae_transfer.settings import change_settings
 from tests.reporting.runs import RECORD, line, write_classifier, write_session
 
 MAE, RANDOM = (50.0, 54.0, 52.0), (40.0, 41.0, 39.0)
@@ -93,8 +94,6 @@ def test_a_single_run_is_not_compared(tmp_path):
 def test_changed_settings_are_those_that_others_follow(tmp_path):
     name = 'mae_transfer::small/finetune_tin20.py'
     cfg = packaged(name)
-    from mae_transfer.settings import change_settings
-
     own = change_settings(cfg, [('max_epochs', 7), ('model.vit.drop_path_rate', 0.1), ('randomness.seed', 3)])
     write_session(tmp_path, '20260131_120000', [line(1)], own.to_dict(), dict(RECORD, config=name))
     (run,) = read(tmp_path)
