@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .inference.embedding import embed
     from .inference.prediction import predict
     from .inference.trained import load
+    from .reporting.report import report
 
 #: The calls, and the modules that have them. These are imported when they are asked for: torch takes seconds.
 _CALLS = {
@@ -29,10 +30,23 @@ _CALLS = {
     'load': 'inference.trained',
     'predict': 'inference.prediction',
     'pretrain': 'api.training',
+    'report': 'reporting.report',
     'test': 'api.training',
 }
 
-__all__ = ['__version__', 'compat', 'embed', 'export', 'finetune', 'load', 'predict', 'pretrain', 'registry', 'test']
+__all__ = [
+    '__version__',
+    'compat',
+    'embed',
+    'export',
+    'finetune',
+    'load',
+    'predict',
+    'pretrain',
+    'registry',
+    'report',
+    'test',
+]
 
 try:
     from . import compat, registry

@@ -19,6 +19,7 @@ from .channels import check_channels
 from .checkpointed_runner import CheckpointedRunner
 from .classify import ViTClassifier
 from .compat import distributed, safe_loading
+from .compat.package_configs import config_name
 from .data.files.same_values import check_same_values
 from .data.photos.loaders import check_makes_a_batch, loader_settings
 from .dense.checks import check_head_classes
@@ -28,6 +29,7 @@ from .optim.batch_plan import BatchPlan, plan_of
 from .runs.compiling import check_compile, compile_blocks
 from .runs.heartbeat import NoHeartbeat
 from .runs.log_files import tell_once
+from .runs.record import recorded
 from .runs.stop_signals import StopSignals, start_worker
 from .sharding.fully_sharded_model import FullyShardedModel, check_hooks
 from .whole_model import unwrapped
@@ -83,7 +85,9 @@ class StrictRunner(CheckpointedRunner):
         if self.batch_plan is not None:
             self.batch_plan.adapt_hooks(self.hooks)
             self.logger.info(str(self.batch_plan))
-        with self.stop_signals:
+        batch = None if self.batch_plan is None else str(self.batch_plan)
+        config = config_name(self.cfg.filename)
+        with recorded(self, config, batch, self.accumulation), self.stop_signals:
             return super().train()
 
     def _maybe_compile(self, target: str) -> None:

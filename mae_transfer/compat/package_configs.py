@@ -54,3 +54,11 @@ def find_config(name: str | Path, option: str = '') -> Path:
         fault = 'is a folder: name a file' if os.path.isdir(path) else 'does not exist'
         raise UserError(f'{prefix}config {name} {fault}; the configs are in configs/')
     return path
+
+
+def config_name(path: str | None) -> str | None:
+    """The name of a config's file: of the package's own 'mae_transfer::NAME.py', otherwise its path."""
+    if path is None:
+        return None
+    resolved, configs = Path(path).resolve(), CONFIGS.resolve()
+    return PREFIX + resolved.relative_to(configs).as_posix() if resolved.is_relative_to(configs) else path

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
@@ -20,13 +23,15 @@ from ..evaluation.rank_me import rank_me
 from ..optim.autocast import DTYPES
 from ..registry import DATASETS, HOOKS
 from ..sharding.shards import has_shards
-from .advice import Watched, advice
+from .advice import Advice, Watched, advice
 from .frozen_vit import FrozenViT, SomePhotos
 from .probe import Probe
 from .undisturbed import undisturbed
 
 #: The name of the evaluations so far in the message hub, and so in checkpoints.
 HISTORY = 'learning_history'
+#: In ``vis_data/`` of the log's folder: the advice after the last evaluation, for whoever reads the results later.
+ADVICE = 'advice.json'
 
 
 @HOOKS.register_module()
@@ -143,8 +148,10 @@ class LearningHook(Hook):
         # A resumed run makes the validation again that was due where it stopped.
         history = [old for old in _history(runner) if old['iter'] != runner.iter] + [entry]
         runner.message_hub.update_info(HISTORY, history)
-        for line in advice(history, self._watched(self._vit)):
+        lines = advice(history, self._watched(self._vit))
+        for line in lines:
             runner.logger.log(logging.WARNING if line.is_warning else logging.INFO, line.text)
+        _keep(lines, runner)
 
     def after_train(self, runner: Runner) -> None:
         """Say what the measuring cost."""
@@ -184,6 +191,16 @@ class LearningHook(Hook):
         accuracies = {} if self._probe is None else {self._probe.knn_metric: 'k-NN', 'probe/top1': 'linear'}
         most = int(min(photos, vit.vit.embed_dim))
         return Watched(self.loss, self.loss_title, most, accuracies, 0 if self._probe is None else self._probe.count)
+
+
+@master_only
+def _keep(lines: Sequence[Advice], runner: Runner) -> None:
+    path = Path(runner.log_dir) / 'vis_data' / ADVICE
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps([line._asdict() for line in lines]), encoding='utf-8')
+    except OSError as error:  # a full disk ends no training
+        runner.logger.warning(f'{path} is not written: {error.strerror or error}')
 
 
 def _history(runner: Runner) -> list[dict[str, float]]:

@@ -187,3 +187,7 @@ def test_advice_reaches_the_log_as_a_warning_where_it_warns(photos, tmp_path):
     ):
         runner.train()
     assert [call.args[0] for call in log.call_args_list if 'RankMe 1 of 4' in str(call.args)] == [logging.WARNING]
+    (kept,) = tmp_path.glob('*/vis_data/advice.json')
+    assert [(line['is_warning'], line['text'][:16]) for line in json.loads(kept.read_text())] == [
+        (True, 'features collaps')
+    ]

@@ -1,0 +1,200 @@
+"""Plots as SVG elements, for a page that stands alone: text stays text, and both bright and dark pages can show them.
+
+The elements carry what a page's script needs to tell the values below the pointer: the limits of the axes, and the
+points of each series in the coordinates of the drawing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from html import escape
+
+from matplotlib.ticker import LogLocator, MaxNLocator
+
+Points = Sequence[tuple[float, float]]
+
+#: Okabe and Ito's colours, which colour-blind readers tell apart; blue and green are brighter, for dark pages.
+COLOURS = ('#3288d1', '#e08a00', '#0fa97f', '#cc6fa6', '#d55e00', '#56b4e9', '#8d7fd6', '#9a8c00')
+#: Points of a series that are drawn; of more, the lowest and highest of neighbours are kept.
+MOST_POINTS = 300
+_WIDTH, _HEIGHT = 560, 300
+_RIGHT, _BOTTOM, _ROW = 14, 44, 17
+_LETTER = 6.8  # the mean width of a letter or digit of 12 pixels
+_MARKED = 40  # series of so few points have them marked
+
+
+def line_plot(series: Mapping[str, Points], x: str, y: str, *, log: bool = False) -> str:
+    """Draw lines.
+
+    Args:
+        series: (x, y) of each point by the name of its line, in the order of x. Points that are not finite, or with
+            ``log`` not above zero, are left out, and the line has a gap.
+        x, y: titles of the axes.
+        log: whether the y axis is logarithmic.
+
+    Returns:
+        An ``<svg>`` element; of series without a point it says that there are none.
+    """
+    series = {name: [(float(a), float(b)) for a, b in points] for name, points in series.items()}
+    every = [point for points in series.values() for point in points if _is_shown(point, log)]
+    if not every:
+        return _empty(x, y)
+    x_low, x_high = _limits([point[0] for point in every], False)
+    y_low, y_high = _limits([point[1] for point in every], log)
+    labels = {tick: _label(tick) for tick in _ticks(y_low, y_high, log, 6)}
+    left = round(34 + _LETTER * max(map(len, labels.values()), default=0))
+    rows = _legend_rows(list(series), left)
+    top = 12 + _ROW * len(rows)
+    scale_x = _Scale(x_low, x_high, left, _WIDTH - _RIGHT, False)
+    scale_y = _Scale(y_low, y_high, _HEIGHT - _BOTTOM, top, log)
+    parts = [*_grid_x(x_low, x_high, scale_x, top), *_grid_y(labels, scale_y, left)]
+    parts.append(_text((left + _WIDTH - _RIGHT) / 2, _HEIGHT - 8, x, 'middle'))
+    middle = (top + _HEIGHT - _BOTTOM) / 2
+    parts.append(_text(14, middle, y, 'middle', f' transform="rotate(-90 14 {middle:g})"'))
+    for number, (name, points) in enumerate(series.items()):
+        colour = COLOURS[number % len(COLOURS)]
+        dashes = ' stroke-dasharray="5 3"' if number >= len(COLOURS) else ''
+        parts.append(f'<g data-name="{escape(name)}" data-colour="{colour}">')
+        for run in _runs(points, log):
+            drawn = [(scale_x(a), scale_y(b)) for a, b in thinned(run)]
+            path = ' '.join(f'{a:.2f},{b:.2f}' for a, b in drawn)
+            parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.8"{dashes}/>')
+            if len(drawn) <= _MARKED:
+                parts += [f'<circle cx="{a:.2f}" cy="{b:.2f}" r="2.6" fill="{colour}"/>' for a, b in drawn]
+        parts.append('</g>')
+    parts += _legend(rows)
+    box = f'data-box="{left} {top} {_WIDTH - _RIGHT} {_HEIGHT - _BOTTOM}"'
+    limits = f'data-x="{x_low!r} {x_high!r}" data-y="{y_low!r} {y_high!r}" data-log="{int(log)}"'
+    return _svg(f'{y} over {x}: {", ".join(series)}', ''.join(parts), f' {box} {limits} data-title="{escape(x)}"')
+
+
+def thinned(points: Points, most: int = MOST_POINTS) -> list[tuple[float, float]]:
+    """At most ``most`` of the points: the lowest and the highest of each group of neighbours, so that peaks stay."""
+    if len(points) <= most:
+        return list(points)
+    groups = max(1, (most - 2) // 2)
+    kept = [points[0]]
+    for number in range(groups):
+        group = points[1 + number * (len(points) - 2) // groups : 1 + (number + 1) * (len(points) - 2) // groups]
+        low, high = (choose(range(len(group)), key=lambda i: group[i][1]) for choose in (min, max))
+        kept += [group[i] for i in sorted({low, high})]
+    return [*kept, points[-1]]
+
+
+def _is_shown(point: tuple[float, float], log: bool) -> bool:
+    return math.isfinite(point[0]) and math.isfinite(point[1]) and (point[1] > 0 or not log)
+
+
+def _runs(points: Points, log: bool) -> list[list[tuple[float, float]]]:
+    """Points that follow each other without a gap."""
+    runs: list[list[tuple[float, float]]] = [[]]
+    for point in points:
+        if _is_shown(point, log):
+            runs[-1].append(point)
+        elif runs[-1]:
+            runs.append([])
+    return [run for run in runs if run]
+
+
+def _limits(values: Sequence[float], log: bool) -> tuple[float, float]:
+    low, high = min(values), max(values)
+    if log:
+        return (low / 1.2, high * 1.2) if high > low else (low / 2, high * 2)
+    if high == low:
+        margin = abs(low) / 10
+        return (low - margin, high + margin) if margin else (0.0, 1.0)
+    margin = (high - low) / 25
+    # A scale that begins just below or above zero begins at zero: shares and rates have no negative values.
+    return (0.0 if 0 <= low < margin else low - margin), (0.0 if -margin < high <= 0 else high + margin)
+
+
+class _Scale:
+    """From values to coordinates of the drawing."""
+
+    def __init__(self, low: float, high: float, start: float, end: float, log: bool) -> None:
+        self.log, self.start, self.end = log, start, end
+        self.low, self.high = self._value(low), self._value(high)
+
+    def __call__(self, value: float) -> float:
+        return self.start + (self._value(value) - self.low) / (self.high - self.low) * (self.end - self.start)
+
+    def _value(self, value: float) -> float:
+        return math.log10(value) if self.log else value
+
+
+def _ticks(low: float, high: float, log: bool, count: int) -> list[float]:
+    if log:
+        found = [float(tick) for tick in LogLocator(numticks=count).tick_values(low, high) if low <= tick <= high]
+        if len(found) > 1:
+            return found
+    found = [float(tick) for tick in MaxNLocator(count, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)]
+    return [tick for tick in found if low <= tick <= high]
+
+
+def _label(tick: float) -> str:
+    if tick and abs(tick) < 1e-3:
+        return f'{tick:.3g}'
+    return f'{round(tick, 10):,.10g}'
+
+
+def _grid_x(low: float, high: float, scale: _Scale, top: float) -> list[str]:
+    parts = []
+    for tick in _ticks(low, high, False, 7):
+        at = scale(tick)
+        parts += [_line(at, top, at, _HEIGHT - _BOTTOM), _text(at, _HEIGHT - _BOTTOM + 16, _label(tick), 'middle')]
+    return parts
+
+
+def _grid_y(labels: Mapping[float, str], scale: _Scale, left: float) -> list[str]:
+    parts = []
+    for tick, label in labels.items():
+        at = scale(tick)
+        parts += [_line(left, at, _WIDTH - _RIGHT, at), _text(left - 6, at + 4, label, 'end')]
+    return parts
+
+
+def _legend_rows(names: Sequence[str], begin: float) -> list[list[tuple[float, int, str]]]:
+    """The entries of each row: where it begins, the number of the line, its name."""
+    rows: list[list[tuple[float, int, str]]] = [[]]
+    left = begin
+    for number, name in enumerate(names):
+        width = 36 + _LETTER * len(name)
+        if rows[-1] and left + width > _WIDTH:
+            rows.append([])
+            left = begin
+        rows[-1].append((left, number, name))
+        left += width
+    return rows
+
+
+def _legend(rows: Sequence[Sequence[tuple[float, int, str]]]) -> list[str]:
+    parts = []
+    for row, entries in enumerate(rows):
+        at = 13 + _ROW * row
+        for left, number, name in entries:
+            colour = COLOURS[number % len(COLOURS)]
+            dashes = ' stroke-dasharray="5 3"' if number >= len(COLOURS) else ''
+            parts.append(f'<path d="M{left:g} {at - 4}h14" stroke="{colour}" stroke-width="3"{dashes}/>')
+            parts.append(_text(left + 19, at, name, 'start'))
+    return parts
+
+
+def _line(x1: float, y1: float, x2: float, y2: float) -> str:
+    return f'<path d="M{x1:.1f} {y1:.1f}L{x2:.1f} {y2:.1f}" stroke="currentColor" stroke-opacity=".16"/>'
+
+
+def _text(x: float, y: float, text: str, anchor: str, more: str = '') -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{more}>{escape(text)}</text>'
+
+
+def _empty(x: str, y: str) -> str:
+    text = _text(_WIDTH / 2, _HEIGHT / 2, 'no values', 'middle')
+    return _svg(f'{y} over {x}: no values', text)
+
+
+def _svg(label: str, content: str, more: str = '') -> str:
+    return (
+        f'<svg class="plot" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(label)}" '
+        f'fill="currentColor" font-family="system-ui, sans-serif" font-size="12"{more}>{content}</svg>'
+    )
