@@ -78,7 +78,7 @@ def _sections(trained: Trained, pictures: int) -> list[Section]:
         loader, evaluator = _loader(trained, cfg), Evaluator(cfg.get('test_evaluator') or [])
     dataset: Any = loader.dataset
     model = cast(BaseModel, trained.model)
-    evaluator.dataset_meta = dataset.metainfo
+    evaluator.dataset_meta = getattr(dataset, 'metainfo', None)
     judge = _judge(trained, evaluator, loader, pictures)
     skipped: dict[str, None] = {}
     with torch.no_grad(), autocast(enabled=bool((cfg.get('test_cfg') or {}).get('fp16'))):
