@@ -11,7 +11,7 @@ from torch import Tensor
 from ..evaluation import Accuracy
 from .confusions import confusion_parts
 from .held_images import name_of, picture_of
-from .judge import Judge
+from .judge import Judge, left_out
 from .panels import scale_of, scaled
 from .sections import Picture, Section, Table
 from .worst import Worst
@@ -56,11 +56,11 @@ class Classifications(Judge):
         images, right = confusion.sum(1), confusion.diagonal()
         rows = [
             (classes[label], int(images[label]), round(100 * int(right[label]) / int(images[label]), 1))
-            if images[label]
-            else (classes[label], 0, None)
             for label in present
+            if images[label]
         ]
-        rows.sort(key=lambda row: (row[2] is None, row[2]))
+        rows.sort(key=lambda row: row[2])
+        absent = left_out([classes[label] for label in present if not images[label]], 'an image')
         prefix = f'{self.accuracy.prefix}/'
         own = {name.removeprefix(prefix): value for name, value in metrics.items() if name.startswith(prefix)}
         names = tuple(name.replace('top', 'top-').replace('_', ' ') for name in own)
@@ -70,7 +70,7 @@ class Classifications(Judge):
             'In per cent. Top-k is the share of the images whose class is among the k best; mean class the mean over '
             'the classes of top-1.',
         )
-        table = Table(('class', 'images', 'top-1'), tuple(rows), 'In per cent, the lowest first.')
+        table = Table(('class', 'images', 'top-1'), tuple(rows), 'In per cent, the lowest first.' + absent)
         wrong = int(images.sum() - right.sum())
         return [
             Section('Accuracy', f'They are of {len(present):,} classes.', (total, table)),

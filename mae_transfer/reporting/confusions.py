@@ -20,9 +20,13 @@ def confusion_parts(confusion: np.ndarray, classes: Sequence[str], what: str) ->
 
     Args:
         confusion: (C, C) int64, numbers by true (row) and predicted class (column).
-        classes: C names.
+        classes: C names; those that neither occur nor are predicted are left out.
         what: is counted: 'images'.
     """
+    occurs = np.flatnonzero(confusion.sum(0) + confusion.sum(1))
+    if not len(occurs):
+        return ()
+    confusion, classes = confusion[np.ix_(occurs, occurs)], [classes[label] for label in occurs]
     parts: list[Picture | Table] = []
     if len(classes) <= MOST_NAMES:
         caption = f'Share of the {what} of each true class (row) that are predicted as each class (column).'

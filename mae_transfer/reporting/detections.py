@@ -19,8 +19,8 @@ from ..inference.writers import SHOWN_SCORE
 from ..paths import shown
 from ..progress import progress
 from .confusions import confusion_parts
-from .judge import Judge
-from .matching import LEAST_IOU, Counts, add_confusions, counts
+from .judge import Judge, left_out
+from .matching import FALSE, LEAST_IOU, Counts, add_confusions, counts, match
 from .panels import scale_of, scaled, side_by_side
 from .precision import PrecisionRecall, precision_parts, precisions
 from .sections import Picture, Section, Table
@@ -28,6 +28,11 @@ from .worst import Worst
 
 #: The lowest score of the objects that a confusion matrix counts.
 CONFUSED_SCORE = 0.5
+#: What the label of an object in a picture begins with, by its state.
+_STATES = ('', 'missed: ', 'false: ', 'crowd: ')
+_RIGHT, _MISSED, _FALSE, _CROWD = range(len(_STATES))
+#: The longer side of a photo in a picture, in pixels.
+_SIDE = 420
 _KINDS = dict(bbox='boxes', segm='masks')
 _ITEMS = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
 
@@ -104,14 +109,15 @@ class Detections(Judge):
         by_class = [
             (name, first.objects, *(figure for kind in curves.values() for figure in kind[label].figures()))
             for label, name in enumerate(self.classes)
-            if curves and (first := next(iter(curves.values()))[label])
+            if curves and (first := next(iter(curves.values()))[label]).objects
         ]
-        by_class.sort(key=lambda row: (row[2] is None, row[2]))
+        absent = [name for name in self.classes if name not in {row[0] for row in by_class}]
+        by_class.sort(key=lambda row: row[2] or 0)
         names = [f'{_KINDS[kind]} {item}' for kind in curves for item in ('AP', 'AP50', 'AP75')]
         table = Table(
             ('class', 'objects', *names),
             tuple(by_class),
-            'Average precision of each class, the lowest first; none for a class without objects.',
+            'Average precision of each class, the lowest first.' + left_out(absent, 'an object'),
         )
         return Section(
             'Average precision', f'They have {objects:,} objects of {len(self.classes):,} classes.', (total, table)
@@ -137,35 +143,35 @@ class Detections(Judge):
         path = Path(self._paths[prediction['img_id']])
         images = DenseImages(self.trained.cfg)
         picture = images.picture(images.read(PhotoFiles(path.parent, [path.name]), 0))
-        colours = self.coco.dataset_meta.get('palette') or distinct_colours(len(self.classes))
-        scale = scale_of(picture)
-        masks = [self.coco._coco_api.annToRLE(entry) for entry in truth.annotations if entry.get('segmentation')]
-        seen = np.flatnonzero(prediction['scores'] >= SHOWN_SCORE)
-        small = scaled(picture, scale)
-        panels = [
-            draw_objects(
-                small,
-                _at(truth.objects, masks if len(masks) == len(truth.objects) else None, scale),
-                self.classes,
-                colours,
-                scores=False,
-            ),
-            draw_objects(
-                small,
-                _at(
-                    _objects(prediction).select(seen),
-                    [prediction['masks'][place] for place in seen] if 'masks' in prediction else None,
-                    scale,
-                ),
-                self.classes,
-                colours,
-            ),
-        ]
+        scale = scale_of(picture, _SIDE)
+        picture, seen = scaled(picture, scale), np.flatnonzero(prediction['scores'] >= SHOWN_SCORE)
+        found = _objects(prediction).select(seen)
+        matches = match(truth.objects, truth.is_crowd, found, by_class=True)
+        is_missed = ~np.isin(np.arange(len(truth.objects)), matches)
+        states = np.select([truth.is_crowd, is_missed], [_CROWD, _MISSED], _RIGHT)
+        outlines = [self.coco._coco_api.annToRLE(entry) for entry in truth.annotations if entry.get('segmentation')]
+        true = self._at(truth.objects, states, outlines if len(outlines) == len(truth.objects) else None, scale)
+        masks = [prediction['masks'][place] for place in seen] if 'masks' in prediction else None
+        found = self._at(found, np.where(matches == FALSE, _FALSE, _RIGHT), masks, scale)
+        names = [f'{state}{name}' for state in _STATES for name in self.classes]
+        colours = distinct_colours(len(self.classes)) * len(_STATES)
         text = (
             f'{shown(path.name)}: F1 {count.f1:.2f}; {count.found} of {count.found + count.missed} objects found, '
             f'{count.missed} missed, {count.false} false'
         )
+        panels = (
+            draw_objects(picture, true, names, colours, scores=False),
+            draw_objects(picture, found, names, colours),
+        )
         return Picture(side_by_side(panels, ('truth', f'prediction (score {SHOWN_SCORE:g} or more)')), text)
+
+    def _at(self, objects: Objects, states: np.ndarray, masks: Sequence[dict] | None, scale: float) -> Objects:
+        """Objects in an image of another size, with labels that tell their states; masks are COCO's run lengths."""
+        own = None
+        if masks is not None:
+            own = [Mask.of(scaled(coco_mask.decode(mask), scale).astype(bool)) for mask in masks]
+        labels = objects.labels + len(self.classes) * states
+        return Objects(objects.boxes * np.float32(scale), objects.scores, labels, own)
 
 
 def _objects(prediction: dict) -> Objects:
@@ -175,14 +181,6 @@ def _objects(prediction: dict) -> Objects:
 
 def _from(objects: Objects, score: float) -> Objects:
     return objects.select(np.flatnonzero(objects.scores >= score))
-
-
-def _at(objects: Objects, masks: Sequence[dict] | None, scale: float) -> Objects:
-    """Objects in an image of another size; masks are COCO's run lengths."""
-    own = None
-    if masks is not None:
-        own = [Mask.of(scaled(coco_mask.decode(mask), scale).astype(bool)) for mask in masks]
-    return Objects(objects.boxes * np.float32(scale), objects.scores, objects.labels, own)
 
 
 def _per_cent(value: float | None) -> float | None:

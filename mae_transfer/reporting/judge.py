@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from mmengine.evaluator import BaseMetric, Evaluator
 from torch.utils.data import DataLoader
 
-from ..errors import UserError
+from ..errors import UserError, shorten
 from ..inference.trained import Trained
 from ..paths import shown
 from .sections import Section
@@ -58,6 +58,16 @@ class Judge(ABC):
                 'compare them with: set it to False, with annotated data'
             )
         return metric
+
+
+def left_out(names: Sequence[str], lack: str) -> str:
+    """The end of a caption of a table that has no row for some classes; '' where it has all.
+
+    Args:
+        names: of these classes.
+        lack: what they are without: 'an object'.
+    """
+    return f' Left out, as they are without {lack}: {shorten(names)}.' if names else ''
 
 
 @contextlib.contextmanager

@@ -17,6 +17,9 @@ from .judge import Judge
 from .sections import Picture, Section, Table
 from .worst import Worst
 
+#: Smaller pictures are enlarged to nearly this width, in pixels.
+_WIDTH = 640
+
 
 class _Photo(NamedTuple):
     """A photo (C, H, W) as the model is given it, the seed of its mask, its number, its loss."""
@@ -73,10 +76,7 @@ class Reconstructions(Judge):
         title, model = 'Reconstructions of held-out photos, worst first', self.trained.model
         if not isinstance(model, MAE) or not model.target.invertible:
             return Section(title, 'There are none: the predictions of this model cannot be turned into pixels.')
-        text = (
-            'The photos with the highest loss: what the model sees, what it makes of it, the photo. A high loss '
-            'often means fine texture, which cannot be told from the visible patches.'
-        )
+        text = 'The photos with the highest loss: what the model sees, what it makes of it, the photo.'
         return Section(title, text, tuple(self._picture(model, photo) for photo in self._worst.items()))
 
     def _picture(self, model: MAE, photo: _Photo) -> Picture:
@@ -84,4 +84,7 @@ class Reconstructions(Judge):
         batch = dict(inputs=photo.inputs[None], seeds=photo.seed.reshape(1))
         bands = shown_of(dataset, photo.inputs.shape[0])
         sheet = reconstruction_sheet(model, batch, shown=bands)
-        return Picture(sheet, f'{name_of(dataset, photo.number)}: loss {photo.loss:.3f}')
+        zoom = max(1, _WIDTH // sheet.shape[1])
+        return Picture(
+            sheet.repeat(zoom, 0).repeat(zoom, 1), f'{name_of(dataset, photo.number)}: loss {photo.loss:.3f}'
+        )

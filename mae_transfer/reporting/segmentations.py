@@ -17,7 +17,7 @@ from ..inference.dense_images import DenseImages
 from ..inference.overlays import draw_labels
 from ..paths import shown
 from .confusions import confusion_parts
-from .judge import Judge
+from .judge import Judge, left_out
 from .panels import SIDE, scale_of, scaled, side_by_side
 from .sections import Picture, Section, Table
 from .worst import Worst
@@ -69,7 +69,8 @@ class Segmentations(Judge):
             (name, pixels[label], _rounded(by_class['IoU'][label]), _rounded(by_class['Acc'][label]))
             for label, name in enumerate(self.classes)
         ]
-        rows.sort(key=lambda row: (row[2] is None, row[2]))
+        absent = [name for name, _, iou, _ in rows if iou is None]
+        rows = sorted((row for row in rows if row[2] is not None), key=lambda row: row[2] or 0)
         names = [name.removeprefix(prefix) for name in metrics]
         total = Table(
             tuple(names),
@@ -80,7 +81,7 @@ class Segmentations(Judge):
         table = Table(
             ('class', 'pixels', 'IoU', 'accuracy'),
             tuple(rows),
-            'In per cent, the lowest IoU first; none for a class that is neither labelled nor predicted.',
+            'In per cent, the lowest IoU first.' + left_out(absent, 'a pixel, labelled or predicted'),
         )
         return [
             Section('Overlap with the truth', f'They have {sum(pixels):,} labelled pixels.', (total, table)),

@@ -19,3 +19,12 @@ def test_many_classes_are_listed(count, kinds):
         assert table.columns[2:] == ('images', '% of the images of the true class')
     for picture in (part for part in parts if isinstance(part, Picture)):
         assert picture.image.dtype == np.uint8 and picture.image.shape[2] == 3
+
+
+def test_classes_that_do_not_occur_are_left_out():
+    confusion = np.zeros((90, 90), np.int64)
+    confusion[5, 7] = confusion[5, 5] = 1
+    (picture,) = confusion_parts(confusion, [f'c{label}' for label in range(90)], 'images')
+    alone = confusion_parts(confusion[5:8:2, 5:8:2], ['c5', 'c7'], 'images')[0]
+    assert np.array_equal(picture.image, alone.image)
+    assert confusion_parts(np.zeros((3, 3), np.int64), ['a', 'b', 'c'], 'images') == ()

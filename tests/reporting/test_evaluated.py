@@ -96,7 +96,8 @@ def test_nothing_found_and_a_class_without_objects(runs, coco, monkeypatch):
     figures, curves, _, worst = evaluated_sections(runs('detect').work_dir, 2, 'cpu', data_root=str(coco))
     total, by_class = tables(figures)
     assert [row[1] for row in total.rows] == [0, 0]
-    assert by_class.rows == (('traffic light', 2, *[0.0] * 6), ('dog', 0, *[None] * 6))
+    assert by_class.rows == (('traffic light', 2, *[0.0] * 6),)
+    assert by_class.caption.endswith('Left out, as they are without an object: dog.')
     assert 'dog' not in curves.parts[1].svg
     assert [picture.caption.split(':')[0] for picture in pictures(worst)] == ['0.jpg', '1.jpg']
 
@@ -134,7 +135,8 @@ def test_a_segmentor_as_it_was_trained_on_a_class_without_pixels(runs, tmp_path)
     told = figures_of_tool(run, tmp_path / 'test', '--cfg-options', f'data_root={root}')
     total, by_class = tables(figures)
     assert dict(zip(total.columns, total.rows[0])) == {name: told[name] for name in total.columns}
-    assert dict((row[0], row[1]) for row in by_class.rows)['field'] == 0
+    assert [row[0] for row in by_class.rows] == ['road'] and by_class.rows[0][3] == told['mAcc']
+    assert by_class.caption.endswith('Left out, as they are without a pixel, labelled or predicted: field.')
 
 
 def test_classification(runs, tmp_path):
