@@ -15,11 +15,7 @@ _MARGIN, _LINE = 4, 16
 
 
 def draw_objects(
-    picture: np.ndarray,
-    objects: Objects,
-    names: Sequence[str],
-    colours: Sequence[Sequence[int]],
-    scores: bool = True,
+    picture: np.ndarray, objects: Objects, names: Sequence[str], colours: Sequence[Sequence[int]], scores: bool = True
 ) -> Image.Image:
     """Masks, boxes, names and scores, the best on top.
 

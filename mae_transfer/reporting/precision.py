@@ -75,7 +75,7 @@ def precisions(metric: CocoMetric, predictions: Sequence[dict]) -> dict[str, dic
         for kind in [kind for kind in ('bbox', 'segm') if kind in metric.metrics]:
             array, objects = _evaluated(metric, kind, load(files[kind]), categories)
             # pycocotools summarises AP from the best 100 predictions, AP50 and AP75 from the largest number.
-            hundred = [int(number) for number in metric.proposal_nums].index(100)
+            hundred = sorted(map(int, metric.proposal_nums)).index(100)
             found[kind] = {
                 names.index(api.cats[id_]['name']): PrecisionRecall(
                     objects[place], metric.iou_thrs, array[:, :, place, hundred], array[:, :, place, -1]

@@ -17,6 +17,8 @@ def test_masks_and_boxes_are_drawn_in_the_colour_of_their_class():
     assert drawn.shape == picture.shape and not picture.any()
     assert drawn[40, 20].tolist() == [114, 0, 0] and drawn[60, 75].tolist() == [0, 0, 0]
     assert drawn[30, 20].tolist() == [255, 0, 0] and drawn[70, 75].tolist() == [0, 0, 255]
+    without = np.asarray(draw_objects(picture, objects, ('dog', 'cat'), COLOURS, scores=False))
+    assert (without != 0).any(2).sum() < (drawn != 0).any(2).sum()  # the labels are shorter
     assert not draw_objects(picture, objects.select(np.array([], int)), (), ()).getbbox()
 
 

@@ -81,8 +81,9 @@ def test_detection_on_an_image_without_annotations_and_grey_photos(runs, coco, t
 
 def test_a_detector_as_it_was_trained(runs, tmp_path):
     run = runs('detect')
-    sections = evaluated_sections(run.work_dir, pictures=1, device='cpu')
-    told = figures_of_tool(run, tmp_path)
+    sections = evaluated_sections(run.work_dir, pictures=1, device='cpu', test_evaluator__metric='bbox')
+    told = figures_of_tool(run, tmp_path, '--cfg-options', 'test_evaluator.metric=bbox')
+    assert len(tables(sections[0])[0].rows) == 1 and 'masks' not in sections[1].parts[0].svg
     assert tables(sections[0])[0].rows[0][1] == pytest.approx(100 * told['coco/bbox_mAP'])
     assert len(pictures(sections[3])) == 1
 

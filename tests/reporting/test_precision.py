@@ -1,9 +1,13 @@
 """Precision by recall: figures of a class, and which classes have curves."""
 
+import sys
+
 import numpy as np
 import pytest
 
-from mae_transfer.reporting.precision import RECALLS, PrecisionRecall, precision_parts
+from mae_transfer.evaluation.coco_ap import CocoAP
+from mae_transfer.reporting.precision import RECALLS, PrecisionRecall, precision_parts, precisions
+from tests.evaluation.test_coco_ap import NAMES, samples, synthetic  # noqa: F401 -- a fixture
 
 IOUS = np.linspace(0.5, 0.95, 10)
 
@@ -41,3 +45,30 @@ def test_the_best_and_the_worst_classes_have_curves():
 @pytest.mark.parametrize('curves', [{}, dict(boxes={0: found_to(1, objects=0)})])
 def test_no_curve_without_an_object(curves):
     assert precision_parts(curves, ['dog']) == ()
+
+
+def judged(file, predictions, **settings):
+    """What the metric says, and the curves of the same predictions."""
+    metric = CocoAP(file, metric=['bbox', 'segm'], **settings)
+    metric.dataset_meta = dict(classes=NAMES)
+    metric.process({}, list(samples(predictions)))
+    records = [prediction for _, prediction in metric.results]
+    return metric.evaluate(len(predictions)), precisions(metric, records)
+
+
+@pytest.mark.parametrize(
+    'settings', [dict(), dict(proposal_nums=(1, 100, 20)), dict(iou_thrs=np.array([0.3, 0.75]))], ids=str
+)
+@pytest.mark.parametrize('is_fast', [True, False])
+def test_the_mean_of_the_classes_is_what_the_metric_says(is_fast, settings, synthetic, monkeypatch):  # noqa: F811
+    if not is_fast:
+        monkeypatch.setitem(sys.modules, 'faster_coco_eval', None)
+    told, curves = judged(*synthetic, **settings)
+    assert list(curves) == ['bbox', 'segm']
+    for kind, own in curves.items():
+        assert list(own) == [0, 1, 2, 3] and own[3].objects == 0 and own[3].figures() == (None, None, None)
+        figures = [own[label].figures() for label in range(3)]
+        assert all(0 < ap < 100 for ap, *_ in figures)
+        for name, values in zip(('mAP', 'mAP_50', 'mAP_75'), zip(*figures)):
+            if None not in values:
+                assert np.mean(values) == pytest.approx(100 * told[f'coco/{kind}_{name}'], abs=0.1), name
