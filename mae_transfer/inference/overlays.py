@@ -41,9 +41,9 @@ def draw_objects(
         colour = tuple(map(int, colours[objects.labels[place]]))
         draw.rectangle([left, top, max(left, right), max(top, bottom)], outline=colour, width=thick)
         text = names[objects.labels[place]] + (f' {objects.scores[place]:.2f}' if scores else '')
-        box = draw.textbbox((left, max(0, top - _LINE)), text, font=font)
-        draw.rectangle(box, fill=colour)
-        draw.text((left, max(0, top - _LINE)), text, fill='black' if sum(colour) > 380 else 'white', font=font)
+        corner = max(0.0, min(left, drawn.width - 1 - font.getlength(text))), max(0.0, top - _LINE)
+        draw.rectangle(draw.textbbox(corner, text, font=font), fill=colour)
+        draw.text(corner, text, fill='black' if sum(colour) > 380 else 'white', font=font)
     return drawn
 
 

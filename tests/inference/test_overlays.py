@@ -30,3 +30,13 @@ def test_label_maps_are_drawn_over_the_image_with_a_legend_below():
     assert drawn.shape[0] > 40 and drawn.shape[1] >= 60
     assert drawn[10, 10].tolist() == [169, 55, 55] and drawn[10, 50].tolist() == [100, 100, 100]
     assert (drawn[40:] == COLOURS[0]).all(2).any() and not (drawn[40:] == COLOURS[1]).all(2).any()
+
+
+def test_the_text_of_an_object_at_the_right_border_can_be_read():
+    picture, scores = np.zeros((80, 200, 3), np.uint8), np.array([0.9], np.float32)
+    areas = []
+    for left in (20, 190):
+        objects = Objects(np.array([[left, 40, left + 9, 60]], np.float32), scores, np.array([0]), None)
+        drawn = np.asarray(draw_objects(picture, objects, ('traffic light',), COLOURS))
+        areas.append((drawn[:38] != 0).any(2).sum())
+    assert areas[0] == areas[1] > 500
