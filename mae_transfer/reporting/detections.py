@@ -8,19 +8,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from mmdet.evaluation.metrics import CocoMetric
-from pycocotools import mask as coco_mask
 
 from ..data.files.photo_files import PhotoFiles
-from ..data.label_maps.palette import distinct_colours
 from ..inference.dense_images import DenseImages
-from ..inference.objects import Mask, Objects
-from ..inference.overlays import draw_objects
+from ..inference.objects import Objects
 from ..inference.writers import SHOWN_SCORE
 from ..paths import shown
 from ..progress import progress
 from .confusions import confusion_parts
 from .judge import Judge, left_out
-from .matching import FALSE, LEAST_IOU, Counts, add_confusions, counts, match
+from .marked_objects import CROWD, FALSE, MISSED, MOST_NAMED, RIGHT, WRONG, draw_marked
+from .matching import IN_CROWD, LEAST_IOU, Counts, add_confusions, counts, match
 from .panels import scale_of, scaled, side_by_side
 from .precision import PrecisionRecall, precision_parts, precisions
 from .sections import Picture, Section, Table
@@ -28,9 +26,6 @@ from .worst import Worst
 
 #: The lowest score of the objects that a confusion matrix counts.
 CONFUSED_SCORE = 0.5
-#: What the label of an object in a picture begins with, by its state.
-_STATES = ('', 'missed: ', 'false: ', 'crowd: ')
-_RIGHT, _MISSED, _FALSE, _CROWD = range(len(_STATES))
 #: The longer side of a photo in a picture, in pixels.
 _SIDE = 420
 _KINDS = dict(bbox='boxes', segm='masks')
@@ -90,7 +85,9 @@ class Detections(Judge):
             Section(
                 'Predictions beside the truth, worst first',
                 f'The images with the lowest F1 of objects with a score of {SHOWN_SCORE:g} or more, found where class '
-                f'and box are right (IoU {LEAST_IOU:g}); of equal ones those with more missed and false objects.',
+                f'and box are right (IoU {LEAST_IOU:g}); of equal ones those with more missed and false objects. '
+                f'Of more than {MOST_NAMED} objects the largest of each class is named; {WRONG} marks others that are '
+                'wrong.',
                 tuple(self._picture(*item) for item in worst.items()),
             ),
         ]
@@ -112,7 +109,7 @@ class Detections(Judge):
             if curves and (first := next(iter(curves.values()))[label]).objects
         ]
         absent = [name for name in self.classes if name not in {row[0] for row in by_class}]
-        by_class.sort(key=lambda row: row[2] or 0)
+        by_class.sort(key=lambda row: (row[2] or 0, -row[1]))
         names = [f'{_KINDS[kind]} {item}' for kind in curves for item in ('AP', 'AP50', 'AP75')]
         table = Table(
             ('class', 'objects', *names),
@@ -148,30 +145,27 @@ class Detections(Judge):
         found = _objects(prediction).select(seen)
         matches = match(truth.objects, truth.is_crowd, found, by_class=True)
         is_missed = ~np.isin(np.arange(len(truth.objects)), matches)
-        states = np.select([truth.is_crowd, is_missed], [_CROWD, _MISSED], _RIGHT)
+        states = np.select([truth.is_crowd, is_missed], [CROWD, MISSED], RIGHT)
         outlines = [self.coco._coco_api.annToRLE(entry) for entry in truth.annotations if entry.get('segmentation')]
-        true = self._at(truth.objects, states, outlines if len(outlines) == len(truth.objects) else None, scale)
+        true_masks = outlines if len(outlines) == len(truth.objects) else None
         masks = [prediction['masks'][place] for place in seen] if 'masks' in prediction else None
-        found = self._at(found, np.where(matches == FALSE, _FALSE, _RIGHT), masks, scale)
-        names = [f'{state}{name}' for state in _STATES for name in self.classes]
-        colours = distinct_colours(len(self.classes)) * len(_STATES)
         text = (
             f'{shown(path.name)}: F1 {count.f1:.2f}; {count.found} of {count.found + count.missed} objects found, '
             f'{count.missed} missed, {count.false} false'
         )
         panels = (
-            draw_objects(picture, true, names, colours, scores=False),
-            draw_objects(picture, found, names, colours),
+            draw_marked(picture, truth.objects, states, self.classes, true_masks, scale, scores=False),
+            draw_marked(
+                picture,
+                found,
+                np.select([matches >= 0, matches == IN_CROWD], [RIGHT, CROWD], FALSE),
+                self.classes,
+                masks,
+                scale,
+                scores=True,
+            ),
         )
         return Picture(side_by_side(panels, ('truth', f'prediction (score {SHOWN_SCORE:g} or more)')), text)
-
-    def _at(self, objects: Objects, states: np.ndarray, masks: Sequence[dict] | None, scale: float) -> Objects:
-        """Objects in an image of another size, with labels that tell their states; masks are COCO's run lengths."""
-        own = None
-        if masks is not None:
-            own = [Mask.of(scaled(coco_mask.decode(mask), scale).astype(bool)) for mask in masks]
-        labels = objects.labels + len(self.classes) * states
-        return Objects(objects.boxes * np.float32(scale), objects.scores, labels, own)
 
 
 def _objects(prediction: dict) -> Objects:

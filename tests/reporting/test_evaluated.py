@@ -19,6 +19,8 @@ from tests.helpers import forget_instances
 from tests.inference.runs import short_run
 from tests.own_data import SIZES, label_map, photo
 from tests.reporting.evaluations import figures_of_tool, found_objects, half_right, nothing_found, pictures, tables
+from tests.tools import test_mocov3
+from tests.tools.commands import train, write_photos
 
 
 @pytest.fixture(scope='module')
@@ -175,6 +177,14 @@ def test_pretraining_leaves_out_what_cannot_be_read(runs, tmp_path):
     assert losses == sorted(losses, reverse=True) and len({name for name, _ in found}) == 5
     assert losses[0] == pytest.approx(rows['loss of the worst photo'], abs=1e-3)
     assert '005.jpg' not in dict(found)
+
+
+def test_a_pretraining_without_reconstructions_has_its_figures(tmp_path):
+    photos = write_photos(tmp_path / 'photos', 24)
+    options = test_mocov3.small(photos, test_dataloader__dataset__hold_out=0.5)
+    train(test_mocov3.CONFIG, '--work-dir', tmp_path / 'run', *options)
+    (figures,) = evaluated_sections(tmp_path / 'run', device='cpu')
+    assert [row[0] for row in tables(figures)[0].rows] == ['views/accuracy', 'views/loss']
 
 
 @pytest.mark.parametrize('task', ['detect', 'classify'])
