@@ -80,8 +80,3 @@ def pictures(section: Section) -> list[Picture]:
     for picture in found:
         assert picture.image.dtype == np.uint8 and picture.image.ndim == 3 and picture.image.shape[2] == 3
     return found
-
-
-def named(section: Section, title: str) -> Section:
-    (found,) = [one for one in section if one.title == title]
-    return found
