@@ -15,13 +15,14 @@ _MARGIN, _LINE = 4, 16
 
 
 def draw_objects(
-    picture: np.ndarray, objects: Objects, names: Sequence[str], colours: Sequence[Sequence[int]]
+    picture: np.ndarray, objects: Objects, names: Sequence[str], colours: Sequence[Sequence[int]], scores: bool = True
 ) -> Image.Image:
     """Masks, boxes, names and scores, the best on top.
 
     Args:
         picture: (H, W, 3) uint8.
         names, colours: of the classes.
+        scores: whether they are written, which true objects do not have.
     """
     pixels = picture.copy()
     order = objects.scores.argsort(kind='stable')
@@ -39,10 +40,10 @@ def draw_objects(
         left, top, right, bottom = objects.boxes[place].tolist()
         colour = tuple(map(int, colours[objects.labels[place]]))
         draw.rectangle([left, top, max(left, right), max(top, bottom)], outline=colour, width=thick)
-        text = f'{names[objects.labels[place]]} {objects.scores[place]:.2f}'
-        box = draw.textbbox((left, max(0, top - _LINE)), text, font=font)
-        draw.rectangle(box, fill=colour)
-        draw.text((left, max(0, top - _LINE)), text, fill='black' if sum(colour) > 380 else 'white', font=font)
+        text = names[objects.labels[place]] + (f' {objects.scores[place]:.2f}' if scores else '')
+        corner = max(0.0, min(left, drawn.width - 1 - font.getlength(text))), max(0.0, top - _LINE)
+        draw.rectangle(draw.textbbox(corner, text, font=font), fill=colour)
+        draw.text(corner, text, fill='black' if sum(colour) > 380 else 'white', font=font)
     return drawn
 
 

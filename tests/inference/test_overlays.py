@@ -17,6 +17,8 @@ def test_masks_and_boxes_are_drawn_in_the_colour_of_their_class():
     assert drawn.shape == picture.shape and not picture.any()
     assert drawn[40, 20].tolist() == [114, 0, 0] and drawn[60, 75].tolist() == [0, 0, 0]
     assert drawn[30, 20].tolist() == [255, 0, 0] and drawn[70, 75].tolist() == [0, 0, 255]
+    without = np.asarray(draw_objects(picture, objects, ('dog', 'cat'), COLOURS, scores=False))
+    assert (without != 0).any(2).sum() < (drawn != 0).any(2).sum()  # the labels are shorter
     assert not draw_objects(picture, objects.select(np.array([], int)), (), ()).getbbox()
 
 
@@ -28,3 +30,13 @@ def test_label_maps_are_drawn_over_the_image_with_a_legend_below():
     assert drawn.shape[0] > 40 and drawn.shape[1] >= 60
     assert drawn[10, 10].tolist() == [169, 55, 55] and drawn[10, 50].tolist() == [100, 100, 100]
     assert (drawn[40:] == COLOURS[0]).all(2).any() and not (drawn[40:] == COLOURS[1]).all(2).any()
+
+
+def test_the_text_of_an_object_at_the_right_border_can_be_read():
+    picture, scores = np.zeros((80, 200, 3), np.uint8), np.array([0.9], np.float32)
+    areas = []
+    for left in (20, 190):
+        objects = Objects(np.array([[left, 40, left + 9, 60]], np.float32), scores, np.array([0]), None)
+        drawn = np.asarray(draw_objects(picture, objects, ('traffic light',), COLOURS))
+        areas.append((drawn[:38] != 0).any(2).sum())
+    assert areas[0] == areas[1] > 500
