@@ -70,6 +70,7 @@ def test_a_wheel_holds_every_config_and_tool(wheel):
     for folder in ('configs', 'tools'):
         assert {f'mae_transfer/.mim/{folder}/{name}' for name in tracked(folder)} <= names
     assert {'mae_transfer/py.typed', 'mae_transfer/.mim/model-index.yml'} <= names
+    assert {f'mae_transfer/reporting/page.{suffix}' for suffix in ('html.jinja', 'css', 'js')} <= names
     assert not [name for name in names if name.split('/')[0] in ('tests', 'configs', 'tools')]
     assert tool.external_attr >> 16 & 0o111, 'is not executable'
 

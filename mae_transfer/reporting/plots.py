@@ -24,7 +24,14 @@ _LETTER = 6.8  # the mean width of a letter or digit of 12 pixels
 _MARKED = 40  # series of so few points have them marked
 
 
-def line_plot(series: Mapping[str, Points], x: str, y: str, *, log: bool = False) -> str:
+def line_plot(
+    series: Mapping[str, Points],
+    x: str,
+    y: str,
+    *,
+    log: bool = False,
+    limits: tuple[tuple[float, float], tuple[float, float]] | None = None,
+) -> str:
     """Draw lines.
 
     Args:
@@ -32,6 +39,7 @@ def line_plot(series: Mapping[str, Points], x: str, y: str, *, log: bool = False
             ``log`` not above zero, are left out, and the line has a gap.
         x, y: titles of the axes.
         log: whether the y axis is logarithmic.
+        limits: of the x axis and of the y axis; None for those of the points.
 
     Returns:
         An ``<svg>`` element; of series without a point it says that there are none.
@@ -40,8 +48,10 @@ def line_plot(series: Mapping[str, Points], x: str, y: str, *, log: bool = False
     every = [point for points in series.values() for point in points if _is_shown(point, log)]
     if not every:
         return _empty(x, y)
-    x_low, x_high = _limits([point[0] for point in every], False)
-    y_low, y_high = _limits([point[1] for point in every], log)
+    (x_low, x_high), (y_low, y_high) = limits or (
+        _limits([point[0] for point in every], False),
+        _limits([point[1] for point in every], log),
+    )
     labels = {tick: _label(tick) for tick in _ticks(y_low, y_high, log, 6)}
     left = round(34 + _LETTER * max(map(len, labels.values()), default=0))
     rows = _legend_rows(list(series), left)

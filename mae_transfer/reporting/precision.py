@@ -14,8 +14,8 @@ from mmdet.evaluation.metrics import CocoMetric, coco_metric
 from mmengine.fileio import load
 
 from ..compat.faster_ap import has_faster_coco_eval, use_faster_coco_eval
-from .curves_svg import line_plot
 from .judge import quiet
+from .plots import line_plot
 from .sections import Plot
 
 #: Recalls at which COCO has the precision.
@@ -138,7 +138,7 @@ def precision_parts(curves: Mapping[str, Mapping[int, PrecisionRecall]], classes
 
 
 def _plot(series: Mapping[str, list[tuple[float, float]]]) -> str:
-    return line_plot(series, 'recall, %', 'precision, %')
+    return line_plot(series, 'recall, %', 'precision, %', limits=((0, 100), (0, 100)))
 
 
 def _points(precision: np.ndarray) -> list[tuple[float, float]]:

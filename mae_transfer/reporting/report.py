@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..data.files.image_files import evenly
-from ..errors import UserError, is_whole
+from ..errors import UserError, is_whole, own_line
 from ..outputs import output_file
 from ..paths import shown, user_path
 from ..progress import progress
@@ -89,12 +89,12 @@ def report(
     found = find_runs(paths)
     output_file(path, 'out')
     read = [read_run(run, name) for run, name in zip(progress(found, 'runs read'), names_of(found))]
-    evaluated = [_evaluated(run, pictures, device) if evaluate else [] for run in read]
+    evaluated, failed = _all_evaluated(read, pictures, device) if evaluate else ([[] for _ in read], [])
     folders = [folder_section(folder, pictures) for folder in _folders(paths)]
     text, left_out = _written(read, evaluated, [section for section in folders if section is not None])
     with written_whole(path) as file:
         file.write(text)
-    return ReportResult(path, len(read), len(text), left_out)
+    return ReportResult(path, len(read), len(text), (*failed, *left_out))
 
 
 def _folders(paths: Iterable[RunLike]) -> list[Path]:
@@ -103,10 +103,24 @@ def _folders(paths: Iterable[RunLike]) -> list[Path]:
     return [path for path in given if path.is_dir() and not log_folders(path)]
 
 
-def _evaluated(run: Run, pictures: int, device: str | None) -> list[Section]:
+def _all_evaluated(runs: Sequence[Run], pictures: int, device: str | None) -> tuple[list[list[Section]], list[str]]:
+    """What the runs predict, and a line for each that cannot be evaluated, such as one whose data is gone.
+
+    Raises:
+        UserError: no run can be evaluated; that of the first.
+    """
     from .evaluated import evaluated_sections  # here, because it imports all that predicts
 
-    return evaluated_sections(run.found.weights, pictures, device)
+    found, errors = list[list[Section]](), dict[str, UserError]()
+    for run in runs:
+        try:
+            found.append(evaluated_sections(run.found.weights, pictures, device))
+        except UserError as error:
+            errors[run.name] = error
+            found.append([Section('Not evaluated', own_line(error))])
+    if len(errors) == len(runs):
+        raise next(iter(errors.values()))
+    return found, [f'{name} is not evaluated: {own_line(error)}' for name, error in errors.items()]
 
 
 def _written(
