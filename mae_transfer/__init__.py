@@ -16,6 +16,7 @@ from .version import __version__
 
 if TYPE_CHECKING:
     from .api.training import finetune, pretrain, test
+    from .exploring.explore import explore
     from .exporting.export import export
     from .inference.embedding import embed
     from .inference.prediction import predict
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 #: The calls, and the modules that have them. These are imported when they are asked for: torch takes seconds.
 _CALLS = {
     'embed': 'inference.embedding',
+    'explore': 'exploring.explore',
     'export': 'exporting.export',
     'finetune': 'api.training',
     'load': 'inference.trained',
@@ -32,7 +34,19 @@ _CALLS = {
     'test': 'api.training',
 }
 
-__all__ = ['__version__', 'compat', 'embed', 'export', 'finetune', 'load', 'predict', 'pretrain', 'registry', 'test']
+__all__ = [
+    '__version__',
+    'compat',
+    'embed',
+    'explore',
+    'export',
+    'finetune',
+    'load',
+    'predict',
+    'pretrain',
+    'registry',
+    'test',
+]
 
 try:
     from . import compat, registry

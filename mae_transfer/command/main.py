@@ -21,6 +21,7 @@ SUBCOMMANDS = {
     'predict': 'boxes, masks, label maps or classes of images without annotations',
     'embed': 'a vector for each image',
     'reconstruct': 'draw photos masked, reconstructed and whole',
+    'explore': 'play with a ViT on a local page: masks, reconstructions, attention, features, nearest photos',
     'export': 'write a model as ONNX, or as a folder for timm or transformers',
     'convert': "weights from one project's layout to another's",
     'plan': 'which batch fits into the memory of GPUs, and how long a training takes',
