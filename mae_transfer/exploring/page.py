@@ -143,10 +143,12 @@ class Page:
             settings, everything = [*settings, self.pasted], [*everything, *pictures]
         nearest = [session, self.found, self.said_of_nearest]
         page.load(told(self.everything), settings, everything, **on)
+        dropped = self.file.upload(told(self.drop), [session, self.file], session, **quick)
+        dropped.then(lambda: None, None, self.file, **quick)  # empty for the next one, also after one that is refused
         for choosing in (
+            dropped,
             self.strip.select(told(self.choose), session, session, **quick),
             self.found.select(told(self.choose_nearest), session, session, **quick),
-            self.file.upload(told(self.drop), [session, self.file], [session, self.file], **quick),
         ):
             drawn = choosing.then(told(self.everything), settings, everything, **on)
             drawn.then(told(self.nearest_if_known), session, nearest, **quick)
@@ -165,9 +167,9 @@ class Page:
         """One of the nearest photos."""
         return replace(session, photo=self.answers.photos[session.nearest[event.index]])
 
-    def drop(self, session: Session, path: str) -> tuple[Session, None]:
-        """A photo that was dropped; the field is empty then, for the next one."""
-        return replace(session, photo=self.answers.photos.dropped(path)), None
+    def drop(self, session: Session, path: str) -> Session:
+        """A photo that was dropped."""
+        return replace(session, photo=self.answers.photos.dropped(path))
 
     def everything(self, session: Session, head: str, count: int, *pasted: bool) -> tuple[Any, ...]:
         """All that the first two tabs show of a photo."""

@@ -18,7 +18,7 @@ SIZE, PATCH, GRID = 32, 8, (4, 4)
 
 def trained(cfg: Config) -> Trained:
     """The model of a config, with values of all parameters that have an effect."""
-    with MODELS.switch_scope_and_registry('mae_transfer') as models:
+    with MODELS.switch_scope_and_registry(cfg.default_scope) as models:
         model: nn.Module = enlarge(models.build(cfg.model)).eval()
     return Trained(model, cfg, task_of(cfg), Path('epoch_1.pth'), (), 'work_dirs/mae')
 
@@ -44,6 +44,6 @@ def classifier() -> Trained:
     """A classifier of three classes."""
     torch.manual_seed(0)
     model = dict(
-        type='ViTClassifier', num_classes=3, vit=vit_settings(), data_preprocessor=dict(type='PhotoPreprocessor')
+        type='ViTClassifier', num_classes=3, vit=vit_settings(), data_preprocessor=dict(type='LabelledPreprocessor')
     )
     return trained(Config(dict(default_scope='mae_transfer', model=model)))
