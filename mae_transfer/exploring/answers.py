@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from ..data.files.image_files import evenly
 from ..errors import UserError, shorten
 from ..paths import shown
-from .feature_colours import feature_colours
+from .feature_colours import AtPlaces, at_places, feature_colours
 from .masks import BY_HAND, drawn, maskings_of, name_of, patch_at, toggled
 from .nearest import PhotoVectors
 from .photos import PagePhotos, Photo
@@ -150,11 +153,17 @@ class Answers:
         frames = (with_frame(image, grid, session.patch) for image in (picture, heat))
         return next(frames), next(frames), f'{text}.'
 
-    def coloured(self, session: Session, count: int) -> tuple[np.ndarray, str]:
+    @cached_property
+    def places(self) -> AtPlaces:
+        """What the features of the strip's photos have in common at each place."""
+        return at_places(np.stack([self.subject.features(photo) for photo in self.strip]))
+
+    def coloured(self, session: Session, count: int, without_places: bool = False) -> tuple[np.ndarray, str]:
         """Photos above the colours of their patches' features, and a sentence.
 
         Args:
             count: of photos: the chosen one, and the next ones of the strip.
+            without_places: whether what all photos of the strip have in common at each place is left out.
 
         Raises:
             UserError: no photo is chosen.
@@ -163,17 +172,24 @@ class Answers:
         others = [photo for photo in self.strip if photo.index != chosen.index]
         start = next((place for place, photo in enumerate(self.strip) if photo.index == chosen.index), 0)
         photos = [chosen, *(others[start:] + others[:start])[: count - 1]]
-        found = feature_colours(np.stack([self.subject.features(photo) for photo in photos]))
+        features = np.stack([self.subject.features(photo) for photo in photos])
+        found = feature_colours(features - self.places.common if without_places else features)
         size = _COLOURS if len(photos) > 1 else _COLOURS * 2
         rows = [[enlarged(self.subject.picture(photo), size) for photo in photos]]
         height = rows[0][0].shape[0] // self.subject.grid[0]
         rows.append([colours.repeat(height, 0).repeat(height, 1) for colours in found.colours])
         shares = ', '.join(f'{100 * share:.0f} %' for share in found.shares)
         what = f'all {len(photos)} photos' if len(photos) > 1 else 'this photo'
-        return sheet(rows), (
+        text = (
             f'**Alike colours are alike features**: red, green and blue are the first three principal components of '
             f'the patches of {what}, with {shares} of their variance.'
         )
+        if without_places:
+            text += (
+                f' Left out is what {len(self.strip)} photos have in common at each place, '
+                f'{100 * self.places.share:.0f} % of the variance of their features.'
+            )
+        return sheet(rows), text
 
     # Nearest photos --------------------------------------------------------------------------------------------------
 
@@ -203,12 +219,17 @@ class Answers:
         if len(self.photos) > len(self.vectors):
             among += f' of {len(self.photos)}'
         text = (
-            f"Nearest to **{shown(photo.name)}** among {among}: by the cosine of the mean of their patches' features, "
+            f"Nearest to **{plain(photo.name)}** among {among}: by the cosine of the mean of their patches' features, "
             '1 for the same direction.'
         )
         if self.vectors.table.skipped:
-            text += f' Left out, as they cannot be read: {shorten(map(shown, self.vectors.table.skipped), 3)}.'
+            text += f' Left out, as they cannot be read: {shorten(map(plain, self.vectors.table.skipped), 3)}.'
         return replace(session, nearest=tuple(index for index, _ in found)), pictures, text
+
+
+def plain(text: str) -> str:
+    """A name of a file within Markdown, without a meaning of its signs there or in HTML."""
+    return re.sub(r'([\\`*_\[\]~$])', r'\\\1', html.escape(shown(text)))
 
 
 def _photo(session: Session) -> Photo:

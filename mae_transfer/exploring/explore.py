@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import socket
 import threading
+from importlib.metadata import version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 from urllib.request import getproxies, proxy_bypass
 
 import torch
+from packaging.version import Version
 
 from ..data.files.bands import Bands
 from ..data.files.photo_files import PhotoFiles
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 #: The page is for this machine alone.
 HOST = '127.0.0.1'
+_OLDEST = Version('6.0')
+_INSTALL = "pip install 'mae_transfer[explore]'"
 
 
 class RunningPage:
@@ -110,10 +114,13 @@ def check_page(port: int) -> None:
     """Refuse, before any work, what cannot be served.
 
     Raises:
-        UserError: gradio is missing; no port, or one that is in use; a proxy between this machine and itself.
+        UserError: gradio is missing, or too old; no port, or one that is in use; a proxy between this machine and
+            itself.
     """
     if find_spec('gradio') is None:
-        raise UserError("the page needs gradio: pip install 'mae_transfer[explore]'")
+        raise UserError(f'the page needs gradio: {_INSTALL}')
+    if Version(found := version('gradio')) < _OLDEST:
+        raise UserError(f'the page needs gradio {_OLDEST} or newer; found {found}: {_INSTALL}')
     if isinstance(port, bool) or not isinstance(port, int) or not 1 <= port <= 65535:
         raise UserError(f'port is a whole number from 1 to 65535; found {port!r}')
     with socket.socket() as trial:

@@ -21,6 +21,32 @@ class FeatureColours(NamedTuple):
     shares: tuple[float, float, float]
 
 
+class AtPlaces(NamedTuple):
+    """What the features of photos have in common at each place.
+
+    Attributes:
+        common: (rows, columns, D), with the mean 0: subtract it to see what is in a photo, wherever it is.
+        share: of the variance of all features.
+    """
+
+    common: np.ndarray
+    share: float
+
+
+def at_places(features: np.ndarray) -> AtPlaces:
+    """What features have in common at each place, in photos whose contents have nothing in common: much of the features
+    of a pre-trained ViT is where a patch is.
+
+    Args:
+        features: (P, rows, columns, D). Of few photos the contents are a part of it: 1 / P of their variance.
+    """
+    values = features.astype(np.float64)
+    mean = values.mean((0, 1, 2))
+    common = values.mean(0) - mean
+    total = float(((values - mean) ** 2).sum())
+    return AtPlaces(common.astype(np.float32), float((common**2).sum()) * len(values) / total if total else 0.0)
+
+
 def feature_colours(features: np.ndarray) -> FeatureColours:
     """Colours from one principal component analysis over the patches of all photos.
 

@@ -12,15 +12,14 @@ import gradio as gr
 import numpy as np
 
 from ..errors import UserError, shorten
-from ..paths import shown
-from .answers import MOST_COLOURED, Answers, Session
+from .answers import MOST_COLOURED, Answers, Session, plain
 from .masks import BY_HAND
 from .pictures import enlarged
 
 #: Fonts of the reader's machine, so that none is fetched.
 FONTS = ('system-ui', 'sans-serif')
 CSS = '.clickable img { cursor: crosshair } footer { display: none !important }'
-_THUMBNAIL, _HEIGHT = 128, 250  # pixels: of a photo's side, of the strip
+_THUMBNAIL, _HEIGHT = 128, 260  # pixels: of a photo's side, of the strip
 _SHARES = (0.05, 0.95)  # of hidden patches, by the slider
 
 
@@ -48,10 +47,10 @@ class Page:
     """
 
     def __init__(self, answers: Answers, title: str, note: str) -> None:
-        self.answers, self.title, self.note = answers, title, note
+        self.answers, self.title, self.note = answers, title, plain(note)
         self.reconstructs = answers.subject.model is not None
         if answers.unreadable:
-            self.note += f' Some cannot be read: {shorten(map(shown, answers.unreadable), 3)}.'
+            self.note += f' Some cannot be read: {shorten(map(plain, answers.unreadable), 3)}.'
 
     # The layout ------------------------------------------------------------------------------------------------------
 
@@ -60,7 +59,7 @@ class Page:
         subject, strip = self.answers.subject, self.answers.strip
         with gr.Blocks(title=f'explore {self.title}', analytics_enabled=False, delete_cache=(3600, 3600)) as page:
             self.session = gr.State(self.answers.first_session())
-            gr.Markdown(f'## {self.title}\n{subject.description}')
+            gr.Markdown(f'## {plain(self.title)}\n{plain(subject.description)}')
             with gr.Row():
                 with gr.Column(scale=5):
                     thumbnails = [(enlarged(subject.picture(photo), _THUMBNAIL), None) for photo in strip]
@@ -83,7 +82,7 @@ class Page:
 
     def _build_reconstruction(self) -> None:
         if not self.reconstructs:
-            gr.Markdown(f'**No reconstructions:** {self.answers.subject.why_not}', elem_id='why_not')
+            gr.Markdown(f'**No reconstructions:** {plain(self.answers.subject.why_not)}', elem_id='why_not')
             return
         masking, ratio = self.answers.first_masking
         with gr.Row():
@@ -112,6 +111,8 @@ class Page:
             self.count = gr.Slider(
                 1, max(2, most), min(4, most), step=1, label=label, elem_id='count', visible=most > 1
             )
+            label = 'colours without what all photos have in common at a place'
+            self.without_places = gr.Checkbox(False, label=label, elem_id='without_places', visible=most > 1)
         with gr.Row():
             self.asked = _picture('**Click a patch**', 'asked', clickable=True)
             self.heat = _picture('**What it attends to**', 'heat')
@@ -128,7 +129,8 @@ class Page:
         session = self.session
         attention = [self.asked, self.heat, self.said_of_attention]
         coloured = [self.colours, self.said_of_colours]
-        settings, everything = [session, self.head, self.count], [self.name, *attention, *coloured]
+        colouring = [session, self.count, self.without_places]
+        settings, everything = [session, self.head, *colouring[1:]], [self.name, *attention, *coloured]
         if self.reconstructs:
             pictures = [self.masked, self.predicted, self.original, self.said_of_loss]
             masks = [session, self.masking, self.ratio, *pictures]
@@ -154,7 +156,8 @@ class Page:
             drawn.then(told(self.nearest_if_known), session, nearest, **quick)
         self.asked.select(told(self.ask), [session, self.head], [session, *attention], **quick)
         self.head.input(told(self.answers.attention), [session, self.head], attention, **quick)
-        self.count.input(told(self.answers.coloured), [session, self.count], coloured, **dragged)
+        self.count.input(told(self.answers.coloured), colouring, coloured, **dragged)
+        self.without_places.input(told(self.answers.coloured), colouring, coloured, **quick)
         self.nearest_tab.select(told(self.nearest), session, nearest, **on)
 
     # Choosing a photo ------------------------------------------------------------------------------------------------
@@ -171,12 +174,12 @@ class Page:
         """A photo that was dropped."""
         return replace(session, photo=self.answers.photos.dropped(path))
 
-    def everything(self, session: Session, head: str, count: int, *pasted: bool) -> tuple[Any, ...]:
+    def everything(self, session: Session, head: str, count: int, without: bool, *pasted: bool) -> tuple[Any, ...]:
         """All that the first two tabs show of a photo."""
         if session.photo is None:
             return (f'{self.note} Drop a photo.', *[gr.skip()] * (5 + 4 * self.reconstructs))
-        name = f'**{shown(session.photo.name)}** · {self.note}'
-        found = (name, *self.answers.attention(session, head), *self.answers.coloured(session, count))
+        name = f'**{plain(session.photo.name)}** · {self.note}'
+        found = (name, *self.answers.attention(session, head), *self.answers.coloured(session, count, without))
         return (*found, *self.answers.reconstruction(session, *pasted)) if pasted else found
 
     # Masks -----------------------------------------------------------------------------------------------------------

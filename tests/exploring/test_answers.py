@@ -3,7 +3,7 @@ import pytest
 
 from mae_transfer.data.files.photo_files import PhotoFiles
 from mae_transfer.errors import UserError
-from mae_transfer.exploring.answers import STRIP, Answers
+from mae_transfer.exploring.answers import STRIP, Answers, plain
 from mae_transfer.exploring.masks import BY_HAND
 from mae_transfer.exploring.photos import PagePhotos
 from mae_transfer.exploring.subject import Subject
@@ -113,3 +113,15 @@ def test_a_model_that_reconstructs_nothing_has_the_other_answers(tmp_path):
     with pytest.raises(UserError, match='predicts no pixels'):
         answers.reconstruction(session, True)
     assert len(answers.nearest(session)[1]) == 5 and answers.coloured(session, 2)[0].ndim == 3
+
+
+def test_colours_without_places_are_of_the_contents(answers):
+    session = answers.first_session()
+    with_places, _ = answers.coloured(session, 2)
+    without, text = answers.coloured(session, 2, True)
+    assert (with_places != without).any() and f'{100 * answers.places.share:.0f} % of the variance' in text
+    assert 'what 6 photos have in common at each place' in text and 0 < answers.places.share < 1
+
+
+def test_a_name_has_no_meaning_in_markdown_or_html():
+    assert plain('a*b_<img src=x>.png') == r'a\*b\_&lt;img src=x&gt;.png'

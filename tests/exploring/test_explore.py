@@ -23,14 +23,20 @@ def test_a_missing_gradio_is_one_line(monkeypatch):
         explore('work_dirs/none')
 
 
+def test_an_old_gradio_is_one_line(monkeypatch):
+    monkeypatch.setattr('mae_transfer.exploring.explore.version', lambda name: '5.49.1')
+    with pytest.raises(UserError, match=r'the page needs gradio 6.0 or newer; found 5.49.1: pip install'):
+        explore('work_dirs/none')
+
+
 needs_gradio = pytest.mark.usefixtures('no_proxy')
 
 
 @pytest.fixture(autouse=True)
-def gradio_is_found(request, monkeypatch):
+def gradio_is_found(monkeypatch):
     """The checks are the same where gradio is not installed; pages need it."""
-    if 'missing' not in request.node.name:
-        monkeypatch.setattr('mae_transfer.exploring.explore.find_spec', lambda name: object())
+    monkeypatch.setattr('mae_transfer.exploring.explore.find_spec', lambda name: object())
+    monkeypatch.setattr('mae_transfer.exploring.explore.version', lambda name: '6.31.0')
 
 
 @needs_gradio

@@ -1,6 +1,6 @@
 import numpy as np
 
-from mae_transfer.exploring.feature_colours import feature_colours
+from mae_transfer.exploring.feature_colours import at_places, feature_colours
 
 
 def features(seed=0):
@@ -37,3 +37,15 @@ def test_the_sign_is_not_free():
 def test_equal_features_have_one_colour():
     found = feature_colours(np.ones((1, 2, 2, 4), np.float32))
     assert found.shares == (0, 0, 0) and len(np.unique(found.colours.reshape(-1, 3), axis=0)) == 1
+
+
+def test_what_photos_have_in_common_at_a_place_is_found():
+    rng = np.random.default_rng(0)
+    place, content = rng.normal(size=(4, 5, 8)), rng.normal(size=(200, 1, 1, 8))
+    place -= place.mean((0, 1))
+    content = content + np.zeros((1, 4, 5, 1))
+    found = at_places(place * 2 + content + 7)
+    np.testing.assert_allclose(found.common, place * 2, atol=0.02)
+    spread = ((place * 2) ** 2).mean()
+    assert abs(found.share - spread / (spread + content.var((0, 1, 2)).mean())) < 0.02
+    assert at_places(np.ones((2, 2, 2, 3))).share == 0

@@ -161,6 +161,11 @@ def test_the_page_of_an_mae(opened, tmp_path, monkeypatch):
     assert reader.picture('colours').std() > 10
     reader.says('said_of_colours', 'first three principal components of the patches of all 4 photos')
 
+    address = reader.address('colours')
+    reader.tab.locator('#without_places input').check()
+    assert reader.changed('colours', address).std() > 10
+    reader.says('said_of_colours', 'Left out is what 6 photos have in common')
+
     # Nearest photos.
     reader.open('Nearest photos')
     reader.says('said_of_nearest', 'among 6 photos')
