@@ -27,6 +27,8 @@ from .subject import Subject
 if TYPE_CHECKING:
     import gradio
 
+    from .page import Page
+
 #: The page is for this machine alone.
 HOST = '127.0.0.1'
 _OLDEST = Version('6.0')
@@ -40,8 +42,8 @@ class RunningPage:
         url: its address.
     """
 
-    def __init__(self, blocks: gradio.Blocks, port: int) -> None:
-        self._blocks, self.url = blocks, f'http://{HOST}:{port}'
+    def __init__(self, page: Page, blocks: gradio.Blocks, port: int) -> None:
+        self._page, self._blocks, self.url = page, blocks, f'http://{HOST}:{port}'
 
     def __repr__(self) -> str:
         return f'page at {self.url}'
@@ -51,8 +53,9 @@ class RunningPage:
         threading.Event().wait()
 
     def close(self) -> None:
-        """End the page."""
+        """End the page, and remove its files."""
         self._blocks.close(verbose=False)
+        self._page.close()
 
 
 def explore(
@@ -99,8 +102,7 @@ def explore(
     subject = Subject(source, device)
     files, note = _photos(source, photos, subject.encoder.bands)
     page_photos = PagePhotos(files, subject.size, subject.encoder.bands, subject.exif_orientation, subject.patch_size)
-    blocks = _serve(Answers(subject, page_photos), shown(source.source), note, port, open_browser)
-    page = RunningPage(blocks, port)
+    page = _serve(Answers(subject, page_photos), shown(source.source), note, port, open_browser)
     print(f'{note}\n{page.url} shows the page, on this machine only; Ctrl-C ends it', flush=True)
     if wait:
         try:
@@ -148,13 +150,14 @@ def _photos(source: Any, photos: Images | None, bands: Bands) -> tuple[list[Phot
     return held, f'{sum(map(len, held))} photos that were held out of the training.'
 
 
-def _serve(answers: Answers, title: str, note: str, port: int, open_browser: bool) -> gradio.Blocks:
+def _serve(answers: Answers, title: str, note: str, port: int, open_browser: bool) -> RunningPage:
     """Build the page and serve it."""
     import gradio as gr  # here, because it takes seconds
 
     from .page import CSS, FONTS, Page
 
-    blocks = Page(answers, title, note).build()
+    page = Page(answers, title, note)
+    blocks = page.build()
     blocks.queue()
     theme = gr.themes.Default(font=FONTS, font_mono=('ui-monospace', 'monospace'))
     try:
@@ -174,4 +177,4 @@ def _serve(answers: Answers, title: str, note: str, port: int, open_browser: boo
         )
     except OSError as error:  # taken since it was looked at
         raise UserError(f'port {port} of {HOST} cannot be used: {error}') from error
-    return blocks
+    return RunningPage(page, blocks, port)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import functools
 import html
+import itertools
+import os
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import gradio as gr
 import numpy as np
+from PIL import Image
 
 from ..errors import UserError, shorten
 from .answers import MOST_COLOURED, Answers, Session, plain
@@ -49,21 +53,26 @@ class Page:
     def __init__(self, answers: Answers, title: str, note: str) -> None:
         self.answers, self.title, self.note = answers, title, plain(note)
         self.reconstructs = answers.subject.model is not None
+        # Removed with this object, at the latest when Python ends.
+        self._folder, self._numbers = tempfile.TemporaryDirectory(prefix='mae_transfer_'), itertools.count()
         if answers.unreadable:
             self.note += f' Some cannot be read: {shorten(map(plain, answers.unreadable), 3)}.'
+
+    def close(self) -> None:
+        """Remove the files of the page."""
+        self._folder.cleanup()
 
     # The layout ------------------------------------------------------------------------------------------------------
 
     def build(self) -> gr.Blocks:
         """The page, which can be launched."""
-        subject, strip = self.answers.subject, self.answers.strip
+        subject = self.answers.subject
         with gr.Blocks(title=f'explore {self.title}', analytics_enabled=False, delete_cache=(3600, 3600)) as page:
             self.session = gr.State(self.answers.first_session())
             gr.Markdown(f'## {plain(self.title)}\n{plain(subject.description)}')
             with gr.Row():
                 with gr.Column(scale=5):
-                    thumbnails = [(enlarged(subject.picture(photo), _THUMBNAIL), None) for photo in strip]
-                    self.strip = _gallery('Choose a photo', 'strip', thumbnails, columns=8, height=_HEIGHT)
+                    self.strip = _gallery('Choose a photo', 'strip', columns=8, height=_HEIGHT)
                 with gr.Column(scale=1, min_width=160):
                     gr.Markdown('or drop one')
                     self.file = gr.File(show_label=False, height=_HEIGHT, elem_id='drop')
@@ -75,7 +84,7 @@ class Page:
                     self._build_features()
                 with gr.Tab('Nearest photos', id='nearest') as self.nearest_tab:
                     what = 'Nearest first, with the cosine of their vectors: click one to choose it'
-                    self.found = _gallery(what, 'found', [], columns=6, height='auto')
+                    self.found = _gallery(what, 'found', columns=6, height='auto')
                     self.said_of_nearest = gr.Markdown(elem_id='said_of_nearest')
             self._connect(page)
         return page
@@ -144,6 +153,8 @@ class Page:
             self.pasted.input(told(self.answers.reconstruction), [session, self.pasted], pictures, **dragged)
             settings, everything = [*settings, self.pasted], [*everything, *pictures]
         nearest = [session, self.found, self.said_of_nearest]
+        # Not with the layout, whose files gradio leaves behind.
+        page.load(self.thumbnails, None, self.strip, **quick)
         page.load(told(self.everything), settings, everything, **on)
         dropped = self.file.upload(told(self.drop), [session, self.file], session, **quick)
         dropped.then(lambda: None, None, self.file, **quick)  # empty for the next one, also after one that is refused
@@ -162,6 +173,17 @@ class Page:
 
     # Choosing a photo ------------------------------------------------------------------------------------------------
 
+    def thumbnails(self) -> list[str]:
+        """The strip, as files."""
+        subject, strip = self.answers.subject, self.answers.strip
+        return [self._file(enlarged(subject.picture(photo), _THUMBNAIL)) for photo in strip]
+
+    def _file(self, picture: np.ndarray) -> str:
+        """A picture of a gallery as a file: gradio removes its copies of files, not those that it makes of arrays."""
+        path = os.path.join(self._folder.name, f'{next(self._numbers)}.png')
+        Image.fromarray(picture).save(path)
+        return path
+
     def choose(self, session: Session, event: gr.SelectData) -> Session:
         """A photo of the strip."""
         return replace(session, photo=self.answers.strip[event.index])
@@ -177,7 +199,7 @@ class Page:
     def everything(self, session: Session, head: str, count: int, without: bool, *pasted: bool) -> tuple[Any, ...]:
         """All that the first two tabs show of a photo."""
         if session.photo is None:
-            return (f'{self.note} Drop a photo.', *[gr.skip()] * (5 + 4 * self.reconstructs))
+            return (f'{self.note} Drop a photo.', *[None] * (5 + 4 * self.reconstructs))
         name = f'**{plain(session.photo.name)}** · {self.note}'
         found = (name, *self.answers.attention(session, head), *self.answers.coloured(session, count, without))
         return (*found, *self.answers.reconstruction(session, *pasted)) if pasted else found
@@ -231,13 +253,16 @@ class Page:
 
     def nearest(self, session: Session, progress: gr.Progress = gr.Progress()) -> tuple[Any, ...]:  # noqa: B008
         """The nearest photos; the first time all photos are embedded before."""
-        return self.answers.nearest(
-            session, lambda done, total: progress((done, total), 'photos embedded', unit='photos')
-        )
+        return self._nearest(session, lambda done, total: progress((done, total), 'photos embedded', unit='photos'))
 
-    def nearest_if_known(self, session: Session) -> Any:
+    def nearest_if_known(self, session: Session) -> tuple[Any, ...]:
         """The nearest photos, where all are embedded already."""
-        return gr.skip() if self.answers.vectors is None else self.answers.nearest(session)
+        # No gr.skip(), after which gradio forgets the files of a gallery.
+        return (session, None, '') if self.answers.vectors is None else self._nearest(session)
+
+    def _nearest(self, *words: Any) -> tuple[Any, ...]:
+        session, pictures, text = self.answers.nearest(*words)
+        return session, [(self._file(picture), caption) for picture, caption in pictures], text
 
 
 def _picture(label: str, name: str, clickable: bool = False) -> gr.Image:
@@ -249,8 +274,8 @@ def _picture(label: str, name: str, clickable: bool = False) -> gr.Image:
         return gr.Image(elem_id=name, elem_classes=classes, **fixed)
 
 
-def _gallery(label: str, name: str, pictures: list, **settings: Any) -> gr.Gallery:
+def _gallery(label: str, name: str, **settings: Any) -> gr.Gallery:
     """Pictures to choose from, below a label."""
     gr.Markdown(label)
     fixed: dict[str, Any] = dict(object_fit='cover', allow_preview=False, interactive=False, buttons=[], format='png')
-    return gr.Gallery(pictures, show_label=False, elem_id=name, **fixed, **settings)
+    return gr.Gallery(show_label=False, elem_id=name, **fixed, **settings)

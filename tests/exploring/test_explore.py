@@ -5,7 +5,7 @@ import pytest
 
 import mae_transfer
 from mae_transfer.errors import UserError
-from mae_transfer.exploring.explore import HOST, check_page, explore
+from mae_transfer.exploring.explore import HOST, RunningPage, check_page, explore
 from tests.exploring.subjects import classifier, mae
 from tests.helpers import photo_folder
 from tests.tools.commands import free_port
@@ -89,7 +89,12 @@ def test_photos_that_do_not_exist_are_one_line(tmp_path):
 )
 def test_the_photos_are_the_runs_or_those_that_are_given(run, photos, note, count, tmp_path, monkeypatch, capsys):
     served = []
-    monkeypatch.setattr('mae_transfer.exploring.explore._serve', lambda *words: served.append(words))
+
+    def serve(*words):
+        served.append(words)
+        return RunningPage(None, None, words[3])
+
+    monkeypatch.setattr('mae_transfer.exploring.explore._serve', serve)
     photo_folder(tmp_path / 'photos', 4)
     photo_folder(tmp_path / 'others', 3)
     made = classifier() if run == 'classifier' else mae(tmp_path / ('gone' if run == 'gone' else 'photos'))

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mae_transfer.exploring.explore import explore
+from mae_transfer.exploring.explore import RunningPage, explore
 from tests.exploring.subjects import classifier, mae
 from tests.helpers import photo_folder, save_photo
 from tests.tools.commands import free_port
@@ -36,16 +36,18 @@ class Reader:
     """A reader of a page.
 
     Attributes:
+        page: what is read.
         tab: the browser's tab.
         faults: errors on its console, and requests to other hosts.
     """
 
-    def __init__(self, browser, url: str) -> None:
-        self.tab, self.faults = browser.new_page(viewport=dict(width=1400, height=1000)), list[str]()
+    def __init__(self, browser, page: RunningPage) -> None:
+        self.page, self.faults = page, list[str]()
+        self.tab = browser.new_page(viewport=dict(width=1400, height=1000))
         self.tab.on('console', lambda line: self.faults.append(line.text) if line.type == 'error' else None)
         self.tab.on('pageerror', lambda error: self.faults.append(str(error)))
         self.tab.on('request', self._asked)
-        self.tab.goto(url)
+        self.tab.goto(page.url)
 
     def _asked(self, request) -> None:
         if urlsplit(request.url).scheme not in ('data', 'blob') and urlsplit(request.url).hostname != '127.0.0.1':
@@ -89,21 +91,22 @@ class Reader:
 
 
 @pytest.fixture
-def opened(browser, monkeypatch):
+def opened(browser, tmp_path, monkeypatch):
     """``opened(run, photos)``: a reader of the page of a run."""
-    pages = []
+    readers = []
+    monkeypatch.setenv('GRADIO_TEMP_DIR', str(tmp_path / 'files'))
     for name in ('http_proxy', 'HTTP_PROXY', 'all_proxy', 'ALL_PROXY'):
         monkeypatch.delenv(name, raising=False)
 
     def open_page(run, photos=None) -> Reader:
-        pages.append(page := explore(run, photos, port=free_port(), wait=False))
-        pages.append(reader := Reader(browser, page.url))
+        page = explore(run, photos, port=free_port(), wait=False)
+        readers.append(reader := Reader(browser, page))
         return reader
 
     yield open_page
-    for page, reader in zip(pages[::2], pages[1::2]):
+    for reader in readers:
         reader.tab.close()
-        page.close()
+        reader.page.close()
 
 
 def hidden(picture: np.ndarray) -> np.ndarray:
@@ -116,6 +119,8 @@ def test_the_page_of_an_mae(opened, tmp_path, monkeypatch):
     asked, real = [], socket.getaddrinfo
     monkeypatch.setattr(socket, 'getaddrinfo', lambda host, *rest, **kw: asked.append(host) or real(host, *rest, **kw))
     reader = opened(mae(photo_folder(tmp_path / 'photos', 6)))
+
+    assert reader.tab.locator('#strip img').nth(5).get_attribute('src')
 
     # It draws the first photo, masked as in training.
     before = hidden(reader.picture('masked'))
@@ -183,6 +188,12 @@ def test_the_page_of_an_mae(opened, tmp_path, monkeypatch):
     reader.tab.locator('#drop input[type=file]').set_input_files(save_photo(tmp_path / 'dropped.png', 9))
     reader.says('name', r'dropped\.png')
     reader.says('said_of_nearest', 'Nearest to dropped.png among 6 photos')
+
+    # What gradio wrote goes with the page.
+    reader.tab.close()
+    reader.page.close()
+    left = [file for file in (tmp_path / 'files').rglob('*') if file.is_file() and file.stat().st_size]
+    assert not left
 
     assert not reader.faults
     assert {host for host in asked if host} <= {'127.0.0.1', b'127.0.0.1', 'localhost'}
