@@ -16,6 +16,7 @@ from .version import __version__
 
 if TYPE_CHECKING:
     from .api.training import finetune, pretrain, test
+    from .exploring.explore import explore
     from .exporting.export import export
     from .inference.embedding import embed
     from .inference.prediction import predict
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 #: The calls, and the modules that have them. These are imported when they are asked for: torch takes seconds.
 _CALLS = {
     'embed': 'inference.embedding',
+    'explore': 'exploring.explore',
     'export': 'exporting.export',
     'finetune': 'api.training',
     'load': 'inference.trained',
@@ -38,6 +40,7 @@ __all__ = [
     '__version__',
     'compat',
     'embed',
+    'explore',
     'export',
     'finetune',
     'load',

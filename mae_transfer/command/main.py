@@ -22,6 +22,7 @@ SUBCOMMANDS = {
     'embed': 'a vector for each image',
     'reconstruct': 'draw photos masked, reconstructed and whole',
     'report': 'one HTML file of what runs learnt: results, curves, pictures, comparison',
+    'explore': 'play with a ViT on a local page: masks, reconstructions, attention, features, nearest photos',
     'export': 'write a model as ONNX, or as a folder for timm or transformers',
     'convert': "weights from one project's layout to another's",
     'plan': 'which batch fits into the memory of GPUs, and how long a training takes',

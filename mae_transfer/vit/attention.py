@@ -62,12 +62,18 @@ class Attention(nn.Module):
 
     def _attend_fused(self, qkv: Tensor, places: Places | None) -> Tensor:
         """Output of the qkv map (B, N, 3 * D) to attended values (B, N, D)."""
+        q, k, v = self.split(qkv, places)
+        grid, table = (None, None) if places is None else (places.grid, places.table)
+        return self.attend(q, k, v, grid, table).transpose(1, 2).flatten(2)
+
+    def split(self, qkv: Tensor, places: Places | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Output of the qkv map (B, N, 3 * D) to queries, keys and values (B, heads, N, d), as :meth:`attend` takes
+        them: queries and keys normalised and turned, where the design has that."""
         q, k, v = qkv.unflatten(2, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
         q, k = self.q_norm(q), self.k_norm(k)
         if places is not None and places.turn is not None:
             q, k = places.turn(q), places.turn(k)
-        grid, table = (None, None) if places is None else (places.grid, places.table)
-        return self.attend(q, k, v, grid, table).transpose(1, 2).flatten(2)
+        return q, k, v
 
     def _attend_from(self, x: Tensor, first: int) -> Tensor:
         """Tokens (B, N, D) to attended values (B, N - first, D) of those from number ``first`` on."""
