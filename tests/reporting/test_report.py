@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 import sys
 from types import SimpleNamespace
 
@@ -27,6 +28,7 @@ def resumed(tmp_path_factory):
     photos, work_dir = write_photos(folder / 'photos', 32), folder / 'mae'
     every = dict(train_cfg__val_interval=1, default_hooks__reconstructions__interval=1)
     train(CONFIG, '--work-dir', work_dir, *small(photos, epochs=1, **every))
+    time.sleep(1)  # a session's folder has its name by the second
     train(CONFIG, '--work-dir', work_dir, '--resume', 'auto', *small(photos, epochs=2, **every))
     return work_dir
 
