@@ -171,8 +171,11 @@ class _Lines(logging.Formatter):
             text = f'{text}\n{self.formatException(record.exc_info)}'
         if text.startswith('\n'):  # a table
             return text[1:]
-        width = min(WIDTH, shutil.get_terminal_size().columns) if self._is_terminal else WIDTH
-        return wrapped(f'{time.strftime("%H:%M", time.localtime(record.created))} {text}', width)
+        text = f'{time.strftime("%H:%M", time.localtime(record.created))} {text}'
+        if not self._is_terminal:
+            return wrapped(text)
+        # A progress that is being told has the line: it is cleared first.
+        return '\r\033[K' + wrapped(text, min(WIDTH, shutil.get_terminal_size().columns))
 
 
 def _logging_module() -> str:
