@@ -31,7 +31,7 @@ def settings_line(runner: Runner, mode: str) -> str:
 def _parts(runner: Runner, mode: str) -> Iterator[str]:
     loop = runner.train_loop if mode == 'train' else runner.test_loop
     verb = 'training on' if mode == 'train' else 'testing on'
-    yield ' '.join(filter(None, [f'{verb} {len(loop.dataloader.dataset):,} images', _place(runner.cfg)]))
+    yield ' '.join(filter(None, [verb, _counted(len(loop.dataloader.dataset), 'image'), _place(runner.cfg)]))
     if size := runner.cfg.get('crop_size') or runner.cfg.get('image_size'):
         yield _glued(f'image size {_pair(size)}')
     model = runner.model
@@ -79,18 +79,23 @@ def _millions(count: int) -> str:
 
 
 def _length(loop: Any, accumulation: int) -> str:
-    steps = _glued(f'{loop.max_iters // accumulation:,} steps')
+    steps = _glued(_counted(loop.max_iters // accumulation, 'step'))
     if not isinstance(loop, EpochBasedTrainLoop):
         return steps
-    return _glued(f'{loop.max_epochs:,} epoch{"s" * (loop.max_epochs != 1)}') + f' = {steps}'
+    return _glued(f'{_counted(loop.max_epochs, "epoch")} = ') + steps
 
 
 def _device() -> str:
     device = get_device()
     if device == 'cuda':
         return _glued(torch.cuda.get_device_name())
-    threads = torch.get_num_threads()
-    return _glued(f'{device.upper() if device == "cpu" else device}, {threads} thread{"s" * (threads != 1)}')
+    if device != 'cpu':
+        return device
+    return _glued(f'CPU, {_counted(torch.get_num_threads(), "thread")}')
+
+
+def _counted(count: int, what: str) -> str:
+    return f'{count:,} {what}{"s" * (count != 1)}'
 
 
 def _glued(text: str) -> str:
