@@ -9,10 +9,13 @@ print(mae_transfer.test(detector))
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from .starting import Starting
 
-from .version import __version__
+with Starting():
+    from importlib import import_module
+    from typing import TYPE_CHECKING, Any
+
+    from .version import __version__
 
 if TYPE_CHECKING:
     from .api.training import finetune, pretrain, test
@@ -52,7 +55,8 @@ __all__ = [
 ]
 
 try:
-    from . import compat, registry
+    with Starting():
+        from . import compat, registry
 except ImportError as error:
     # Without MMEngine only `mae-transfer doctor` works, which says what is missing; all else fails where it imports it.
     if (error.name or __name__).partition('.')[0] == __name__:

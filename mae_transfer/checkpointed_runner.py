@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import zipfile
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from functools import cached_property, partial
 
 from mmengine.device import get_device
@@ -15,6 +17,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 
 from .classify import ViTClassifier
 from .errors import shorten
+from .runs.console import log_to_file
 from .runs.deferred_scalars import DeferredScalars
 from .runs.log_processor import LogProcessor
 from .runs.resuming import find_place, intact_checkpoint, load_optimizer, other_processes, resume_schedule
@@ -156,4 +159,9 @@ class CheckpointedRunner(Runner):
             check_class_names(checkpoint, filename, dataset, self.require_all_weights)
         check_whole_model(model, checkpoint, filename, self.require_all_weights)
         compare_bands(checkpoint, filename, self.cfg)
-        return super().load_checkpoint(filename, map_location, strict, list(revise_keys))
+        with redirect_stdout(io.StringIO()) as printed:  # from where it reads, which MMEngine does not log
+            loaded = super().load_checkpoint(filename, map_location, strict, list(revise_keys))
+        log_to_file(printed.getvalue().strip())
+        if not self._resume:
+            self.logger.info(f'weights: {filename}')
+        return loaded

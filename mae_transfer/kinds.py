@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import re
+import sys
 from collections.abc import Iterator, Mapping
+from contextlib import redirect_stdout
+from importlib import import_module
 from inspect import signature
 from typing import Any
 
 from mmengine.registry import Registry
 
 Settings = Mapping[str, Any]
+#: Scopes whose data sets print on import that optional parts of them are missing.
+_TALKATIVE = ('mmdet', 'mmseg')
 
 
 def class_of(settings: Settings, registry: Registry, scope: str | None) -> type | None:
@@ -22,6 +28,9 @@ def class_of(settings: Settings, registry: Registry, scope: str | None) -> type 
     kind = settings.get('type')
     if not isinstance(kind, str):
         return kind
+    if scope in _TALKATIVE and f'{scope}.datasets' not in sys.modules:
+        with redirect_stdout(io.StringIO()):
+            import_module(f'{scope}.datasets')
     with registry.switch_scope_and_registry(scope) as scoped:
         return scoped.get(kind)
 

@@ -21,6 +21,7 @@ from .optim.batch_plan import plan_of
 from .outputs import output_folder
 from .paths import shown
 from .runner import StrictRunner
+from .runs.console import console
 from .runs.resuming import checkpoints_of_run
 from .runs.stop_signals import Stopped
 from .runs.tracking import check_trackers
@@ -34,6 +35,7 @@ __all__ = [
     'build_runner',
     'common_arguments',
     'configure',
+    'console',
     'default_work_dir',
     'evaluate',
     'load_config',
@@ -75,6 +77,7 @@ def run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--launcher', choices=('none', 'pytorch', 'slurm'), default='none', help='how the processes were started'
     )
+    parser.add_argument('--verbose', action='store_true', help='show all of the log on the console')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
 
 
@@ -272,7 +275,8 @@ def run_main(main: Callable[[], None]) -> None:
     """
     code = 2
     try:
-        main()
+        with console():
+            main()
     except Stopped as stopped:
         if is_main_process():
             print(stopped, file=sys.stderr)

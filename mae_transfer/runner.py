@@ -27,6 +27,7 @@ from .errors import UserError
 from .kinds import class_of
 from .optim.batch_plan import BatchPlan, plan_of
 from .runs.compiling import check_compile, compile_blocks
+from .runs.console import also_shown, for_people
 from .runs.heartbeat import NoHeartbeat
 from .runs.log_files import tell_once
 from .runs.record import recorded
@@ -84,7 +85,6 @@ class StrictRunner(CheckpointedRunner):
         check_hooks(self.model, self.hooks)
         if self.batch_plan is not None:
             self.batch_plan.adapt_hooks(self.hooks)
-            self.logger.info(str(self.batch_plan))
         batch = None if self.batch_plan is None else str(self.batch_plan)
         config = config_name(self.cfg.filename)
         with recorded(self, config, batch, self.accumulation), self.stop_signals:
@@ -108,7 +108,8 @@ class StrictRunner(CheckpointedRunner):
         """As MMEngine's; a ViT that is evaluated as it was pre-trained, as by k-NN, is loaded by its ``init_cfg``."""
         if self._load_from is None:
             self._init_model_weights()
-        return super().test()
+        with also_shown('mmdet.evaluation', 'mmseg.evaluation'):  # tables of the metrics
+            return super().test()
 
     def call_hook(self, fn_name: str, **kwargs: Any) -> None:
         """As MMEngine's; before some of them the message hub gets what it lacks of the steps so far."""
@@ -122,8 +123,10 @@ class StrictRunner(CheckpointedRunner):
         super().register_default_hooks(hooks)
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
-        """As MMEngine's; where its file cannot be written, that is told once."""
-        return tell_once(super().build_logger(*args, **kwargs))
+        """As MMEngine's; its console is for people, and where its file cannot be written, that is told once."""
+        logger = tell_once(super().build_logger(*args, **kwargs))
+        for_people(logger)
+        return logger
 
     # What is built ----------------------------------------------------------------------------------------------------
 

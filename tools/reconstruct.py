@@ -27,13 +27,14 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Draw the photos and write the image file."""
     args = parse_args()
-    cfg = launch.load_config(args)
-    check_pretraining(cfg)
-    cfg = config_of_photos(cfg, args.drawing)
-    model = MODELS.build(cfg.model).eval()
-    check_channels(model)
-    load_whole_model(model, str(find_checkpoint(args.checkpoint)), cfg)
-    print('\n'.join(draw_reconstructions(model, cfg, args.drawing)))
+    with launch.console(args.verbose):
+        cfg = launch.load_config(args)
+        check_pretraining(cfg)
+        cfg = config_of_photos(cfg, args.drawing)
+        model = MODELS.build(cfg.model).eval()
+        check_channels(model)
+        load_whole_model(model, str(find_checkpoint(args.checkpoint)), cfg)
+        print('\n'.join(draw_reconstructions(model, cfg, args.drawing)))
 
 
 if __name__ == '__main__':

@@ -31,7 +31,7 @@ def main() -> None:
     """Run the step again."""
     args = parse_args()
     distributed.start_group(args.launcher)
-    with tempfile.TemporaryDirectory() as folder:
+    with launch.console(args.verbose), tempfile.TemporaryDirectory() as folder:
         for line in replay(find_checkpoint(args.file), args.cfg_options, args.launcher, folder):
             print(line, flush=True)
 

@@ -34,8 +34,9 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Evaluate a checkpoint."""
     args = parse_args()
-    cfg = launch.load_config(args)
-    launch.evaluate(cfg, args.checkpoint, args.shift, args.per_class, args.tta, args.show_dir)
+    with launch.console(args.verbose):
+        cfg = launch.load_config(args)
+        launch.evaluate(cfg, args.checkpoint, args.shift, args.per_class, args.tta, args.show_dir)
 
 
 if __name__ == '__main__':

@@ -25,7 +25,8 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Train the model of a config."""
     args = parse_args()
-    launch.train(launch.load_config(args), args.amp, args.resume, args.load_from)
+    with launch.console(args.verbose):
+        launch.train(launch.load_config(args), args.amp, args.resume, args.load_from)
 
 
 if __name__ == '__main__':

@@ -41,4 +41,7 @@ param_scheduler = [
 ]
 train_cfg = dict(val_interval='${max(train_cfg.max_iters // 16, min(train_cfg.max_iters, 160))}')
 log_processor = dict(window_size=10)
-default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval='${max(train_cfg.max_iters // 16, min(train_cfg.max_iters, 160))}'))
+default_hooks = dict(
+    logger=dict(interval=10),
+    checkpoint=dict(interval='${max(train_cfg.max_iters // 16, min(train_cfg.max_iters, 160))}'),
+)

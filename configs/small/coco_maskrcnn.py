@@ -74,5 +74,8 @@ test_dataloader = val_dataloader
 
 optim_wrapper = dict(dtype='float32', paramwise_cfg=dict(layer_decay=0.8))
 train_cfg = dict(val_interval='${max(train_cfg.max_epochs // 16, min(train_cfg.max_epochs, 4))}')
-default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval='${max(train_cfg.max_epochs // 16, min(train_cfg.max_epochs, 4))}'))
+default_hooks = dict(
+    logger=dict(interval=10),
+    checkpoint=dict(interval='${max(train_cfg.max_epochs // 16, min(train_cfg.max_epochs, 4))}'),
+)
 log_processor = dict(window_size=10)

@@ -21,6 +21,7 @@ from ..failures import disk_failure, user_line, worker_failure
 from ..inference.run_config import config_of_run
 from ..paths import user_path
 from ..runner import StrictRunner
+from ..runs.console import readable
 from ..runs.instances import own_instances
 from ..runs.stop_signals import Stopped
 from ..settings import Changes, change_settings, keyword_changes
@@ -34,6 +35,7 @@ from .small_sets import fitted, workers
 from .weights_size import size_of_weights
 
 
+@readable
 def pretrain(
     data: Paths,
     out: str | Path,
@@ -42,6 +44,7 @@ def pretrain(
     method: str = 'mae',
     recipe: str | None = None,
     launcher: str = 'none',
+    verbose: bool = False,
     cfg_options: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> TrainingResult:
@@ -63,6 +66,7 @@ def pretrain(
         method: 'mae'; 'mocov3' (``mocov3_pretrain_vit*``); 'beit' (``beit_pretrain_vit*``, which needs ``tokenizer``).
         recipe: 'paper' or, of 'mae', 'small'; None for the first.
         launcher: how the processes were started, for a script under torchrun or srun: 'pytorch' or 'slurm'.
+        verbose: whether all of the log is shown (:mod:`mae_transfer.runs.console`).
         cfg_options: other settings, by dotted keys: ``{'model.decoder.depth': 1}``.
         settings: the same as keyword arguments, with ``__`` for dots: ``max_epochs=100, image_size=160,
             train_dataloader__batch_size=32``.
@@ -82,6 +86,7 @@ def pretrain(
         return _train(cfg, dict(user), count_photos(cfg), launcher, name)
 
 
+@readable
 def finetune(
     task: str,
     data: Paths,
@@ -91,6 +96,7 @@ def finetune(
     arch: str | None = None,
     recipe: str | None = None,
     launcher: str = 'none',
+    verbose: bool = False,
     cfg_options: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> TrainingResult:
@@ -121,6 +127,7 @@ def finetune(
         arch: the size of the ViT; None to read it from the weights.
         recipe: see above; None for the first of the task.
         launcher: how the processes were started, for a script under torchrun or srun: 'pytorch' or 'slurm'.
+        verbose: whether all of the log is shown (:mod:`mae_transfer.runs.console`).
         cfg_options: other settings, by dotted keys: ``{'model.backbone.drop_path_rate': 0.2}``.
         settings: the same as keyword arguments, with ``__`` for dots: ``max_epochs=50, image_size=512, patience=5``.
 
@@ -157,12 +164,14 @@ def finetune(
         return _train(cfg, given, images, launcher, name)
 
 
+@readable
 def test(
     run: str | os.PathLike,
     *,
     data: Paths | None = None,
     out: str | Path | None = None,
     launcher: str = 'none',
+    verbose: bool = False,
     cfg_options: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> TestResult:
@@ -173,7 +182,7 @@ def test(
             or inside; or what :func:`finetune` gave back, of which ``checkpoint`` is taken, as everywhere.
         data: other data than the run's, in any layout that :func:`finetune` takes; the part 'val' of it is evaluated.
         out: the folder for the log; by default ``test/`` beside the checkpoint.
-        launcher, cfg_options, settings: as in :func:`finetune`.
+        launcher, verbose, cfg_options, settings: as in :func:`finetune`.
 
     Raises:
         UserError: a mistake in the arguments or the data, in one line.

@@ -29,6 +29,7 @@ import safetensors.torch
 import torch
 
 from ..errors import CheckpointError
+from ..progress import Progress
 from ..vit import ViT
 from ..vit.weights.checkpoint import read_weights
 from .processes import memory_status
@@ -221,7 +222,7 @@ class _Worker:
 
     def __init__(self, first: int, step: int, cases: int, results: Any):
         self._arguments = (step, cases)
-        self._results = results
+        self._results, self._begin = results, first
         self._start(first)
 
     def _start(self, first: int) -> None:
@@ -247,6 +248,11 @@ class _Worker:
         self._start(number + self._arguments[0])
         return f'case {number}: {fault}'
 
+    @property
+    def done(self) -> int:
+        """How many cases it has left behind it."""
+        return (self._at.value - self._begin) // self._arguments[0]
+
     def has_ended(self) -> bool:
         """Whether all cases are read."""
         return not self._process.is_alive() and not self._process.exitcode
@@ -263,17 +269,19 @@ def run(cases: int, jobs: int, seconds: float) -> tuple[Counter[tuple[str, str]]
     workers = [_Worker(job, jobs, cases, results) for job in range(jobs)]
     counts, faults, ended = Counter[tuple[str, str]](), [], False
     most = dict.fromkeys(_SUFFIXES, 0)
-    while not ended:
-        ended = all(worker.has_ended() for worker in workers)
-        faults += [line for worker in workers if (line := worker.look(seconds))]
-        while not results.empty():
-            found = results.get()
-            if isinstance(found, str):
-                faults.append(found)
-            else:
-                counts += found[0]
-                most = {kind: max(most[kind], found[1][kind]) for kind in most}
-        time.sleep(0.02)
+    with Progress('cases read', cases) as told:
+        while not ended:
+            ended = all(worker.has_ended() for worker in workers)
+            faults += [line for worker in workers if (line := worker.look(seconds))]
+            while not results.empty():
+                found = results.get()
+                if isinstance(found, str):
+                    faults.append(found)
+                else:
+                    counts += found[0]
+                    most = {kind: max(most[kind], found[1][kind]) for kind in most}
+            told(cases if ended else sum(worker.done for worker in workers))
+            time.sleep(0.02)
     return counts, most, faults
 
 

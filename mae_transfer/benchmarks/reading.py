@@ -39,6 +39,7 @@ from ..data.files.image_files import images_below
 from ..data.photos.sharding import parts_of, write_parts
 from ..errors import UserError
 from ..outputs import output_file
+from ..progress import progress
 from ..registry import SCOPE
 from ..runner import StrictRunner
 from ..settings import change_settings, read_config
@@ -146,7 +147,7 @@ def measure(peers: Sequence[str], folder: Path, args: argparse.Namespace) -> lis
             crops = one_pass(loader)[2]
             gives[name] = f'{str(crops.dtype).removeprefix("torch.")}, {" x ".join(map(str, crops.shape[-3:]))}'
         seconds: dict[str, list[float]] = {name: [] for name in found}
-        for number in range(args.rounds):
+        for number in progress(range(args.rounds), f'rounds measured, {workers} workers'):
             for name in in_turns(list(found), number):
                 spent, count, _ = one_pass(found[name])
                 seconds[name].append(spent / count)

@@ -21,6 +21,7 @@ import torch
 from torch import nn
 
 from ..pretraining import MAE
+from ..progress import progress
 from ..registry import MODELS
 from ..runs.saving import BackgroundWriter, on_cpu, write_checkpoint
 
@@ -65,7 +66,7 @@ def rounds_of(model: nn.Module, batch: int, steps: int, rounds: int, path: Path)
         optimizer.step()
 
     step()
-    for _ in range(rounds):
+    for _ in progress(range(rounds), 'rounds measured'):
         for way, seconds in found.items():
             writer, began = BackgroundWriter(), time.monotonic()
             for number in range(steps):

@@ -17,6 +17,7 @@ import torch
 
 from .. import launch
 from ..errors import UserError
+from ..progress import progress
 from ..vit.block import Block
 from ..vit.sizes import SIZES, Size
 
@@ -78,7 +79,8 @@ def main() -> None:
         raise UserError('--device cuda: PyTorch finds no GPU; choose --device cpu')
     torch.set_num_threads(args.threads)
     size = SIZES[args.arch]
-    print(table({tokens: block_times(size, tokens, args.rounds, args.device, args.test) for tokens in args.tokens}))
+    lengths = progress(args.tokens, 'lengths measured')
+    print(table({tokens: block_times(size, tokens, args.rounds, args.device, args.test) for tokens in lengths}))
 
 
 if __name__ == '__main__':

@@ -23,6 +23,7 @@ from statistics import median
 
 from ..compat.package_configs import PREFIX
 from ..errors import UserError
+from ..progress import progress
 from .ratios import in_turns, markdown, spread
 
 IMPORTS = {
@@ -81,7 +82,7 @@ def first_iteration_time(config: str, images: Path) -> float:
 def measure(config: str, images: Path, rounds: int) -> dict[str, list[float]]:
     """Seconds of each row in each round, after one that is not counted (files are not in memory yet)."""
     found: dict[str, list[float]] = {row: [] for row in ROWS}
-    for number in range(rounds + 1):
+    for number in progress(range(rounds + 1), 'rounds measured'):
         for row in in_turns(ROWS, number):
             seconds = first_iteration_time(config, images) if row == FIRST_ITERATION else import_time(row)
             if number:

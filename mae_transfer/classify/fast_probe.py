@@ -15,6 +15,7 @@ from mmengine.logging import print_log
 from torch import Tensor
 
 from ..errors import UserError, is_whole
+from ..progress import progress
 from ..registry import LOOPS
 from .features import FeatureLoop, Features
 
@@ -131,7 +132,7 @@ def train_heads(
         for _ in range(epochs)
         for batch in torch.randperm(len(train.values), generator=generator).split(batch_size)
     )
-    for step, batch in enumerate(batches):
+    for step, batch in enumerate(progress(batches, f'{len(pairs)} linear classifiers trained, steps', steps)):
         values = heads.standardise(train.values[batch])
         labels = train.labels[batch].to(device)
         # d loss / d logits = softmax - one-hot, divided by the batch size.

@@ -11,6 +11,7 @@ from mmengine.dist import all_reduce, get_dist_info
 from torch import Tensor
 
 from ..errors import UserError, is_whole
+from ..progress import progress
 from ..registry import LOOPS
 from .features import FeatureLoop, Features
 
@@ -107,7 +108,7 @@ def knn_predictions(
         vote.
     """
     predictions = torch.full((len(ks), len(queries), 5), -1)
-    for start in range(0, len(queries), QUERIES):
+    for start in progress(range(0, len(queries), QUERIES), f'neighbours found, times {QUERIES} images'):
         similarities, indices = nearest(queries[start : start + QUERIES], bank, max(ks), device)
         labels = bank_labels[indices]
         for i, k in enumerate(ks):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-from collections.abc import Sequence
-from functools import partial
-from typing import Any, NoReturn
+from ..starting import CODE, LINE, Starting
 
-from ..errors import UserError
-from ..processes import is_main_process
-from ..version import __version__
-from .parser import Parser, meant
+with Starting():
+    import importlib
+    import sys
+    from collections.abc import Sequence
+    from functools import partial
+    from typing import Any, NoReturn
+
+    from ..errors import UserError
+    from ..processes import is_main_process
+    from ..version import __version__
+    from .parser import Parser, meant
 
 #: The subcommands, in the order of a project, with a line each; their modules are in this room.
 SUBCOMMANDS = {
@@ -30,7 +33,6 @@ SUBCOMMANDS = {
 }
 #: Subcommands that also run where PyTorch or MMEngine are missing.
 ALONE = ('doctor',)
-_STOPPED = 130  # as a shell has it for a program that Ctrl-C ended
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -56,9 +58,10 @@ def main(words: Sequence[str] | None = None) -> None:
         run = partial(subcommand(words[0]).run, args)
         if words[0] in ALONE:
             sys.exit(run())
-        from ..launch import run_main
+        from ..launch import console, run_main
 
-        run_main(run)
+        with console(getattr(args, 'verbose', False)):  # which doctor has not
+            run_main(run)
     except UserError as error:
         _end(f'error: {error}', 2)
     except ModuleNotFoundError as error:
@@ -67,7 +70,7 @@ def main(words: Sequence[str] | None = None) -> None:
             raise
         _end(f'error: {package} is not installed: mae-transfer doctor says what to do', 2)
     except KeyboardInterrupt as stopped:
-        _end(str(stopped) or 'stopped by Ctrl-C', _STOPPED)
+        _end(str(stopped) or LINE, CODE)
 
 
 def _end(line: str, code: int) -> NoReturn:
@@ -107,4 +110,6 @@ def parser_of(name: str) -> Parser:
     module = subcommand(name)
     parser = Parser(name, module.__doc__, module.EXAMPLES)
     module.add_arguments(parser)
+    if name not in ALONE:
+        parser.add_argument('--verbose', action='store_true', help='show all of the log on the console')
     return parser

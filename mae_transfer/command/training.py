@@ -36,5 +36,7 @@ def tell(result: TestResult) -> None:
     """Print what came of a run, in the main process."""
     from mmengine.dist import is_main_process
 
+    from ..runs.console import wrapped
+
     if is_main_process():
-        print(f'{result}\nconfig: {result.config}')
+        print(f'{wrapped(str(result))}\nconfig: {result.config}')

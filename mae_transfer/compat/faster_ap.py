@@ -21,15 +21,17 @@ def has_faster_coco_eval() -> bool:
     return find_spec('faster_coco_eval') is not None
 
 
-@contextmanager
-def use_faster_coco_eval() -> Iterator[None]:
-    """Within this context MMDetection's ``CocoMetric`` evaluates by faster-coco-eval."""
+def faster_evaluation() -> type[COCOeval]:
+    """faster-coco-eval's class, with pycocotools' summary."""
     from faster_coco_eval import COCOeval_faster
 
-    class Evaluation(COCOeval_faster):
-        summarize = COCOeval.summarize
+    return type('Evaluation', (COCOeval_faster,), dict(summarize=COCOeval.summarize))
 
-    original, coco_metric.COCOeval = coco_metric.COCOeval, Evaluation
+
+@contextmanager
+def evaluated_by(kind: type[COCOeval]) -> Iterator[None]:
+    """Within this context MMDetection's ``CocoMetric`` evaluates by this class."""
+    original, coco_metric.COCOeval = coco_metric.COCOeval, kind
     try:
         yield
     finally:

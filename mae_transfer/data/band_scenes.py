@@ -26,6 +26,7 @@ import numpy as np
 import tifffile
 from PIL import Image
 
+from ..progress import progress
 from .scenes.band_painting import BAND_CLASSES, BAND_PALETTE, BANDS, MIN_SIZE, paint_band_scene
 from .scenes.folder import SceneFolder, check_settings, run_generator
 
@@ -64,16 +65,16 @@ def write_band_scenes(
     folder = SceneFolder(out, TOOL, VERSION, settings, _files, ('photos', 'images', 'annotations'), facts)
     if not folder.prepare(force):
         return False
-    for place, split in enumerate(_SPLITS):
-        for index in range(settings[split]):
-            scene = paint_band_scene(np.random.default_rng([seed, place, index]), size)
-            image, *label_map = (folder.out / path for path in _scene_files(split, index))
-            # Without tifffile's own description and version, which would make files of the same pixels differ.
-            tifffile.imwrite(
-                image, scene.image, photometric='minisblack', planarconfig='contig', metadata=None, software=False
-            )
-            for path in label_map:
-                Image.fromarray(scene.labels).save(path)
+    jobs = [(place, split, index) for place, split in enumerate(_SPLITS) for index in range(settings[split])]
+    for place, split, index in progress(jobs, 'scenes written'):
+        scene = paint_band_scene(np.random.default_rng([seed, place, index]), size)
+        image, *label_map = (folder.out / path for path in _scene_files(split, index))
+        # Without tifffile's own description and version, which would make files of the same pixels differ.
+        tifffile.imwrite(
+            image, scene.image, photometric='minisblack', planarconfig='contig', metadata=None, software=False
+        )
+        for path in label_map:
+            Image.fromarray(scene.labels).save(path)
     folder.finish()
     return True
 

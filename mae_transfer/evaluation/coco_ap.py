@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,14 @@ import numpy as np
 from mmdet.evaluation.metrics import CocoMetric
 from mmengine.logging import print_log
 from pycocotools import mask as coco_mask
+from pycocotools.cocoeval import COCOeval
 
-from ..compat.faster_ap import has_faster_coco_eval, use_faster_coco_eval
+from ..compat.faster_ap import evaluated_by, faster_evaluation, has_faster_coco_eval
 from ..data.coco.file import read_coco
 from ..data.coco.values import IN_FILE
 from ..errors import UserError, shorten
 from ..registry import METRICS
+from ..runs.console import log_table
 
 #: What ``metric`` and ``metric_items`` may name.
 _METRICS = ('bbox', 'segm', 'proposal', 'proposal_fast')
@@ -97,7 +100,7 @@ class CocoAP(CocoMetric):
         fast = has_faster_coco_eval() and not self.use_mp_eval
         if not self.format_only:
             print_log(f'average precision by {"faster-coco-eval" if fast else "pycocotools"}', logger='current')
-        with use_faster_coco_eval() if fast else nullcontext():
+        with evaluated_by(_logged(faster_evaluation() if fast else COCOeval)):
             metrics = super().compute_metrics(results)
         self._restore_ids()
         # -1 of one size is normal: no object is small, for instance.
@@ -204,3 +207,23 @@ def _with_one_miss(results: list[tuple[dict, dict]]) -> list[tuple[dict, dict]]:
         miss.update(masks=coco_mask.encode(empty), mask_scores=np.zeros(1))
     results[0] = truth, miss
     return results
+
+
+def _logged(kind: type[COCOeval]) -> type[COCOeval]:
+    """A class of pycocotools that logs its table, where the other prints it, and tells nothing else."""
+
+    class Evaluation(kind):  # type: ignore[valid-type, misc]
+        def evaluate(self) -> None:
+            with redirect_stdout(io.StringIO()):
+                super().evaluate()
+
+        def accumulate(self, *args: Any) -> None:
+            with redirect_stdout(io.StringIO()):
+                super().accumulate(*args)
+
+        def summarize(self) -> None:
+            with redirect_stdout(io.StringIO()) as printed:
+                super().summarize()
+            log_table(printed.getvalue().rstrip())
+
+    return Evaluation

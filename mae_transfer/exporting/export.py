@@ -16,6 +16,7 @@ from ..inference.bare_vit import BareViT
 from ..inference.models import model_of
 from ..inference.trained import Trained
 from ..paths import shown
+from ..runs.console import readable
 from .model_folder import FOLDERS, check_folder, export_folder
 from .onnx_file import check_onnx_path, export_onnx
 from .results import ExportResult
@@ -25,6 +26,7 @@ FORMATS = ('onnx', *FOLDERS)
 PARTS = ('model', 'vit')
 
 
+@readable
 def export(
     model: Trained | str | os.PathLike,
     out: str | Path,
@@ -33,6 +35,7 @@ def export(
     part: str = 'model',
     output: str | None = None,
     image_size: int | tuple[int, int] | None = None,
+    verbose: bool = False,
     **reading: Any,
 ) -> ExportResult:
     """Write a model as other programs read it, and compare what they compute from it with ours.
@@ -46,6 +49,7 @@ def export(
         part: 'model': a classifier or segmentor whole, of a pre-training the ViT; 'vit': of any model only its ViT.
         output: of ONNX: 'logits' (default), 'probabilities' or 'labels'.
         image_size: of ONNX: side, or (height, width), of the only images that the file takes; None: of any size.
+        verbose: whether all of what is logged is shown (:mod:`mae_transfer.runs.console`).
         reading: ``arch``, ``init``, ``design``, ``weights_key``, ``source_grid``, ``bands``, ``mean``, ``std`` of a ViT
             alone (:func:`~mae_transfer.inference.bare_vit.read_bare_vit`). If one is given, ``model`` is taken as such.
 

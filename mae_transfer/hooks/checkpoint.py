@@ -20,6 +20,7 @@ from torch import nn
 from ..errors import UserError, is_number
 from ..registry import HOOKS
 from ..runs.agreement import Agreement
+from ..runs.console import FILE_ONLY
 from ..runs.saving import BackgroundWriter, write_text
 from ..runs.stop_signals import Stopped
 from ..sharding.shards import are_finite
@@ -214,7 +215,7 @@ class CheckpointHook(hooks.CheckpointHook):
 
     def _write_due(self, runner: Runner, meta: dict) -> None:
         name, self._due = str(self._due).format(meta['iter']), None
-        runner.logger.info(f'Saving checkpoint at {meta["iter"]} iterations')
+        runner.logger.info(f'Saving checkpoint at {meta["iter"]} iterations', extra=FILE_ONLY)
         self._save_checkpoint_with_step(runner, name, meta)
         if self._stop:
             self._end_by_signal(runner, meta['iter'], name)

@@ -20,6 +20,7 @@ from ..errors import UserError, is_whole, own_line
 from ..hooks.skipped_images import skipped_summary
 from ..paths import shown
 from ..progress import Progress
+from ..runs.console import readable
 from ..runs.fingerprint import digest
 from ..vit.patches import patch_grid
 from .embedding_map import EmbeddingMap, draw_map, map_of
@@ -55,6 +56,7 @@ class Embeddings(EmbeddingTable):
         return found
 
 
+@readable
 def embed(
     model: Trained | str | os.PathLike,
     images: Images,
@@ -77,6 +79,7 @@ def embed(
     bands: Bands | None = None,
     mean: Any = None,
     std: Any = None,
+    verbose: bool = False,
 ) -> Embeddings:
     """One vector for each image: the mean of the patches, or the class token (:class:`~.encoder.Encoder`).
 
@@ -103,6 +106,7 @@ def embed(
         overwrite: whether ``out`` may exist.
         arch, init, design, weights_key, source_grid, bands, mean, std: of a ViT alone, see
             :func:`~.bare_vit.read_bare_vit`. If one is given, ``model`` is taken as such, also that of a run.
+        verbose: whether all of what is logged is shown (:mod:`mae_transfer.runs.console`).
 
     Returns:
         The embeddings, in the order of the images: sorted by path in a folder, as they are in a list or in tars.

@@ -15,6 +15,7 @@ from ..errors import UserError, is_number, is_whole, shorten
 from ..outputs import output_file, output_folder
 from ..paths import shown
 from ..progress import progress
+from ..runs.console import readable
 from ..whole_files import written_whole
 from .class_images import ClassImages
 from .photos import Images, check_apart, find_images
@@ -49,6 +50,7 @@ class PredictionResult:
     seconds: float
 
 
+@readable
 def predict(
     model: Trained | str | os.PathLike,
     images: Images,
@@ -62,6 +64,7 @@ def predict(
     device: str | torch.device | None = None,
     pictures: bool = True,
     top: int = 5,
+    verbose: bool = False,
 ) -> PredictionResult:
     """Predict images of any size, which need no annotations, and write what is found.
 
@@ -83,6 +86,7 @@ def predict(
         device: for a model that is not loaded yet.
         pictures: whether to draw detected objects and label maps over the images.
         top: classes of each image that a classifier's table has.
+        verbose: whether all of what is logged is shown (:mod:`mae_transfer.runs.console`).
 
     Raises:
         UserError: what ``load`` raises; a model of another task; impossible settings; no image, or none that can be

@@ -21,6 +21,7 @@ from ..data.label_maps.class_names import class_names
 from ..errors import UserError
 from ..kinds import class_of, data_sets, unknown_type
 from ..paths import shown, user_path
+from ..runs.console import readable
 from ..settings import change_settings, keyword_changes
 from ..vit import ViT
 from ..vit.weights.checkpoint import find_checkpoint, read_checkpoint
@@ -67,10 +68,12 @@ class Trained:
         raise UserError(f'{shown(self.source)} has no ViT: its model is a {type(self.model).__name__}')
 
 
+@readable
 def load(
     run: str | os.PathLike,
     *,
     device: str | torch.device | None = None,
+    verbose: bool = False,
     cfg_options: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> Trained:
@@ -83,6 +86,7 @@ def load(
         run: the work_dir of a training, of which the last checkpoint is taken, as tools/test.py does; or a checkpoint,
             such as the best one of a run.
         device: 'cpu', 'cuda', 'cuda:1', ...; None for a GPU if there is one.
+        verbose: whether all of what is logged is shown (:mod:`mae_transfer.runs.console`).
         cfg_options, settings: changes of the config, by dotted keys, or as keyword arguments with ``__`` for the dots.
 
     Raises:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
 from torch import nn
@@ -13,6 +12,7 @@ from torch.nn.modules.instancenorm import _InstanceNorm
 
 from ..errors import UserError
 from ..registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
+from ..runs.console import log_to_file
 from ..vit import ViT
 from ..vit.depth import layer_scale
 
@@ -65,10 +65,9 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             model = model.get_submodule('module')
         groups = parameter_groups(model, self.base_lr, self.base_wd or 0.0, **self.paramwise_cfg)
         scales = sorted({group['lr_scale'] for group in groups})
-        print_log(
+        log_to_file(
             f'{len(groups)} parameter groups; factors on the learning rate, from the embeddings to the head: '
-            + ', '.join(f'{scale:.4g}' for scale in scales),
-            logger='current',
+            + ', '.join(f'{scale:.4g}' for scale in scales)
         )
         optimizer = OPTIMIZERS.build(dict(self.optimizer_cfg, params=groups))
         return OPTIM_WRAPPERS.build(dict(self.optim_wrapper_cfg, optimizer=optimizer))

@@ -5,15 +5,15 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from mmdet.evaluation.metrics import CocoMetric, coco_metric
+from mmdet.evaluation.metrics import CocoMetric
 from mmengine.fileio import load
+from pycocotools.cocoeval import COCOeval
 
-from ..compat.faster_ap import has_faster_coco_eval, use_faster_coco_eval
+from ..compat.faster_ap import faster_evaluation, has_faster_coco_eval
 from .judge import quiet
 from .plots import line_plot
 from .sections import Plot
@@ -97,12 +97,11 @@ def _evaluated(
         return np.broadcast_to(np.where(np.array(objects) > 0, 0.0, -1.0)[:, None], shape), objects
     if kind == 'segm':  # whose areas then are those of the masks, as in MMDetection's metric
         predictions = [{key: value for key, value in entry.items() if key != 'bbox'} for entry in predictions]
-    with use_faster_coco_eval() if has_faster_coco_eval() else nullcontext():
-        evaluation = coco_metric.COCOeval(api, api.loadRes(predictions), kind)
-        evaluation.params.catIds, evaluation.params.imgIds = categories, api.getImgIds()
-        evaluation.params.maxDets, evaluation.params.iouThrs = list(metric.proposal_nums), metric.iou_thrs
-        evaluation.evaluate()
-        evaluation.accumulate()
+    evaluation = (faster_evaluation() if has_faster_coco_eval() else COCOeval)(api, api.loadRes(predictions), kind)
+    evaluation.params.catIds, evaluation.params.imgIds = categories, api.getImgIds()
+    evaluation.params.maxDets, evaluation.params.iouThrs = list(metric.proposal_nums), metric.iou_thrs
+    evaluation.evaluate()
+    evaluation.accumulate()
     return evaluation.eval['precision'][:, :, :, 0], objects
 
 

@@ -8,7 +8,9 @@ from typing import Any
 
 from mmengine.runner import Runner, log_processor
 
+from ..progress import duration
 from ..registry import LOG_PROCESSORS
+from .console import GLUE, INDENT, WIDTH
 from .speed import peak_memory
 
 #: Shown first, in other words, or replaced by what is shown.
@@ -32,11 +34,71 @@ class LogProcessor(log_processor.LogProcessor):
         if mode != 'train':
             return values, line
         values.setdefault('memory', peak_memory())
-        head = re.match(r'.*?/\d+\]', line)
-        assert head is not None
-        named = {name.removeprefix('train/'): value for name, value in values.items()}
         left = runner.message_hub.runtime_info.get('eta')
-        return values, ' '.join([head[0], *train_items(named, left, self.num_digits)])
+        return values, ' '.join([_head(line), *train_items(_named(values), left, self.num_digits)])
+
+    def console_line(self, runner: Runner, values: dict[str, Any], line: str) -> str:
+        """The short form of a training's line, from what :meth:`get_log_after_iter` gave."""
+        left = runner.message_hub.runtime_info.get('eta')
+        return console_line(_head(line), _named(values), left, self.num_digits)
+
+
+def _head(line: str) -> str:
+    """'Epoch(train) [3][40/195]' of a line."""
+    found = re.match(r'.*?/\d+\]', line)
+    return line if found is None else found[0]
+
+
+def _named(values: dict[str, Any]) -> dict[str, Any]:
+    return {name.removeprefix('train/'): value for name, value in values.items()}
+
+
+def console_line(head: str, values: dict[str, Any], left: float | None, digits: int = 4) -> str:
+    """A training's line for the console: loss, learning rate, images/s, share of waiting, memory, time left.
+
+    The learning rate is that of the head where it differs by the depth. What does not fit into the columns is left out,
+    the memory first.
+
+    Args:
+        head: what was done of how much.
+        values: by their names.
+        left: seconds to the end of the run; None where that is not known.
+        digits: of the loss, after the point.
+    """
+    parts = {'head': head}
+    if 'loss' in values:
+        parts['loss'] = f'loss: {values["loss"]:.{digits}f}'
+    if (rate := values.get('base_lr', values.get('lr'))) is not None:
+        parts['lr'] = f'lr: {rate:.3g}'
+    if speed := values.get('images_per_second'):
+        parts['speed'] = f'{_rounded(speed)} img/s'
+    elif 'time' in values:  # not measured yet, or by no SpeedHook
+        parts['speed'] = f'{values["time"]:.3g} s/iteration'
+    if (waiting := values.get('waiting_share')) is not None:
+        parts['waiting'] = f'wait {waiting:.0%}'
+    parts['memory'] = f'{values["memory"] / 1024:.1f} GB'
+    if left is not None:
+        parts['left'] = f'left {duration(left)}'
+    for name in ('memory', 'waiting'):
+        if len(INDENT) + len(' '.join(parts.values())) > WIDTH:
+            parts.pop(name, None)
+    return ' '.join(parts.values())
+
+
+def evaluation_line(line: str, values: dict[str, Any]) -> str:
+    """The line of an evaluation for the console: its figures, without how long a batch took.
+
+    Args:
+        line: MMEngine's, of which the beginning is taken: 'Epoch(val) [3][10/10]'.
+        values: by their names.
+    """
+    names = [name for name in values if name.rpartition('/')[2] not in ('time', 'data_time')]
+    figures = (f'{name}:{GLUE}{value:.4f}' for name in names if isinstance(value := values[name], float))
+    return ' '.join([_head(line).replace(' ', GLUE), *figures])
+
+
+def _rounded(speed: float) -> str:
+    return f'{speed:.0f}' if speed >= 99.5 else f'{speed:.3g}'
 
 
 def train_items(values: dict[str, Any], left: float | None, digits: int = 4) -> list[str]:
@@ -55,7 +117,7 @@ def train_items(values: dict[str, Any], left: float | None, digits: int = 4) -> 
     if rate == base and rate is not None:
         parts.pop()
     if speed := values.get('images_per_second'):
-        parts.append(f'{speed:.0f} images/s' if speed >= 99.5 else f'{speed:.3g} images/s')
+        parts.append(f'{_rounded(speed)} images/s')
     elif 'time' in values:  # not measured yet, or by no SpeedHook
         parts.append(f'{values["time"]:.3g} s/iteration')
     if (waiting := values.get('waiting_share')) is not None:

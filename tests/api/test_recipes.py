@@ -59,5 +59,7 @@ def test_other_names_are_refused_with_those_that_there_are():
         pretraining_config('beit', 'small', 'base')
     with pytest.raises(UserError, match="task is one of detect, segment, classify; found 'detection'"):
         finetuning_config('detection', None, 'base')
-    with pytest.raises(UserError, match="recipe of task 'segment' is one of upernet, upernet_640, small; found 'vitdet'"):
+    with pytest.raises(
+        UserError, match="recipe of task 'segment' is one of upernet, upernet_640, small; found 'vitdet'"
+    ):
         finetuning_config('segment', 'vitdet', 'base')

@@ -9,7 +9,7 @@ from unittest import mock
 
 from mae_transfer.command.main import main
 from tests.helpers import forget_instances
-from tests.tools.commands import Ended
+from tests.tools.commands import Ended, unwrapped
 
 
 def command(*words) -> Ended:
@@ -30,4 +30,4 @@ def command(*words) -> Ended:
             code = end.code or 0
         finally:
             forget_instances()  # their handlers write to the buffers above
-    return Ended(code, out.getvalue(), err.getvalue())
+    return Ended(code, unwrapped(out.getvalue()), err.getvalue())

@@ -60,7 +60,7 @@ def test_a_part_from_outside_works_by_the_command_shown(line, folder, monkeypatc
     monkeypatch.chdir(folder)
     tool, *arguments = shlex.split(line.removeprefix('PYTHONPATH=. '))
     size = SMALL['segmentation' if 'segmentor' in line else 'pretraining']
-    ended = call(tool.removeprefix('tools/').removesuffix('.py'), *arguments, '--cfg-options', *size)
+    ended = call(tool.removeprefix('tools/').removesuffix('.py'), *arguments, '--verbose', '--cfg-options', *size)
     assert ended.code == 0, ended.err
     if 'reconstruct' in line:
         assert (folder / 'out.png').stat().st_size > 0

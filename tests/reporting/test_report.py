@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-import time
 import sys
+import time
 from types import SimpleNamespace
 
 import numpy as np

@@ -9,7 +9,8 @@ from mae_transfer.experiments.steps import PROGRESS
 from mae_transfer.registry import LOG_PROCESSORS
 from mae_transfer.runner import StrictRunner
 from mae_transfer.runs import LogProcessor
-from mae_transfer.runs.log_processor import train_items
+from mae_transfer.runs.console import GLUE
+from mae_transfer.runs.log_processor import console_line, evaluation_line, train_items
 from tests.helpers import photo_folder, pretraining
 
 VALUES = dict(
@@ -33,6 +34,26 @@ def test_the_line_says_how_fast_the_training_is_in_one_hundred_columns():
         'Epoch(train) [3][40/195] loss: 0.7123 lr: 0.00012 4125 images/s waiting 2% 5.1 GB matrix 38% left 1:02:11'
     )
     assert PROGRESS.search(line).groups()[:3] == ('3', '40', '195')
+
+
+def test_the_console_has_a_shorter_line_that_fits_also_at_large_numbers():
+    line = console_line('Epoch(train) [3][40/195]', VALUES, 3731)
+    assert line == 'Epoch(train) [3][40/195] loss: 0.7123 lr: 0.00012 4125 img/s wait 2% 5.1 GB left 1 h 2 min'
+    assert PROGRESS.search(line).groups()[:3] == ('3', '40', '195')
+    line = console_line('Epoch(train) [1600][1000/1251]', VALUES, 187000)
+    assert len(line) == 94 and line.endswith(' 5.1 GB left 2 d 3 h')
+    line = console_line('Iter(train) [ 40000/1600000]', dict(VALUES, loss=12345.6, loss_cls=0.5, lr=1e-6), 187000, 9)
+    assert line == 'Iter(train) [ 40000/1600000] loss: 12345.600000000 lr: 0.00012 4125 img/s wait 2% left 2 d 3 h'
+    assert (
+        console_line('Iter(train) [1/9]', dict(time=2.5, memory=100), None)
+        == 'Iter(train) [1/9] 2.5 s/iteration 0.1 GB'
+    )
+
+
+def test_an_evaluation_has_its_figures_without_times():
+    values = dict(data_time=0.1, **{'coco/bbox_mAP': 0.5, 'val/time': 0.2, 'classes': [1, 2]})
+    line = evaluation_line('Epoch(val) [3][10/10]    coco/bbox_mAP: 0.5000  data_time: 0.1  time: 0.2', values)
+    assert line.replace(GLUE, ' ') == 'Epoch(val) [3][10/10] coco/bbox_mAP: 0.5000'
 
 
 def test_what_is_not_measured_yet_is_left_out_and_other_values_follow():

@@ -19,6 +19,7 @@ import torch
 from PIL import Image
 
 import mae_transfer
+from mae_transfer.runs.console import INDENT
 from mae_transfer.vit.weights.checkpoint import find_checkpoint, read_checkpoint
 from tests.helpers import forget_instances
 
@@ -29,7 +30,7 @@ ARCH = '32x2x2'
 
 
 class Ended(NamedTuple):
-    """How a tool ended."""
+    """How a tool ended; what it printed has the lines that were wrapped at 100 columns in one."""
 
     code: int
     out: str
@@ -104,7 +105,12 @@ def call(tool: str, *arguments) -> Ended:
             code = end.code
         finally:
             forget_instances()  # their handlers write to the buffers above
-    return Ended(code, out.getvalue(), err.getvalue())
+    return Ended(code, unwrapped(out.getvalue()), err.getvalue())
+
+
+def unwrapped(text: str) -> str:
+    """Printed text, whose lines were wrapped for the console."""
+    return re.sub(rf'\n{INDENT}(?! )', ' ', text)
 
 
 def free_port() -> int:
@@ -124,7 +130,7 @@ def run(script: str, *arguments) -> Ended:
         text=True,
         timeout=300,
     )
-    return Ended(ended.returncode, ended.stdout, ended.stderr)
+    return Ended(ended.returncode, unwrapped(ended.stdout), ended.stderr)
 
 
 def train(*arguments) -> Ended:

@@ -19,6 +19,7 @@ def trained_by(work_dir, photos, processes, batch):
         ended = run('dist_train.sh', CONFIG, processes, *options)
         assert ended.code == 0, ended.err
         assert f'batch 8 = {batch} images x {processes} processes x 1 accumulated' in ended.out
+        assert ended.out.count('training on 24 images') == 1, 'only the main process speaks'
     return work_dir
 
 

@@ -5,8 +5,10 @@ Without the checks, a mistake in the file would silently cost labels, or raise a
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 
 import numpy as np
 from mmdet.datasets.api_wrappers import COCO
@@ -51,8 +53,14 @@ class CocoFile(COCO):
     def __init__(self, content: dict) -> None:
         super().__init__()
         self.dataset = content
-        self.createIndex()
+        with redirect_stdout(io.StringIO()):
+            self.createIndex()
         self.img_ann_map, self.cat_img_map = self.imgToAnns, self.catToImgs
+
+    def loadRes(self, resFile: str | list) -> COCO:  # noqa: N802, N803
+        """As pycocotools', without a word on how long it took."""
+        with redirect_stdout(io.StringIO()):
+            return super().loadRes(resFile)
 
     def get_cat_ids(
         self, cat_names: Sequence[str] = (), sup_names: Sequence[str] = (), cat_ids: Sequence[int] = ()

@@ -13,6 +13,7 @@ from mmseg.datasets import ADE20KDataset, BaseSegDataset
 from mmseg.datasets.transforms import CLAHE, AdjustGamma, PhotoMetricDistortion, Rerange, RGB2Gray
 
 from ...errors import UserError
+from ...progress import progress
 from ...registry import DATASETS
 from ..dense_items import DenseItems
 from ..files.exif import header_of
@@ -164,7 +165,9 @@ class LabelledScenes(DenseItems, BaseSegDataset):
         for index in chosen:
             self._add_to(survey, index)
         survey.check_numbers()
-        for index in sorted(set(range(len(self))) - set(chosen)):
+        for index in progress(
+            sorted(set(range(len(self))) - set(chosen)), 'label maps read, for one that says something'
+        ):
             if survey.says_something:
                 break
             self._add_to(survey, index)

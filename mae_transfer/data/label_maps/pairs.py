@@ -13,6 +13,8 @@ from mmengine.fileio import get_text, isdir, list_dir_or_file
 from mmengine.logging import print_log
 
 from ...errors import UserError, shorten
+from ...paths import shown
+from ...progress import progress
 from ..files.image_files import SUFFIXES, is_hidden
 from .reading import LABEL_SUFFIXES
 
@@ -100,7 +102,7 @@ def _listed(
     suffixes = usual if suffix is None else _ends(suffix)
     found: dict[str, list[str]] = defaultdict(list)
     others = []
-    for name in files_below(folder, backend_args):
+    for name in progress(files_below(folder, backend_args), f'{what} found in {shown(folder)}'):
         end = max((end for end in suffixes if name.lower().endswith(end.lower())), key=len, default=None)
         if end is None or not Path(name).name[: -len(end)]:
             others.append(name)

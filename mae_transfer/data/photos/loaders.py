@@ -22,11 +22,11 @@ def loader_settings(settings: Mapping[str, Any]) -> dict:
 
     A data set whose ``data_root`` is a list becomes a concatenation of data sets, one for each root. Without workers,
     ``persistent_workers`` and ``prefetch_factor``, which PyTorch would refuse, are removed. With ``repeat`` an epoch is
-    that many passes over the data. Where there is a GPU, batches lie in memory that it can copy from by itself
-    (``pin_memory``).
+    that many passes over the data. Where there is a GPU, and only there, batches lie in memory that it can copy from by
+    itself (``pin_memory``).
     """
     settings = dict(settings)
-    settings.setdefault('pin_memory', torch.cuda.is_available())
+    settings['pin_memory'] = torch.cuda.is_available() and settings.get('pin_memory', True)
     if isinstance(settings.get('dataset'), Mapping):
         settings['dataset'] = dataset_settings(settings['dataset'])
     if (times := settings.pop('repeat', 1)) != 1:

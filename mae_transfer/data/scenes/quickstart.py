@@ -29,6 +29,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from ...progress import progress
 from .folder import SceneFolder, check_settings, run_generator
 from .objects import THING_CLASSES
 from .painting import MIN_SIZE, SEMANTIC_CLASSES, SEMANTIC_PALETTE, paint_scene
@@ -79,7 +80,7 @@ def write_scenes(
     jobs = [(split, index) for split in _SPLIT_IDS for index in range(settings[split])]
     annotations: dict[str, list[list[dict]]] = {'train': [], 'val': []}
     write = partial(_write_scene, folder.out, size, seed)
-    for (split, _), instances in zip(jobs, _map(write, jobs, workers)):
+    for (split, _), instances in zip(jobs, progress(_map(write, jobs, workers), 'scenes written', len(jobs))):
         if split in annotations:
             annotations[split].append(instances)
     for split, per_image in annotations.items():

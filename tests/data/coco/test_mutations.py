@@ -10,7 +10,7 @@ import pytest
 from mmdet.datasets.api_wrappers import COCOeval
 from mmdet.evaluation.metrics import coco_metric
 
-from mae_transfer.compat.faster_ap import use_faster_coco_eval
+from mae_transfer.compat.faster_ap import evaluated_by, faster_evaluation
 from mae_transfer.data.coco.file import read_coco
 from mae_transfer.data.coco.segmentations import as_rle
 from mae_transfer.errors import UserError
@@ -33,7 +33,7 @@ def evaluate(file, kind, fast):
             predictions.append(prediction)
     if not predictions:
         return np.full(12, -1.0)
-    with use_faster_coco_eval() if fast else contextlib.nullcontext():
+    with evaluated_by(faster_evaluation()) if fast else contextlib.nullcontext():
         assert fast == (coco_metric.COCOeval is not COCOeval)
         evaluation = coco_metric.COCOeval(file, file.loadRes(predictions), kind)
         evaluation.evaluate()
