@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .exporting.export import export
     from .inference.embedding import embed
     from .inference.prediction import predict
+    from .inference.reconstructions import reconstruct
     from .inference.trained import load
 
 #: The calls, and the modules that have them. These are imported when they are asked for: torch takes seconds.
@@ -29,10 +30,23 @@ _CALLS = {
     'load': 'inference.trained',
     'predict': 'inference.prediction',
     'pretrain': 'api.training',
+    'reconstruct': 'inference.reconstructions',
     'test': 'api.training',
 }
 
-__all__ = ['__version__', 'compat', 'embed', 'export', 'finetune', 'load', 'predict', 'pretrain', 'registry', 'test']
+__all__ = [
+    '__version__',
+    'compat',
+    'embed',
+    'export',
+    'finetune',
+    'load',
+    'predict',
+    'pretrain',
+    'reconstruct',
+    'registry',
+    'test',
+]
 
 try:
     from . import compat, registry
