@@ -31,7 +31,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--photos',
         action='store_true',
-        help='pre-train on the photos inside of scikit-image (pip install scikit-image), about five minutes',
+        help='pre-train on the photos inside of scikit-image (pip install scikit-image), and look at reconstructions',
     )
     parser.add_argument('--seed', type=int, default=0, help='random seed of all trainings; default %(default)s')
     parser.add_argument(
