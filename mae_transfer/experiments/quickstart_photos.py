@@ -80,7 +80,7 @@ def photo_stages(work: Path, seed: int) -> list[Stage]:
     return [
         Stage(
             f'Pre-train a small MAE on crops of {len(TRAINED)} photos; pictures are of {len(HELD_OUT)} others',
-            [[Step('MAE', train, 280, epochs=48, pictures=work / 'mae' / 'reconstructions')]],
+            [[Step('MAE', train, 280, epochs=28, pictures=work / 'mae' / 'reconstructions')]],
         ),
         Stage('Draw the held-out photos at several masking ratios', [[Step('pictures', draw, 15)]]),
     ]
