@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .exporting.export import export
     from .inference.embedding import embed
     from .inference.prediction import predict
+    from .inference.reconstructions import reconstruct
     from .inference.trained import load
     from .reporting.report import report
 
@@ -35,6 +36,7 @@ _CALLS = {
     'load': 'inference.trained',
     'predict': 'inference.prediction',
     'pretrain': 'api.training',
+    'reconstruct': 'inference.reconstructions',
     'report': 'reporting.report',
     'test': 'api.training',
 }
@@ -49,6 +51,7 @@ __all__ = [
     'load',
     'predict',
     'pretrain',
+    'reconstruct',
     'registry',
     'report',
     'test',

@@ -1,5 +1,5 @@
 #!/usr/bin/env -S sh -c 'exec "$(dirname "$(readlink -f "$0")")/python" "$0" "$@"'
-"""Draw photos next to their reconstructions by a pre-trained MAE: masked, reconstructed, original."""
+"""Draw photos next to their reconstructions by a pre-trained MAE, also at several ratios and under several maskings."""
 
 import argparse
 
@@ -33,8 +33,9 @@ def main() -> None:
         cfg = config_of_photos(cfg, args.drawing)
         model = MODELS.build(cfg.model).eval()
         check_channels(model)
-        load_whole_model(model, str(find_checkpoint(args.checkpoint)), cfg)
-        print('\n'.join(draw_reconstructions(model, cfg, args.drawing)))
+        checkpoint = find_checkpoint(args.checkpoint)
+        load_whole_model(model, str(checkpoint), cfg)
+        print(draw_reconstructions(model, cfg, args.drawing, checkpoint))
 
 
 if __name__ == '__main__':

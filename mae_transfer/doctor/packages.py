@@ -28,6 +28,8 @@ MODULES = {
     'onedl-mmsegmentation': 'mmseg',
     'faster-coco-eval': 'faster_coco_eval',
     'scikit-learn': 'sklearn',
+    'scikit-image': 'skimage',
+    'myst-parser': 'myst_parser',
     'mlflow-skinny': 'mlflow',
 }
 #: {ours: OpenMMLab's originals, which have the same import names}
@@ -44,6 +46,9 @@ EXTRAS = {
     'export': 'models as ONNX files',
     'track': 'figures of a run in TensorBoard, Weights & Biases or MLflow',
     'maps': 'a map of embeddings in two dimensions',
+    'explore': 'a local page to play with a pre-training',
+    'photos': 'real photos for tools/quickstart.sh --photos',
+    'docs': 'the documents as a site',
 }
 
 

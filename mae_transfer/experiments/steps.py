@@ -29,20 +29,24 @@ class Step:
         command: arguments of the Python interpreter.
         seconds: expected duration; only the proportions between steps matter, for the time left.
         epochs: number of epochs of a training, to read its progress from the log; 1 where the log counts iterations.
+        pictures: folder whose new pictures are told of as they come; None for none.
 
     Attributes:
         took: duration in seconds, once it has ended.
         share: the part that is done, 0 to 1.
         latest: the last loss in the log, or 'testing'.
+        drawn: the pictures that came, with the seconds since the start of the pipeline.
     """
 
     name: str
     command: list[str]
     seconds: float
     epochs: int = 1
+    pictures: Path | None = None
     took: float = field(default=0.0, init=False)
     share: float = field(default=0.0, init=False)
     latest: str = field(default='', init=False)
+    drawn: dict[Path, float] = field(default_factory=dict, init=False)
 
     def __str__(self) -> str:
         """The command as a user would type it; tools are executable."""
@@ -142,6 +146,7 @@ class Pipeline:
 
     def _run_step(self, stage: Stage, step: Step, log: Path) -> int:
         environment = {'OMP_NUM_THREADS': str(stage.threads), **os.environ}
+        before = _times_of(step.pictures)
         with open(log, 'w') as file:
             process = subprocess.Popen(
                 [sys.executable, *step.command],
@@ -153,6 +158,7 @@ class Pipeline:
             assert process.stdout is not None
             for line in process.stdout:
                 file.write(line)
+                self._tell_pictures(step, before)
                 if found := PROGRESS.search(line):
                     epoch, done, total = int(found[1] or 1), int(found[2]), int(found[3])
                     step.share = min(1.0, (epoch - 1 + done / total) / step.epochs)
@@ -161,7 +167,17 @@ class Pipeline:
                     # A line every few seconds is enough where the output goes to a file.
                     if time.monotonic() - self.shown > (1 if self.tty else 15):
                         self._show(stage, '; '.join(f'{one.name} {one.latest}' for one in self._running(stage)))
-            return process.wait()
+            code = process.wait()
+            self._tell_pictures(step, before)
+            return code
+
+    def _tell_pictures(self, step: Step, before: dict[Path, int]) -> None:
+        for path, written in _times_of(step.pictures).items():
+            if path not in step.drawn and before.get(path) != written:
+                step.drawn[path] = time.monotonic() - self.started
+                with self.lock:
+                    text = f'    picture after {step.drawn[path]:.0f} s: {path}'
+                    print(f'\r{text:<110}' if self.tty else text, flush=True)
 
     @staticmethod
     def _running(stage: Stage) -> Iterator[Step]:
@@ -176,3 +192,9 @@ class Pipeline:
             bar = '#' * round(20 * stage.share)
             text = f'    [{bar:<20}] {stage.share:4.0%}  all: {left / 60:.1f} min left  {what}'
             print(f'\r{text:<110}' if self.tty else text, end='\n' if end or not self.tty else '', flush=True)
+
+
+def _times_of(folder: Path | None) -> dict[Path, int]:
+    """The pictures of a folder, the oldest first, with the times of their last change in nanoseconds."""
+    files = [] if folder is None or not folder.is_dir() else list(folder.glob('*.png'))
+    return dict(sorted(((file, file.stat().st_mtime_ns) for file in files), key=lambda entry: entry[1]))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..registry import MODELS, SCOPE
 from ..vit.patches import join_patches
-from .masking import Mask, seeded_noise
+from .masking import Mask, Masking, seeded_noise
 
 
 class MaskedModel(BaseModel):
@@ -53,16 +53,19 @@ class MaskedModel(BaseModel):
         """The prediction (B, M, P) for the M masked patches of (B, C, H, W) normalised images, in the order of
         ``mask.masked``; with ``everywhere`` (B, N, P) for all N patches, in row-major order."""
 
-    def mask(self, images: Tensor, seeds: Tensor | None = None, noise: Tensor | None = None) -> Mask:
-        """Draw the mask of each image of (B, C, H, W), from its seed or from the given noise (B, L)."""
-        grid = self.grid(images)
+    def mask(
+        self, images: Tensor, seeds: Tensor | None = None, noise: Tensor | None = None, masking: Masking | None = None
+    ) -> Mask:
+        """Draw the mask of each image of (B, C, H, W), from its seed or from the given noise (B, L); by another masking
+        than the model's own, if one is given."""
+        masking, grid = masking or self.masking, self.grid(images)
         if noise is None:
-            length = self.masking.noise_length(grid)
+            length = masking.noise_length(grid)
             if seeds is None:
                 noise = torch.rand(len(images), length, device=images.device)
             else:
                 noise = seeded_noise(seeds, length)
-        return self.masking(grid, noise)
+        return masking(grid, noise)
 
     def grid(self, images: Tensor) -> tuple[int, int]:
         """(rows, columns) of the images' patches."""
@@ -82,13 +85,22 @@ class MaskedModel(BaseModel):
         raise ValueError(f"mode is 'loss', 'predict' or 'tensor'; found '{mode}'")
 
     @torch.no_grad()
-    def reconstruct(self, images: Tensor, mask: Mask) -> Tensor:
-        """Replace the masked patches of (B, C, H, W) normalised images by the model's predictions.
+    def reconstruct(self, images: Tensor, mask: Mask, paste: bool = True) -> Tensor:
+        """Turn the model's predictions for (B, C, H, W) normalised images into images.
+
+        Args:
+            paste: whether the kept patches are those of the image. If not, they are the model's predictions, too, as in
+                the paper's Fig. 2; these are worse than those of masked patches, unless the loss is on all patches.
+
+        Returns:
+            (B, C, H, W), normalised as ``images`` are.
 
         Raises:
             UserError: the target cannot turn its predictions into pixels.
         """
         predicted = self.target.to_pixels(self.predict(images, mask, everywhere=True), images, self.vit.patch_size)
         predicted = join_patches(predicted, self.grid(images))
+        if not paste:
+            return predicted
         masked = mask.as_picture(self.grid(images), self.vit.patch_size)
         return images * (1 - masked) + predicted * masked

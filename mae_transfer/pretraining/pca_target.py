@@ -45,6 +45,7 @@ class PCATarget(Target):
                 f'PCATarget.components and PCATarget.max_images must be 1 or more; found {components} and {max_images}'
             )
         self.components, self.max_images = components, max_images
+        self.pictured = f'the {components} largest PCA coefficients of a patch; what is in the others is missing'
         self._set_ready(False)
 
     def _set_ready(self, ready: bool) -> None:

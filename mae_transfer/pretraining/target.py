@@ -53,6 +53,8 @@ class Target(nn.Module):
 
     Attributes:
         invertible: whether :meth:`to_pixels` returns pixels; if not, no reconstructions are drawn.
+        pictured: what a picture of predictions shows, for its caption; what :meth:`to_pixels` takes from the true image
+            must be said here.
         ready: whether :meth:`forward` can be computed. A target that must be prepared or loaded first sets it to False
             in ``__init__`` and to True when it is prepared or when a checkpoint with all it needs is loaded
             (``nn.Module._load_from_state_dict`` is the place to notice that). While it is False, :meth:`forward` and
@@ -62,6 +64,7 @@ class Target(nn.Module):
     """
 
     invertible: bool = True
+    pictured: str = 'pixels that the target makes of the predictions'
     ready: bool = True
     images_needed: int = 0
 
@@ -163,6 +166,8 @@ class Target(nn.Module):
 class PixelTarget(Target):
     """The normalised pixels of the patch; loss: mean squared error (MAE section 3)."""
 
+    pictured = 'pixels as the decoder predicts them'
+
     def dim(self, patch_size: int, channels: int) -> int:
         """Number of values of a patch, P = patch_size * patch_size * channels."""
         return patch_size**2 * channels
@@ -183,6 +188,11 @@ class NormalizedPixelTarget(PixelTarget):
     The statistics run over all p * p * C values of the patch, with the unbiased variance and 1e-6 added under the root,
     as in the official code (``norm_pix_loss``).
     """
+
+    pictured = (
+        'pixels normalised in each patch; the picture borrows the mean and deviation of the true patch, also of a '
+        'hidden one: they are not predicted'
+    )
 
     def forward(self, images: Tensor, patch_size: int, index: Tensor | None = None) -> Tensor:
         """As :meth:`PixelTarget.forward`, each patch normalised."""

@@ -37,6 +37,8 @@ class TokenTarget(Target):
             the target can only be loaded as part of a whole model.
     """
 
+    pictured = 'the most probable token of each patch, also of the kept ones, decoded by the tokenizer'
+
     to_unit: Callable[[Tensor], Tensor]
     from_unit: Callable[[Tensor], Tensor]
 

@@ -75,8 +75,8 @@ def line_plot(
         parts.append('</g>')
     parts += _legend(rows)
     box = f'data-box="{left} {top} {_WIDTH - _RIGHT} {_HEIGHT - _BOTTOM}"'
-    limits = f'data-x="{x_low!r} {x_high!r}" data-y="{y_low!r} {y_high!r}" data-log="{int(log)}"'
-    return _svg(f'{y} over {x}: {", ".join(series)}', ''.join(parts), f' {box} {limits} data-title="{escape(x)}"')
+    shown = f'data-x="{x_low!r} {x_high!r}" data-y="{y_low!r} {y_high!r}" data-log="{int(log)}"'
+    return _svg(f'{y} over {x}: {", ".join(series)}', ''.join(parts), f' {box} {shown} data-title="{escape(x)}"')
 
 
 def thinned(points: Points, most: int = MOST_POINTS) -> list[tuple[float, float]]:

@@ -86,3 +86,24 @@ def test_the_time_of_a_stage_is_that_of_its_longest_lane():
     stage = Stage('', [[Step('', [], 1.0), Step('', [], 3.0)], [Step('', [], 2.0)]])
     stage.lanes[0][0].share = stage.lanes[1][0].share = 1.0
     assert stage.seconds == 4 and stage.share == 0.25
+
+
+def test_new_pictures_are_told_of_as_they_come(tmp_path, capsys):
+    pictures = tmp_path / 'pictures'
+    pictures.mkdir()
+    for name in ('old', 'again'):
+        (pictures / f'{name}.png').touch()
+    code = (
+        'import os, pathlib, time; folder = pathlib.Path({!r})\n'
+        'print("begin", flush=True); time.sleep(.2)\n'
+        'os.utime(folder / "again.png"); print("drawn", flush=True); time.sleep(.2)\n'
+        '(folder / "last.png").touch()'
+    )
+    step = Step('MAE', ['-c', code.format(str(pictures))], 1.0, pictures=pictures)
+    pipeline = Pipeline([Stage('a stage', [[step]])], tmp_path / 'logs')
+    pipeline.run()
+    assert [path.name for path in step.drawn] == ['again.png', 'last.png']
+    first, last = step.drawn.values()
+    assert 0 < first < last
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines() if 'picture after' in line]
+    assert lines == [f'picture after {seconds:.0f} s: {path}' for path, seconds in step.drawn.items()]

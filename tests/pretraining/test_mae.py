@@ -7,6 +7,7 @@ import torch
 
 from mae_transfer.errors import UserError
 from mae_transfer.pretraining import MAE
+from mae_transfer.pretraining.masking import RandomMasking
 from mae_transfer.vit import ViT
 from mae_transfer.vit.weights.checkpoint import load_vit
 from tests.official import GOLDEN, noise, official_name, parameter, value
@@ -130,6 +131,16 @@ def test_reconstruction_does_not_change_the_kept_patches(target):
     assert picture.shape == images.shape
     torch.testing.assert_close(picture.masked_select(~is_masked), images.masked_select(~is_masked))
     assert not torch.allclose(picture.masked_select(is_masked), images.masked_select(is_masked))
+    whole = model.reconstruct(images, mask, paste=False)
+    assert torch.equal(whole.masked_select(is_masked), picture.masked_select(is_masked))
+    assert not torch.allclose(whole.masked_select(~is_masked), images.masked_select(~is_masked))
+
+
+def test_a_mask_can_be_drawn_by_another_masking():
+    model, images, seeds = small_mae(), torch.randn(2, 3, 32, 32), torch.arange(2)
+    mask = model.mask(images, seeds, masking=RandomMasking(0.5))
+    assert mask.keep.shape == (2, 8) and model.mask(images, seeds).keep.shape == (2, 4)
+    assert torch.equal(mask.keep[:, :4], model.mask(images, seeds).keep)
 
 
 # --- the paper's variants ---------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -18,10 +19,12 @@ def picture_height(photos, trained, out, *options) -> int:
         return picture.height
 
 
-def test_draws_a_row_for_each_held_out_photo(photos, trained, tmp_path):
-    one = picture_height(photos, trained, tmp_path / 'one.png', '--count', 1)
-    three = picture_height(photos, trained, tmp_path / 'three.png', '--count', 3)
-    assert one >= 32 and three >= 3 * 32 and three > 2 * one
+def test_draws_held_out_photos_two_in_a_row(photos, trained, tmp_path):
+    heights = [picture_height(photos, trained, tmp_path / f'{count}.png', '--count', count) for count in (2, 3, 4, 5)]
+    side = 4 * 32  # enlarged by a whole number to at least 112 pixels
+    assert heights[0] >= side and [height - heights[0] for height in heights] == [0, side + 2, side + 2, 2 * (side + 2)]
+    three = picture_height(photos, trained, tmp_path / 'three.png', '--count', 3, '--per-row', 3)
+    assert three < heights[1]
 
 
 def test_draws_all_photos_if_there_are_fewer_than_count(photos, trained, tmp_path):
@@ -47,7 +50,7 @@ def test_draws_other_photos(photos, trained, tmp_path):
 @pytest.mark.parametrize(
     'out, words',
     [
-        ('folder', "out: '{}/folder' is a folder: name a file in it"),
+        ('folder.png', "out: '{}/folder.png' is a folder: name a file in it"),
         ('file/out.png', "out: the folder '{}/file' cannot be created: "),
         ('out.txt', "out: '{}/out.txt' must end in the suffix of an image format, such as .png or .jpg"),
         ('out', "out: '{}/out' must end in the suffix of an image format, such as .png or .jpg"),
@@ -55,7 +58,7 @@ def test_draws_other_photos(photos, trained, tmp_path):
     ],
 )
 def test_an_output_that_cannot_be_written_is_refused_first(out, words, tmp_path):
-    (tmp_path / 'folder').mkdir()
+    (tmp_path / 'folder.png').mkdir()
     (tmp_path / 'file').touch()
     line = error_line(call('reconstruct', 'no_config.py', 'no.pth', tmp_path / out))
     assert line.startswith(f'error: {words.format(tmp_path)}')
@@ -69,6 +72,43 @@ def test_a_config_of_another_model_is_refused(tmp_path):
     config = REPOSITORY / 'configs' / 'in1k_finetune_vitb.py'
     line = error_line(call('reconstruct', config, 'no.pth', tmp_path / 'out.png'))
     assert line.endswith('in1k_finetune_vitb.py is not a pre-training config: its model is not an MAE')
+
+
+def test_several_ratios_and_maskings(photos, trained, tmp_path):
+    words = ('--count', 1, '--ratios', '.5,.75', '--maskings', 'random,grid', *small(photos))
+    pictures = []
+    for name, paste in (('pasted', '--paste'), ('predicted', '--no-paste')):
+        ended = call('reconstruct', CONFIG, trained, tmp_path / f'{name}.png', paste, *words)
+        assert ended.out.splitlines()[-1] == f'1 photos drawn into {tmp_path}/{name}.png', ended.err
+        with Image.open(tmp_path / f'{name}.png') as picture:
+            pictures.append(np.asarray(picture))
+    assert pictures[0].shape == pictures[1].shape and pictures[0].shape[1] == 5 * 130 - 2
+    assert not np.array_equal(*pictures)
+
+
+@pytest.mark.parametrize(
+    'words, line',
+    [
+        (['--ratios', '.5,1'], '--ratios lie strictly between 0 and 1, e.g. .75,.85,.95; found 1.0'),
+        (['--ratios', 'half'], "--ratios are numbers with commas between them, e.g. .75,.85,.95; found 'half'"),
+        (['--maskings', 'random,stripes'], "--maskings are of random, block, grid; found 'stripes'"),
+        (['--per-row', '0'], '--per-row must be 1 or more; found 0'),
+        (
+            ['--per-row', '2', '--ratios', '.5'],
+            '--per-row is for pictures without --ratios and --maskings, which take a row themselves',
+        ),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused_first(words, line, tmp_path):
+    assert error_line(call('reconstruct', 'no_config.py', 'no.pth', tmp_path / 'out.png', *words)) == f'error: {line}'
+
+
+def test_a_ratio_that_leaves_no_patch_is_refused(photos, trained, tmp_path):
+    words = ('--ratios', '.5,.95', *small(photos))
+    line = error_line(call('reconstruct', CONFIG, trained, tmp_path / 'out.png', *words))
+    assert line.startswith('error: masking.ratio 0.95 keeps 0 of 4 x 4 patches: choose a ratio') and not [
+        *tmp_path.glob('*.png')
+    ]
 
 
 @pytest.mark.parametrize('count', [0, -3])

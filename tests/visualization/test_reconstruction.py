@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from mae_transfer.pretraining import MAE
-from mae_transfer.visualization.reconstruction import reconstruction_sheet
+from mae_transfer.pretraining.masking import GridMasking, RandomMasking
+from mae_transfer.visualization.reconstruction import masking_sheet, reconstruction_sheet
 from mae_transfer.visualization.shown_bands import shown_bands
 from tests.helpers import enlarge
 
@@ -84,6 +85,60 @@ def test_the_middle_picture_is_the_model_s_reconstruction():
     expected = model.reconstruct(normalised, model.mask(normalised, data['seeds']))
     expected = model.data_preprocessor.to_uint8(expected).permute(0, 2, 3, 1).numpy()
     assert np.array_equal(cells(reconstruction_sheet(model, data), 2)[:, 1], expected)
+
+
+def test_without_pasting_the_middle_picture_is_the_prediction_everywhere():
+    model, data = mae(), batch()
+    pasted, predicted = (cells(reconstruction_sheet(model, data, paste=paste), 2) for paste in (True, False))
+    hidden = hidden_pixels(model, data)
+    assert np.array_equal(pasted[:, 1][hidden], predicted[:, 1][hidden])
+    assert not np.array_equal(pasted[:, 1][~hidden], predicted[:, 1][~hidden])
+    assert np.array_equal(pasted[:, ::2], predicted[:, ::2])
+
+
+def test_several_photos_in_a_row_headings_and_enlarging():
+    model, data = mae(), batch(count=3)
+    plain = cells(reconstruction_sheet(model, data), 3)
+    sheet = reconstruction_sheet(model, data, per_row=2, zoom=2, headings=True)
+    top, wide = sheet.shape[0] - (2 * 32 + 2), 3 * 48 + 2 * 2
+    assert sheet.shape == (2 * 32 + 2 + top, 2 * wide + 8, 3) and 10 < top < 24
+    assert (sheet[:top, :wide].min() < 128) and (sheet[:top, wide + 8 :].min() < 128)
+    for number, (row, column) in enumerate([(0, 0), (0, 1), (1, 0)]):
+        foot, left = top + row * 34, column * (wide + 8)
+        triplet = sheet[foot : foot + 32, left : left + wide]
+        for place in range(3):
+            picture = triplet[:, place * 50 : place * 50 + 48]
+            assert np.array_equal(picture, plain[number, place].repeat(2, 0).repeat(2, 1))
+    assert (sheet[top + 34 :, wide:] == 255).all()
+
+
+def test_maskings_side_by_side_show_what_each_hides():
+    model, data = mae(), batch()
+    maskings = {'few': RandomMasking(0.25), 'many': RandomMasking(0.75), 'grid': GridMasking(0.5)}
+    sheet = masking_sheet(model, data, maskings)
+    row = 2 * 16 + 2
+    top = sheet.shape[0] - (2 * row + 6)
+    assert sheet.shape == (2 * row + 6 + top, 4 * 26 - 2, 3) and top > 0
+    inputs = model.data_preprocessor(data)['inputs']
+    for photo in range(2):
+        block = sheet[top + photo * (row + 6) :][:row]
+        whole = data['inputs'][photo].permute(1, 2, 0).numpy()
+        assert np.array_equal(block[18:, :24], whole) and (block[:16, :24] == 255).all()
+        for place, masking in enumerate(maskings.values(), 1):
+            above, below = (block[start : start + 16, place * 26 : place * 26 + 24] for start in (0, 18))
+            mask = model.mask(inputs, data['seeds'], masking=masking)
+            hidden = mask.as_picture((4, 6), 4)[photo, 0].bool().numpy()
+            assert hidden.mean() == masking.ratio
+            assert (above[hidden] == MEAN[3]).all() and np.array_equal(above[~hidden], whole[~hidden])
+            rebuilt = model.data_preprocessor.to_uint8(model.reconstruct(inputs, mask))[photo].permute(1, 2, 0).numpy()
+            assert np.array_equal(below, rebuilt)
+
+
+def test_a_higher_ratio_hides_what_a_lower_one_hides_and_more():
+    """Of one photo: its mask follows from its seed, so columns differ by the ratio alone."""
+    model, data = mae(), batch()
+    few, many = (model.mask(data['inputs'], data['seeds'], masking=RandomMasking(ratio)) for ratio in (0.5, 0.75))
+    assert (many.as_image_order() >= few.as_image_order()).all()
 
 
 def test_the_margin_can_be_chosen():
