@@ -18,7 +18,6 @@ from .masks import BY_HAND, drawn, maskings_of, name_of, patch_at, toggled
 from .nearest import PhotoVectors
 from .photos import PagePhotos, Photo
 from .pictures import enlarged, sheet, with_frame, with_heat, with_lines
-from .reconstruction import unit_of, what_is_borrowed
 from .subject import Subject
 
 #: Photos to choose from, at most, evenly spaced; in one analysis of colours; nearest ones that are shown.
@@ -110,10 +109,10 @@ class Answers:
             lines = [f'**No patch is hidden**, so there is no loss: all {session.hidden.size} patches are shown.']
         else:
             share = f'{count} of {session.hidden.size} patches are hidden ({100 * session.hidden.mean():.0f} %)'
-            lines = [f'**Loss of this photo: {found.loss:.3f}** ({unit_of(target)}). {share}.']
+            lines = [f'**Loss of this photo: {found.loss:.3f}** ({target.loss_unit}). {share}.']
         if not pasted:
             lines.append('Shown patches are predictions, too, which the loss of the training does not look at.')
-        lines.append(what_is_borrowed(target))
+        lines.append(f'The picture shows {target.pictured}.')
         masked = with_lines(enlarged(found.masked), self.subject.grid)
         return masked, enlarged(found.predicted), enlarged(found.original), '\n\n'.join(lines)
 

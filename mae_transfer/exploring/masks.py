@@ -7,10 +7,9 @@ import copy
 import numpy as np
 import torch
 
-from ..pretraining import BlockMasking, GridMasking, Mask, Masking, RandomMasking, seeded_noise
+from ..pretraining import Mask, Masking, seeded_noise
+from ..pretraining.masking import MASKINGS
 
-#: The maskings to choose from, by the paper's names for them (MAE Table 1f).
-MASKINGS: dict[str, type[Masking]] = {'random': RandomMasking, 'block': BlockMasking, 'grid': GridMasking}
 #: What the masking is called when patches were chosen one by one.
 BY_HAND = 'by hand'
 

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..pretraining import NormalizedPixelTarget, PCATarget, PixelTarget, Target, TokenTarget
 from ..pretraining.masked_model import MaskedModel
 from ..vit.patches import join_patches
 from .masks import mask_of
@@ -53,32 +52,3 @@ def reconstruct(model: MaskedModel, image: Tensor, hidden: np.ndarray, pasted: b
     if pasted:
         predicted = torch.where(is_hidden > 0, predicted, image)
     return Reconstruction(image * (1 - is_hidden), predicted, loss)
-
-
-def what_is_borrowed(target: Target) -> str:
-    """What a picture of a reconstruction takes from the hidden patches themselves, in a sentence or two."""
-    if isinstance(target, NormalizedPixelTarget):
-        return (
-            'The target is each patch normalised by its own mean and deviation. To show pixels, the predicted patches '
-            '**borrow the mean and the deviation of the true, hidden patch**: brightness and contrast of a patch are '
-            'given away, what is in it is predicted. (The pictures in the paper are made in this way, too.)'
-        )
-    if isinstance(target, (PixelTarget, PCATarget)):
-        return 'The target is the pixels: the picture borrows nothing from the hidden patches.'
-    if isinstance(target, TokenTarget):
-        return (
-            'The target is tokens of a tokenizer: the most probable ones are decoded to colours, and the picture '
-            'borrows nothing from the hidden patches.'
-        )
-    return f'The picture is what {type(target).__name__}.to_pixels makes of the predictions.'
-
-
-def unit_of(target: Target) -> str:
-    """What the loss of a target measures, in words."""
-    if isinstance(target, NormalizedPixelTarget):
-        return 'mean squared error of pixels normalised per patch: 1 is what a patch gets that is predicted flat'
-    if isinstance(target, PixelTarget):
-        return "mean squared error of pixels, in deviations of the data's colours"
-    if isinstance(target, TokenTarget):
-        return 'cross entropy of the tokens, in nats'
-    return f'of {type(target).__name__}'

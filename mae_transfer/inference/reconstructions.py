@@ -22,7 +22,7 @@ from ..kinds import class_of, takes
 from ..outputs import output_picture, save_picture
 from ..paths import shown, with_home
 from ..pretraining import MAE
-from ..pretraining.masking import BlockMasking, GridMasking, Masking, RandomMasking
+from ..pretraining.masking import MASKINGS, Masking
 from ..registry import DATASETS, MODELS, SCOPE
 from ..settings import change_settings
 from ..visualization.reconstruction import masking_sheet, reconstruction_sheet
@@ -31,8 +31,6 @@ from ..visualization.reconstruction_layout import with_lines
 from ..visualization.shown_bands import shown_of
 from .trained import Trained, loaded
 
-#: The names of maskings that can be asked for.
-MASKINGS: dict[str, type[Masking]] = {'random': RandomMasking, 'block': BlockMasking, 'grid': GridMasking}
 #: Pictures that are narrower are enlarged, so that there is room for the headings.
 _LEAST_SIDE = 112
 

@@ -255,3 +255,7 @@ def seeded_noise(seeds: Tensor, length: int) -> Tensor:
     bits = mix(mix(key ^ mix(counter + 0x1234567)) + counter & 0xFFFFFFFF)
     # float32 holds 24 bits exactly; two numbers of an image are equal once in 2**24 pairs.
     return (bits >> 8).float() / 2**24
+
+
+#: The maskings by the paper's names for them (MAE Table 1f).
+MASKINGS: dict[str, type[Masking]] = {'random': RandomMasking, 'block': BlockMasking, 'grid': GridMasking}

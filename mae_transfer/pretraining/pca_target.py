@@ -37,6 +37,7 @@ class PCATarget(Target):
 
     mean: Tensor
     basis: Tensor
+    loss_unit = 'mean squared error of the PCA coefficients'
 
     def __init__(self, components: int = 96, max_images: int = 10_000):
         super().__init__()

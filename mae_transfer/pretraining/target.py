@@ -55,6 +55,7 @@ class Target(nn.Module):
         invertible: whether :meth:`to_pixels` returns pixels; if not, no reconstructions are drawn.
         pictured: what a picture of predictions shows, for its caption; what :meth:`to_pixels` takes from the true image
             must be said here.
+        loss_unit: what :meth:`loss` measures, to be read beside its value.
         ready: whether :meth:`forward` can be computed. A target that must be prepared or loaded first sets it to False
             in ``__init__`` and to True when it is prepared or when a checkpoint with all it needs is loaded
             (``nn.Module._load_from_state_dict`` is the place to notice that). While it is False, :meth:`forward` and
@@ -65,6 +66,7 @@ class Target(nn.Module):
 
     invertible: bool = True
     pictured: str = 'pixels that the target makes of the predictions'
+    loss_unit: str = "the target's own loss"
     ready: bool = True
     images_needed: int = 0
 
@@ -166,7 +168,8 @@ class Target(nn.Module):
 class PixelTarget(Target):
     """The normalised pixels of the patch; loss: mean squared error (MAE section 3)."""
 
-    pictured = 'pixels as the decoder predicts them'
+    pictured = 'pixels as the decoder predicts them; nothing is borrowed from hidden patches'
+    loss_unit = "mean squared error of pixels, in deviations of the data's colours"
 
     def dim(self, patch_size: int, channels: int) -> int:
         """Number of values of a patch, P = patch_size * patch_size * channels."""
@@ -193,6 +196,7 @@ class NormalizedPixelTarget(PixelTarget):
         'pixels normalised in each patch; the picture borrows the mean and deviation of the true patch, also of a '
         'hidden one: they are not predicted'
     )
+    loss_unit = 'mean squared error of pixels normalised in each patch: 1 is what a flat prediction gets'
 
     def forward(self, images: Tensor, patch_size: int, index: Tensor | None = None) -> Tensor:
         """As :meth:`PixelTarget.forward`, each patch normalised."""

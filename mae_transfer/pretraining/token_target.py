@@ -38,6 +38,7 @@ class TokenTarget(Target):
     """
 
     pictured = 'the most probable token of each patch, also of the kept ones, decoded by the tokenizer'
+    loss_unit = 'cross entropy of the tokens, in nats'
 
     to_unit: Callable[[Tensor], Tensor]
     from_unit: Callable[[Tensor], Tensor]

@@ -76,15 +76,13 @@ class Reconstructions(Judge):
         title, model = 'Reconstructions of held-out photos, worst first', self.trained.model
         if not isinstance(model, MAE) or not model.target.invertible:
             return Section(title, 'There are none: the predictions of this model cannot be turned into pixels.')
-        text = 'The photos with the highest loss: what the model sees, what it makes of it, the photo.'
+        text = f'The photos with the highest loss. The reconstructions show {model.target.pictured}.'
         return Section(title, text, tuple(self._picture(model, photo) for photo in self._worst.items()))
 
     def _picture(self, model: MAE, photo: _Photo) -> Picture:
         dataset = self.loader.dataset
         batch = dict(inputs=photo.inputs[None], seeds=photo.seed.reshape(1))
         bands = shown_of(dataset, photo.inputs.shape[0])
-        sheet = reconstruction_sheet(model, batch, shown=bands)
-        zoom = max(1, _WIDTH // sheet.shape[1])
-        return Picture(
-            sheet.repeat(zoom, 0).repeat(zoom, 1), f'{name_of(dataset, photo.number)}: loss {photo.loss:.3f}'
-        )
+        zoom = max(1, _WIDTH // (3 * photo.inputs.shape[2]))
+        sheet = reconstruction_sheet(model, batch, shown=bands, zoom=zoom, headings=True)
+        return Picture(sheet, f'{name_of(dataset, photo.number)}: loss {photo.loss:.3f}')

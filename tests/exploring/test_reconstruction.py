@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from mae_transfer.exploring.masks import drawn
-from mae_transfer.exploring.reconstruction import reconstruct, unit_of, what_is_borrowed
-from mae_transfer.pretraining import NormalizedPixelTarget, PCATarget, PixelTarget, Target
+from mae_transfer.exploring.reconstruction import reconstruct
+from mae_transfer.pretraining import NormalizedPixelTarget
 from tests.exploring.subjects import GRID, SIZE, mae
 
 
@@ -52,19 +52,11 @@ def test_what_a_picture_borrows_is_what_its_target_reads_of_hidden_patches(tmp_p
         model = mae(tmp_path / 'photos', target=dict(type=kind)).model
         one, two = (reconstruct(model, seen, hidden).predicted[:, :, 8:] for seen in (image, other))
         assert torch.allclose(one, two, atol=1e-5) != borrows
-        assert ('borrow the mean and the deviation' in what_is_borrowed(model.target)) == borrows
-        assert ('borrows nothing' in what_is_borrowed(model.target)) != borrows
+        assert ('borrows the mean and deviation' in model.target.pictured) == borrows
+        assert ('nothing is borrowed' in model.target.pictured) != borrows
 
 
 def test_a_prediction_that_is_flat_has_a_loss_of_one():
     target, image = NormalizedPixelTarget(), photo()
     loss = target.loss(torch.zeros(1, 16, target.dim(8, 3)), target(image, 8))
-    assert loss.item() == pytest.approx(1, abs=0.01) and 'predicted flat' in unit_of(target)
-
-
-def test_each_target_has_its_sentence():
-    class OwnTarget(Target):
-        pass
-
-    assert 'OwnTarget.to_pixels' in what_is_borrowed(OwnTarget()) and 'OwnTarget' in unit_of(OwnTarget())
-    assert 'borrows nothing' in what_is_borrowed(PCATarget(4)) and 'deviations' in unit_of(PixelTarget())
+    assert loss.item() == pytest.approx(1, abs=0.01) and 'flat prediction' in target.loss_unit

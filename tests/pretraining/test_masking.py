@@ -7,9 +7,8 @@ from hypothesis import strategies as st
 
 from mae_transfer.errors import UserError
 from mae_transfer.pretraining import BlockMasking, GridMasking, Mask, RandomMasking, seeded_noise
+from mae_transfer.pretraining.masking import MASKINGS
 from tests.official import GOLDEN, noise
-
-MASKINGS = (RandomMasking, BlockMasking, GridMasking)
 
 #: grid, ratio, number of kept patches: cases in which float rounding matters
 ROUNDING = [
@@ -32,7 +31,7 @@ def pictures(masking, grid, batch: int = 1, seed: int = 0) -> torch.Tensor:
     return draw(masking, grid, batch, seed).as_image_order().reshape(batch, *grid).bool()
 
 
-@pytest.mark.parametrize('kind', MASKINGS)
+@pytest.mark.parametrize('kind', MASKINGS.values())
 @pytest.mark.parametrize('grid, ratio, kept', ROUNDING)
 def test_the_number_kept_follows_the_official_rounding(kind, grid, ratio, kept):
     assert kind(ratio).num_kept(grid) == kept
@@ -40,7 +39,7 @@ def test_the_number_kept_follows_the_official_rounding(kind, grid, ratio, kept):
     assert mask.keep.shape == (1, kept) and mask.masked.shape == (1, grid[0] * grid[1] - kept)
 
 
-@pytest.mark.parametrize('kind', MASKINGS)
+@pytest.mark.parametrize('kind', MASKINGS.values())
 @settings(deadline=None, max_examples=200, derandomize=True)
 @given(
     rows=st.integers(1, 20),
@@ -66,14 +65,14 @@ def test_every_image_keeps_the_truncated_share_and_each_patch_is_kept_or_masked(
     assert torch.equal(parts, torch.arange(total).expand(batch, -1))
 
 
-@pytest.mark.parametrize('kind', MASKINGS)
+@pytest.mark.parametrize('kind', MASKINGS.values())
 def test_an_image_s_mask_does_not_depend_on_its_batch(kind):
     together = draw(kind(0.6), (9, 12), batch=5, seed=40)
     for i in range(5):
         assert torch.equal(draw(kind(0.6), (9, 12), seed=40 + i).keep[0], together.keep[i])
 
 
-@pytest.mark.parametrize('kind', MASKINGS)
+@pytest.mark.parametrize('kind', MASKINGS.values())
 @pytest.mark.parametrize('ratio', [0, 1, -0.1, 1.5, float('nan')])
 def test_a_ratio_outside_zero_and_one_is_refused(kind, ratio):
     with pytest.raises(UserError, match='strictly between 0 and 1'):
