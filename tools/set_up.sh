@@ -35,7 +35,10 @@ set_up() {
         # onedl-mmcv first and separately: without its native operators (torchvision's replace them), and never from pip's
         # cache, which may have a wheel that was compiled for another torch.
         MMCV_WITH_OPS=0 "$PYTHON" -m pip install --quiet --no-cache-dir --constraint "$root/requirements/constraints.txt" onedl-mmcv || return 1
-        "$PYTHON" -m pip install --quiet --constraint "$root/requirements/constraints.txt" --editable "$root[tests]" || return 1
+        # compat: a path of the checkout, so that a script beside a checkout named mae_transfer imports the package, and
+        # not that folder.
+        "$PYTHON" -m pip install --quiet --constraint "$root/requirements/constraints.txt" \
+            --config-settings editable_mode=compat --editable "$root[tests]" || return 1
         echo "$wanted $root" >"$stamp"
     fi
     export PYTHON
