@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from ..inference.reconstructions import Drawing
 
 EXAMPLES = (
-    'mae-transfer reconstruct work_dirs/mae reconstructions.png',
     'mae-transfer reconstruct work_dirs/mae/epoch_100.pth out/mine.png --photos my/photos --count 16',
     'mae-transfer reconstruct work_dirs/mae ratios.png --ratios .75,.85,.95 --maskings random,block --no-paste',
 )

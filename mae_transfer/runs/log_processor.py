@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+from numbers import Real
 from typing import Any
 
 from mmengine.runner import Runner, log_processor
@@ -93,7 +94,9 @@ def evaluation_line(line: str, values: dict[str, Any]) -> str:
         values: by their names.
     """
     names = [name for name in values if name.rpartition('/')[2] not in ('time', 'data_time')]
-    figures = (f'{name}:{GLUE}{value:.4f}' for name in names if isinstance(value := values[name], float))
+    # An int may be one of NumPy's, which is no int of Python's.
+    numbers = ((name, value) for name in names if isinstance(value := values[name], Real))
+    figures = (f'{name}:{GLUE}{f"{value:.4f}" if isinstance(value, float) else value}' for name, value in numbers)
     return ' '.join([_head(line).replace(' ', GLUE), *figures])
 
 

@@ -316,6 +316,8 @@ def test_several_folders_can_stand_for_one(name):
     )
     if name in TRAINING:
         dataset = loader_settings(cfg.train_dataloader)['dataset']
+        if dataset['type'] == 'mae_transfer.RepeatDataset':
+            dataset = dataset['dataset']
         assert dataset['type'] == 'mae_transfer.ConcatDataset' and [
             part['data_root'] for part in data_sets(dataset)
         ] == ['a', 'b']

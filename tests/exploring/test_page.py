@@ -125,7 +125,7 @@ def test_the_page_of_an_mae(opened, tmp_path, monkeypatch):
     # It draws the first photo, masked as in training.
     before = hidden(reader.picture('masked'))
     assert before.sum() == 12
-    reader.says('said_of_loss', r'Loss of this photo: .* 12 of 16 patches are hidden \(75 %\).*borrow the mean')
+    reader.says('said_of_loss', r'Loss of this photo: .* 12 of 16 patches are hidden \(75 %\).*borrows the mean')
     assert (reader.picture('predicted') != reader.picture('original')).any()
 
     # The ratio.

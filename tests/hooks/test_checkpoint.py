@@ -170,7 +170,7 @@ def full_disk(after: int):
 
 @pytest.mark.parametrize('background', [False, True])
 def test_a_run_goes_on_when_the_disk_is_full(photos, tmp_path, background):
-    with full_disk(after=4):  # file, folder; last_checkpoint, folder
+    with full_disk(after=6):  # run.json, folder; file, folder; last_checkpoint, folder
         with pytest.raises(UserError, match='the last checkpoint of the run could not be written'):
             run(photos, tmp_path, interval=2, by_epoch=False, max_keep_ckpts=1, background=background)
     assert names(tmp_path) == ['iter_2.pth']

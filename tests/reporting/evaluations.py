@@ -26,7 +26,7 @@ def figures_of_tool(run: Run, folder: Path, *options: str) -> dict[str, float]:
     """The last line of figures that tools/test.py prints."""
     ended = call('test', run.config, run.work_dir, '--work-dir', folder, *run.options, *options)
     assert ended.code == 0, ended.err
-    line = re.findall(r'\(test\) \[\d+/\d+\]    ((?!eta).*)', ended.out)[-1]
+    line = re.findall(r'\(test\) \[\d+/\d+\] ((?!eta).*)', ended.out)[-1]
     return {name: float(value) for name, value in re.findall(r'(\S+): (-?[\d.]+)', line)}
 
 

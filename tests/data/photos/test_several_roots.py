@@ -36,7 +36,9 @@ def test_each_of_several_roots_becomes_a_data_set():
 
 def test_without_workers_the_settings_for_workers_are_removed():
     settings = dict(num_workers=0, persistent_workers=True, prefetch_factor=4, batch_size=2)
-    assert loader_settings(dict(settings, pin_memory=True)) == dict(num_workers=0, batch_size=2, pin_memory=True)
+    assert loader_settings(dict(settings, pin_memory=True)) == dict(
+        num_workers=0, batch_size=2, pin_memory=torch.cuda.is_available()
+    )
     assert loader_settings(dict(settings, num_workers=2)) == dict(
         settings, num_workers=2, pin_memory=torch.cuda.is_available()
     )
