@@ -24,6 +24,7 @@ from ..inference.trained import Trained, load
 from ..paths import shown
 from ..progress import progress
 from ..runner import StrictRunner
+from ..runs.console import for_people
 from ..runs.instances import own_instances
 from ..settings import change_settings
 from .judge import Judge, quiet
@@ -62,7 +63,7 @@ def evaluated_sections(
         raise UserError(f'pictures is a whole number, 0 or more; found {pictures!r}')
     try:
         with own_instances():
-            MMLogger.get_instance('evaluated', log_level='WARNING')
+            for_people(MMLogger.get_instance('evaluated', log_level='WARNING'))
             trained = load(run, device=device, cfg_options=cfg_options, **settings)
             with DefaultScope.overwrite_default_scope(trained.cfg.get('default_scope')):
                 return _sections(trained, pictures)
