@@ -24,6 +24,11 @@ def own_line(error: UserError) -> str:
     return re.sub(r'^[\w.]+Error: ', '', str(error).strip().splitlines()[-1])
 
 
+def in_python(line: str) -> str:
+    """The line of an error as a call in Python tells it: settings and places without the options of the tools."""
+    return line.replace('--cfg-options ', '').replace('--work-dir', 'out')
+
+
 def is_whole(number: Any, least: int) -> bool:
     """Whether a setting is a whole number, ``least`` or more; ``True`` and ``2.0`` are none."""
     return isinstance(number, int) and not isinstance(number, bool) and number >= least

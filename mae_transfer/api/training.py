@@ -16,7 +16,7 @@ from mmengine.config import Config
 
 from .. import launch
 from ..compat.package_configs import PREFIX
-from ..errors import UserError
+from ..errors import UserError, in_python
 from ..failures import disk_failure, user_line, worker_failure
 from ..inference.run_config import config_of_run
 from ..paths import user_path
@@ -283,6 +283,6 @@ def _one_call() -> Iterator[None]:
             raise
         # An error that is kept, as notebooks do, would keep the run's model and memory, too.
         traceback.clear_frames(error.__traceback__)
-        raise UserError(line.replace('--cfg-options ', '').replace('--work-dir', 'out')) from None
+        raise UserError(in_python(line)) from None
     finally:
         gc.collect()  # ends the workers of the data loaders

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from ..api.small_sets import workers
 from ..checks import check_config
 from ..dense.checks import check_head_classes
-from ..errors import UserError, is_whole, own_line, shorten
+from ..errors import UserError, in_python, is_whole, own_line, shorten
 from ..hooks.skipped_images import skipped_in
 from ..inference.trained import Trained, load
 from ..paths import shown
@@ -68,7 +68,7 @@ def evaluated_sections(
             with DefaultScope.overwrite_default_scope(trained.cfg.get('default_scope')):
                 return _sections(trained, pictures)
     except UserError as error:  # one from a data loader's worker arrives with a traceback in its message
-        raise UserError(own_line(error).replace('--cfg-options ', '')) from error
+        raise UserError(in_python(own_line(error))) from error
 
 
 def _sections(trained: Trained, pictures: int) -> list[Section]:
