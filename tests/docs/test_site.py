@@ -118,6 +118,11 @@ def test_pages_open_from_the_disk_without_a_request_that_leaves(guides):
         assert len(requests) > 20 and {urlsplit(url).scheme for url in requests} <= {'file', 'data'}
 
 
+def test_every_call_has_a_place_in_the_reference():
+    text = (DOCS / 'reference' / 'calls.md').read_text()
+    assert all(f'.. autofunction:: mae_transfer.{name}\n' in text for name in CALLS)
+
+
 @pytest.mark.slow
 def test_the_whole_site_builds_without_warnings_and_has_the_reference(whole_site):
     check_pages(whole_site)
