@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import UserError
 from ..paths import shown, user_path
-from ..vit.sizes import SIZES, Size, resolve_size
+from ..vit.sizes import SIZES, Size, name_of, resolve_size
 from ..vit.weights.checkpoint import find_checkpoint, read_checkpoint, read_weights, width_and_depth
 from ..vit.weights.stated_config import stated_setting
 
@@ -45,7 +45,7 @@ def size_of_weights(weights: str | os.PathLike) -> WeightsSize:
         raise UserError(f"{shown(path)} holds no whole ViT, so that its size cannot be told: give arch, e.g. 'base'")
     for size in _stated_sizes(stated_setting(meta, 'model')):
         if (size.embed_dim, size.depth) == (width, depth):
-            return WeightsSize(_name_of(size), patches.shape[-1])
+            return WeightsSize(name_of(size), patches.shape[-1])
     for name, known in SIZES.items():
         if (known.embed_dim, known.depth) == (width, depth):
             return WeightsSize(name, patches.shape[-1])
@@ -66,10 +66,3 @@ def _stated_sizes(node: Any) -> Iterator[Size]:
             pass
     for child in node.values():
         yield from _stated_sizes(child)
-
-
-def _name_of(size: Size) -> str:
-    for name, known in SIZES.items():
-        if (known.embed_dim, known.depth, known.num_heads) == (size.embed_dim, size.depth, size.num_heads):
-            return name
-    return f'{size.embed_dim}x{size.depth}x{size.num_heads}'

@@ -15,11 +15,12 @@ from packaging.version import Version
 
 from ..data.files.bands import Bands
 from ..data.files.photo_files import PhotoFiles
-from ..errors import UserError
+from ..errors import UserError, shorten
 from ..inference.models import model_of
 from ..inference.photos import Images, find_images
 from ..inference.trained import Trained
 from ..paths import shown
+from ..runs.console import readable
 from .answers import Answers
 from .photos import PagePhotos, held_out
 from .subject import Subject
@@ -58,6 +59,7 @@ class RunningPage:
         self._page.close()
 
 
+@readable
 def explore(
     run: Trained | str | os.PathLike,
     photos: Images | None = None,
@@ -66,6 +68,7 @@ def explore(
     device: str | torch.device | None = None,
     open_browser: bool = False,
     wait: bool = True,
+    verbose: bool = False,
     arch: Any = None,
     init: str | None = None,
     design: Any = None,
@@ -86,6 +89,7 @@ def explore(
         device: 'cpu', 'cuda', ...; None for a GPU if there is one.
         open_browser: whether a browser is opened.
         wait: whether to return only after Ctrl-C; otherwise the page is served until it is closed, or Python ends.
+        verbose: whether all of what is logged is shown (:mod:`mae_transfer.runs.console`).
         arch, init, design, weights_key, source_grid, bands, mean, std: of a ViT alone, see
             :func:`~mae_transfer.inference.bare_vit.read_bare_vit`.
 
@@ -102,7 +106,10 @@ def explore(
     subject = Subject(source, device)
     files, note = _photos(source, photos, subject.encoder.bands)
     page_photos = PagePhotos(files, subject.size, subject.encoder.bands, subject.exif_orientation, subject.patch_size)
-    page = _serve(Answers(subject, page_photos), shown(source.source), note, port, open_browser)
+    answers = Answers(subject, page_photos)
+    if photos is not None and not answers.strip:
+        raise UserError(f'photos: none of {shorten(map(shown, answers.unreadable))} can be read, or shown to the model')
+    page = _serve(answers, shown(source.source), note, port, open_browser)
     print(f'{note}\n{page.url} shows the page, on this machine only; Ctrl-C ends it', flush=True)
     if wait:
         try:

@@ -14,6 +14,7 @@ from ..errors import UserError
 from ..inference.seen_images import seen_images
 from ..paths import shown
 from ..vit import ViT
+from ..vit.of_model import vit_of
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Source:
     @property
     def vit(self) -> ViT:
         """The ViT; the model itself, or a part of it."""
-        found = next((module for module in self.model.modules() if isinstance(module, ViT)), None)
+        found = vit_of(self.model)
         if found is None:
             raise UserError(f'{shown(self.name)} has no ViT: its model is a {type(self.model).__name__}')
         return found
@@ -82,7 +83,7 @@ def source_of(
     Raises:
         UserError: no ViT; no preprocessor that normalises.
     """
-    vit = next((module for module in model.modules() if isinstance(module, ViT)), None)
+    vit = vit_of(model)
     if vit is None:
         raise UserError(f'{shown(name)} has no ViT: its model is a {type(model).__name__}')
     seen = seen_images(model, cfg, vit.in_channels, name)

@@ -15,7 +15,8 @@ from ..optim.batch_plan import BatchPlan
 from ..paths import shown
 from ..runs.console import GLUE
 from ..vit import ViT
-from ..vit.sizes import SIZES, Size
+from ..vit.of_model import vit_of
+from ..vit.sizes import SIZES, name_of
 
 
 def settings_line(runner: Runner, mode: str) -> str:
@@ -36,7 +37,7 @@ def _parts(runner: Runner, mode: str) -> Iterator[str]:
         yield _glued(f'image size {_pair(size)}')
     model = runner.model
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    vit = next((module for module in model.modules() if isinstance(module, ViT)), None)
+    vit = vit_of(model)
     own = '' if vit is None else f'{vit_name(vit)}, '
     yield own + _glued(f'{_millions(parameters)} parameters')
     if mode == 'train':
@@ -51,14 +52,8 @@ def _parts(runner: Runner, mode: str) -> Iterator[str]:
 
 def vit_name(vit: ViT) -> str:
     """'ViT-L/16', or 'ViT 192x5x3/8' for a size without a name; widths, depths and heads tell."""
-    numbers = _numbers(vit.size)
-    names = (name for name, size in SIZES.items() if _numbers(size) == numbers)
-    name = next(names, None)
-    return _glued(f'ViT-{name[0].upper()}' if name else f'ViT {"x".join(map(str, numbers))}') + f'/{vit.patch_size}'
-
-
-def _numbers(size: Size) -> tuple[int, int, int]:
-    return size.embed_dim, size.depth, size.num_heads
+    name = name_of(vit.size)
+    return _glued(f'ViT-{name[0].upper()}' if name in SIZES else f'ViT {name}') + f'/{vit.patch_size}'
 
 
 def _place(settings: Any) -> str:

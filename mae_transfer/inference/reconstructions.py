@@ -24,6 +24,7 @@ from ..paths import shown, with_home
 from ..pretraining import MAE
 from ..pretraining.masking import MASKINGS, Masking
 from ..registry import DATASETS, MODELS, SCOPE
+from ..runs.console import readable
 from ..settings import change_settings
 from ..visualization.reconstruction import masking_sheet, reconstruction_sheet
 from ..visualization.reconstruction_caption import caption_of, heading_of
@@ -107,6 +108,7 @@ class Reconstructions:
         return '\n'.join(lines)
 
 
+@readable
 def reconstruct(
     model: Trained | str | os.PathLike,
     out: str | Path,
@@ -119,6 +121,7 @@ def reconstruct(
     per_row: int | None = None,
     bands_shown: str | None = None,
     device: str | torch.device | None = None,
+    verbose: bool = False,
 ) -> Reconstructions:
     """Draw photos masked, reconstructed and whole, into one picture with a caption that says what is seen.
 
@@ -130,6 +133,7 @@ def reconstruct(
         photos: folder of photos, or list file; None for photos that were held out of the training.
         count, ratios, maskings, paste, per_row, bands_shown: see :class:`Drawing`.
         device: 'cpu', 'cuda', ...; None for a GPU if there is one.
+        verbose: whether all of what is logged is shown (:mod:`mae_transfer.runs.console`).
 
     Raises:
         UserError: a model that is no MAE, or whose target cannot be turned into pixels; as :class:`Drawing`,

@@ -24,6 +24,7 @@ from ..paths import shown, user_path
 from ..runs.console import readable
 from ..settings import change_settings, keyword_changes
 from ..vit import ViT
+from ..vit.of_model import vit_of
 from ..vit.weights.checkpoint import find_checkpoint, read_checkpoint
 from ..whole_model import load_whole_model
 from .run_config import config_of_run
@@ -62,9 +63,8 @@ class Trained:
         Raises:
             UserError: there is none, as in a tokenizer or a detector with another backbone.
         """
-        for module in self.model.modules():
-            if isinstance(module, ViT):
-                return module
+        if (found := vit_of(self.model)) is not None:
+            return found
         raise UserError(f'{shown(self.source)} has no ViT: its model is a {type(self.model).__name__}')
 
 

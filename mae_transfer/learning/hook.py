@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from time import perf_counter
 from typing import Any
 
-from mmengine.dist import master_only
+from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
@@ -22,8 +20,9 @@ from ..errors import UserError, is_whole
 from ..evaluation.rank_me import rank_me
 from ..optim.autocast import DTYPES
 from ..registry import DATASETS, HOOKS
+from ..runs.record import keep
 from ..sharding.shards import has_shards
-from .advice import Advice, Watched, advice
+from .advice import Watched, advice
 from .frozen_vit import FrozenViT, SomePhotos
 from .probe import Probe
 from .undisturbed import undisturbed
@@ -85,7 +84,7 @@ class LearningHook(Hook):
         if not is_whole(count, 0):
             raise UserError(f'default_hooks.learning.count is a number of photos, or 0 for none; found {count!r}')
         if dtype not in DTYPES:
-            raise UserError(f"autocast dtype is one of {', '.join(DTYPES)}; found '{dtype}'")
+            raise UserError(f"default_hooks.learning.dtype is one of {', '.join(DTYPES)}; found '{dtype}'")
         self.loss, self.loss_title, self.photos, self.count = loss, loss_title, photos, count
         self.pooling, self.probe_data, self.images, self.k, self.dtype = pooling, probe_data, images or {}, k, dtype
         self._vit: FrozenViT | None = None
@@ -151,7 +150,8 @@ class LearningHook(Hook):
         lines = advice(history, self._watched(self._vit))
         for line in lines:
             runner.logger.log(logging.WARNING if line.is_warning else logging.INFO, line.text)
-        _keep(lines, runner)
+        if is_main_process():
+            keep(ADVICE, [line._asdict() for line in lines], runner)
 
     def after_train(self, runner: Runner) -> None:
         """Say what the measuring cost."""
@@ -191,16 +191,6 @@ class LearningHook(Hook):
         accuracies = {} if self._probe is None else {self._probe.knn_metric: 'k-NN', 'probe/top1': 'linear'}
         most = int(min(photos, vit.vit.embed_dim))
         return Watched(self.loss, self.loss_title, most, accuracies, 0 if self._probe is None else self._probe.count)
-
-
-@master_only
-def _keep(lines: Sequence[Advice], runner: Runner) -> None:
-    path = Path(runner.log_dir) / 'vis_data' / ADVICE
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps([line._asdict() for line in lines]), encoding='utf-8')
-    except OSError as error:  # a full disk ends no training
-        runner.logger.warning(f'{path} is not written: {error.strerror or error}')
 
 
 def _history(runner: Runner) -> list[dict[str, float]]:

@@ -16,6 +16,7 @@ from ..kinds import is_kind
 from ..optim.autocast import DTYPES, AutocastOptimWrapper
 from ..pretraining.masked_model import MaskedModel
 from ..vit import ViT
+from ..vit.of_model import vit_of
 from .losses import training_loss
 
 
@@ -45,7 +46,7 @@ class Training:
     """
 
     def __init__(self, cfg: Config, model: nn.Module, batch: int):
-        vit = next((module for module in model.modules() if isinstance(module, ViT)), None)
+        vit = vit_of(model)
         if vit is None:
             raise UserError(
                 f'{cfg.filename}: {type(model).__name__} has no ViT of ours: what a step needs is not known'

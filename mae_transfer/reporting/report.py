@@ -12,6 +12,7 @@ from ..errors import UserError, is_whole, own_line
 from ..outputs import output_file
 from ..paths import shown, user_path
 from ..progress import progress
+from ..runs.console import readable
 from ..whole_files import written_whole
 from . import facts
 from .comparison import Comparison, comparisons
@@ -57,6 +58,7 @@ class ReportResult:
         return '\n'.join([f'{count}: {shown(self.path)}, {self.size / 1e6:.2f} MB', *self.left_out])
 
 
+@readable
 def report(
     runs: RunLike | Sequence[RunLike],
     out: str | os.PathLike,
@@ -64,6 +66,7 @@ def report(
     evaluate: bool = False,
     pictures: int = 12,
     device: str | None = None,
+    verbose: bool = False,
 ) -> ReportResult:
     """Write a report of runs: what each is, its results and curves, and how the runs of a task compare.
 
@@ -74,6 +77,7 @@ def report(
         evaluate: also predict the images of the run's validation data: minutes, and the data must be there.
         pictures: the most of an evaluation, and of those that a folder of runs has.
         device: for ``evaluate``: 'cpu', 'cuda', ...; None for a GPU if there is one.
+        verbose: whether all of what is logged is shown (:mod:`mae_transfer.runs.console`).
 
     Raises:
         UserError: no run in a path; files of a run that cannot be read; more runs than fit; what an evaluation raises.

@@ -71,10 +71,8 @@ def console_line(head: str, values: dict[str, Any], left: float | None, digits: 
         parts['loss'] = f'loss: {values["loss"]:.{digits}f}'
     if (rate := values.get('base_lr', values.get('lr'))) is not None:
         parts['lr'] = f'lr: {rate:.3g}'
-    if speed := values.get('images_per_second'):
-        parts['speed'] = f'{_rounded(speed)} img/s'
-    elif 'time' in values:  # not measured yet, or by no SpeedHook
-        parts['speed'] = f'{values["time"]:.3g} s/iteration'
+    if speed := _speed(values, 'img/s'):
+        parts['speed'] = speed
     if (waiting := values.get('waiting_share')) is not None:
         parts['waiting'] = f'wait {waiting:.0%}'
     parts['memory'] = f'{values["memory"] / 1024:.1f} GB'
@@ -100,8 +98,11 @@ def evaluation_line(line: str, values: dict[str, Any]) -> str:
     return ' '.join([_head(line).replace(' ', GLUE), *figures])
 
 
-def _rounded(speed: float) -> str:
-    return f'{speed:.0f}' if speed >= 99.5 else f'{speed:.3g}'
+def _speed(values: dict[str, Any], unit: str) -> str:
+    if speed := values.get('images_per_second'):
+        return f'{speed:.0f} {unit}' if speed >= 99.5 else f'{speed:.3g} {unit}'
+    # Not measured yet, or by no SpeedHook.
+    return f'{values["time"]:.3g} s/iteration' if 'time' in values else ''
 
 
 def train_items(values: dict[str, Any], left: float | None, digits: int = 4) -> list[str]:
@@ -119,10 +120,8 @@ def train_items(values: dict[str, Any], left: float | None, digits: int = 4) -> 
     parts += [f'{name}: {value:.3g}' for name, value in (('lr', rate), ('base_lr', base)) if value is not None]
     if rate == base and rate is not None:
         parts.pop()
-    if speed := values.get('images_per_second'):
-        parts.append(f'{_rounded(speed)} images/s')
-    elif 'time' in values:  # not measured yet, or by no SpeedHook
-        parts.append(f'{values["time"]:.3g} s/iteration')
+    if speed := _speed(values, 'images/s'):
+        parts.append(speed)
     if (waiting := values.get('waiting_share')) is not None:
         parts.append(f'waiting {waiting:.0%}')
     parts.append(f'{values["memory"] / 1024:.1f} GB')

@@ -44,9 +44,8 @@ def recorded(runner: Runner, config: str | None, batch: str | None, accumulation
     if not is_main_process():
         yield
         return
-    path = Path(runner.log_dir) / 'vis_data' / NAME
     record = dict(_started(runner), config=config, batch=batch, accumulation=accumulation)
-    _write(path, record, runner)
+    keep(NAME, record, runner)
     end = 'completed'
     try:
         yield
@@ -54,15 +53,19 @@ def recorded(runner: Runner, config: str | None, batch: str | None, accumulation
         end = f'ended early: {" ".join(str(error).split())[:300] or type(error).__name__}'
         raise
     finally:
-        _write(path, dict(record, ended=_now(), end=end), runner)
+        keep(NAME, dict(record, ended=_now(), end=end), runner)
 
 
-def _write(path: Path, record: dict[str, Any], runner: Runner) -> None:
-    """Write the record; a disk on which that cannot be done is told, and does not end the training."""
+def keep(name: str, found: Any, runner: Runner) -> None:
+    """Write what JSON can hold beside the log, into ``<log_dir>/vis_data/<name>``.
+
+    A disk on which that cannot be done is told, and does not end the training.
+    """
+    path = Path(runner.log_dir) / 'vis_data' / name
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with written_whole(path) as file:
-            file.write(json.dumps(record, indent=1).encode())
+            file.write(json.dumps(found, indent=1).encode())
     except OSError as error:
         runner.logger.warning(f'{path} is not written: {error.strerror or error}')
 

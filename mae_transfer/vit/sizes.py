@@ -75,3 +75,10 @@ def resolve_size(arch: str | dict | Size) -> Size:
     if missing := [name for name in required if name not in arch]:
         raise UserError(f"arch has no '{missing[0]}': give {', '.join(required)}")
     return Size(**arch)
+
+
+def name_of(size: Size) -> str:
+    """The arch that describes a width, a depth and heads: a name of :data:`SIZES`, or, e.g., '192x5x3'."""
+    numbers = (size.embed_dim, size.depth, size.num_heads)
+    known = (name for name, other in SIZES.items() if (other.embed_dim, other.depth, other.num_heads) == numbers)
+    return next(known, 'x'.join(map(str, numbers)))

@@ -78,6 +78,14 @@ def test_photos_that_do_not_exist_are_one_line(tmp_path):
 
 
 @needs_gradio
+def test_photos_of_which_none_can_be_read_are_one_line(tmp_path):
+    (tmp_path / 'others').mkdir()
+    (tmp_path / 'others' / 'a.png').write_bytes(b'no image')
+    with pytest.raises(UserError, match=r'photos: none of a\.png can be read'):
+        explore(mae(tmp_path / 'photos'), tmp_path / 'others', port=free_port())
+
+
+@needs_gradio
 @pytest.mark.parametrize(
     ('run', 'photos', 'note', 'count'),
     [

@@ -173,7 +173,10 @@ def test_an_unreadable_image_is_refused_before_the_first_step(photos, tmp_path):
 
 
 def test_wrong_settings_of_the_hook_itself():
-    for settings, message in ((dict(count=-1), 'count is a number of photos'), (dict(dtype='int8'), 'dtype is one of')):
+    for settings, message in (
+        (dict(count=-1), 'count is a number of photos'),
+        (dict(dtype='int8'), 'default_hooks.learning.dtype is one of'),
+    ):
         with pytest.raises(UserError, match=message):
             LearningHook(**settings)
 

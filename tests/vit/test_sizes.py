@@ -3,7 +3,7 @@
 import pytest
 
 from mae_transfer.errors import UserError
-from mae_transfer.vit.sizes import SIZES, Size, resolve_size
+from mae_transfer.vit.sizes import SIZES, Size, name_of, resolve_size
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,11 @@ def test_names_have_the_papers_sizes(name, numbers):
 
 def test_a_dictionary_sets_the_sizes():
     assert resolve_size(dict(embed_dim=8, depth=2, num_heads=2, mlp_ratio=3)) == Size(8, 2, 2, 16, 3)
+
+
+@pytest.mark.parametrize('arch', [*SIZES, '192x5x3', '8x2x2'])
+def test_the_name_of_a_size_describes_it(arch):
+    assert name_of(resolve_size(arch)) == arch
 
 
 def test_a_size_is_returned_as_it_is():
