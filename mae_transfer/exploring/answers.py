@@ -13,17 +13,19 @@ import numpy as np
 from ..data.files.image_files import evenly
 from ..errors import UserError, shorten
 from ..paths import shown
+from ..visualization.reconstruction_layout import placed
 from .feature_colours import AtPlaces, at_places, feature_colours
 from .masks import BY_HAND, drawn, maskings_of, name_of, patch_at, toggled
 from .nearest import PhotoVectors
 from .photos import PagePhotos, Photo
-from .pictures import enlarged, sheet, with_frame, with_heat, with_lines
+from .pictures import enlarged, with_frame, with_heat, with_lines
 from .subject import Subject
 
 #: Photos to choose from, at most, evenly spaced; in one analysis of colours; nearest ones that are shown.
 STRIP, MOST_COLOURED, NEAREST = 16, 8, 12
 ALL_HEADS = 'mean of all heads'
 _COLOURS = 176  # pixels of a photo's side beside its colours
+_GAP = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,7 +190,7 @@ class Answers:
                 f' Left out is what {len(self.strip)} photos have in common at each place, '
                 f'{100 * self.places.share:.0f} % of the variance of their features.'
             )
-        return sheet(rows), text
+        return placed(rows, _GAP, _GAP), text
 
     # Nearest photos --------------------------------------------------------------------------------------------------
 

@@ -1,8 +1,6 @@
-"""Pictures on the page: enlarged, with the lines between patches, a chosen patch, heat, and photos side by side."""
+"""Pictures on the page: enlarged, with the lines between patches, a chosen patch or heat."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import matplotlib
 import numpy as np
@@ -52,15 +50,3 @@ def with_heat(picture: np.ndarray, heat: np.ndarray, opacity: float = 0.7) -> np
     grey = picture.mean(2, keepdims=True)
     mixed = opacity * colours.repeat(rows, 0).repeat(columns, 1) + (1 - opacity) * grey
     return mixed.round().astype(np.uint8)
-
-
-def sheet(rows: Sequence[Sequence[np.ndarray]], margin: int = 6) -> np.ndarray:
-    """Pictures of one size, in rows on white."""
-    height, width = rows[0][0].shape[:2]
-    shape = (len(rows) * (height + margin) - margin, len(rows[0]) * (width + margin) - margin, 3)
-    result = np.full(shape, 255, np.uint8)
-    for row, pictures in enumerate(rows):
-        for column, picture in enumerate(pictures):
-            top, left = row * (height + margin), column * (width + margin)
-            result[top : top + height, left : left + width] = picture
-    return result

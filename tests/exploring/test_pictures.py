@@ -1,6 +1,6 @@
 import numpy as np
 
-from mae_transfer.exploring.pictures import enlarged, sheet, with_frame, with_heat, with_lines
+from mae_transfer.exploring.pictures import enlarged, with_frame, with_heat, with_lines
 
 GREY = np.full((32, 48, 3), 100, np.uint8)
 
@@ -29,10 +29,3 @@ def test_heat_is_brightest_where_it_is_largest():
     patches = light.reshape(2, 16, 3, 16).mean((1, 3))
     assert patches.argmax() == 3 and (np.argsort(patches.ravel())[-3:] == [1, 2, 3]).all()
     assert np.isfinite(with_heat(GREY, heat * 0)).all()
-
-
-def test_a_sheet_has_its_pictures_in_rows():
-    one, two = np.zeros((4, 5, 3), np.uint8), np.full((4, 5, 3), 9, np.uint8)
-    found = sheet([[one, two], [two, one]], margin=2)
-    assert found.shape == (10, 12, 3) and (found[:4, 7:] == 9).all() and (found[6:, 7:] == 0).all()
-    assert (found[4:6] == 255).all() and (found[:, 5:7] == 255).all()

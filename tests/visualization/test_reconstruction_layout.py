@@ -46,3 +46,10 @@ def test_lines_are_wrapped_between_words(width):
 def test_a_word_longer_than_the_sheet_is_not_lost():
     sheet = with_lines(grey(7, 20, 90), ['x' * 200, 'y'])
     assert (sheet.shape[0] - 7 - 8) // LINE == 2
+
+
+def test_a_sheet_has_its_pictures_in_rows():
+    one, two = np.zeros((4, 5, 3), np.uint8), np.full((4, 5, 3), 9, np.uint8)
+    found = placed([[one, two], [two, one]], 2, 2)
+    assert found.shape == (10, 12, 3) and (found[:4, 7:] == 9).all() and (found[6:, 7:] == 0).all()
+    assert (found[4:6] == 255).all() and (found[:, 5:7] == 255).all()
