@@ -83,8 +83,8 @@ class LearningHook(Hook):
     ) -> None:
         if not is_whole(count, 0):
             raise UserError(f'default_hooks.learning.count is a number of photos, or 0 for none; found {count!r}')
-        if dtype not in DTYPES:
-            raise UserError(f"default_hooks.learning.dtype is one of {', '.join(DTYPES)}; found '{dtype}'")
+        if dtype not in DTYPES:  # in the configs that of the training, which is what a user has set
+            raise UserError(f"autocast dtype is one of {', '.join(DTYPES)}; found '{dtype}'")
         self.loss, self.loss_title, self.photos, self.count = loss, loss_title, photos, count
         self.pooling, self.probe_data, self.images, self.k, self.dtype = pooling, probe_data, images or {}, k, dtype
         self._vit: FrozenViT | None = None

@@ -175,7 +175,7 @@ def test_an_unreadable_image_is_refused_before_the_first_step(photos, tmp_path):
 def test_wrong_settings_of_the_hook_itself():
     for settings, message in (
         (dict(count=-1), 'count is a number of photos'),
-        (dict(dtype='int8'), 'default_hooks.learning.dtype is one of'),
+        (dict(dtype='int8'), 'autocast dtype is one of'),
     ):
         with pytest.raises(UserError, match=message):
             LearningHook(**settings)
