@@ -3,6 +3,9 @@
     for photo in progress(photos, 'photos read'):
         ...
 
+    with Waiting('annotations read'):  # a single long call
+        ...
+
 On a terminal one line is rewritten; elsewhere (a log file, a notebook) a line is added every 30 seconds. Lines go to
 the standard error, and only from the main process of a run.
 """
@@ -11,17 +14,19 @@ from __future__ import annotations
 
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import suppress
-from typing import TextIO, TypeVar
+from typing import Any, TextIO, TypeVar
 
 from .processes import is_main_process
 
 Item = TypeVar('Item')
 
-#: Seconds without a word; between two lines; between two states of a line that is rewritten.
-QUIET, BETWEEN_LINES, BETWEEN_STATES = 5.0, 30.0, 0.2
+#: Seconds without a word; between two lines; between two states of a line that is rewritten, of work that is counted
+#: and of work that is not.
+QUIET, BETWEEN_LINES, BETWEEN_STATES, BETWEEN_SECONDS = 5.0, 30.0, 0.2, 1.0
 
 
 def progress(items: Iterable[Item], what: str, total: int | None = None) -> Iterator[Item]:
@@ -87,7 +92,7 @@ class Progress:
     def close(self) -> None:
         """End the line, with the time that it took; nothing, if nothing was told."""
         if self._written:
-            self._write(f'{self.what}: {self._share()} in {duration(self._clock() - self._began)}', '\n')
+            self._write(self.last_line(self._clock()), '\n')
             self._written = 0
         self._stream = None
 
@@ -100,6 +105,10 @@ class Progress:
             if self.total is not None:
                 parts.append(f'{duration(max(0, self.total - self.done) / rate)} left')
         return f'{self.what}: {", ".join(parts)}'
+
+    def last_line(self, now: float) -> str:
+        """What is told at the end, whether the work is done or failed."""
+        return f'{self.what}: {self._share()} in {duration(now - self._began)}'
 
     def _share(self) -> str:
         return f'{self.done:,}' if self.total is None else f'{self.done:,} of {self.total:,}'
@@ -118,6 +127,67 @@ class Progress:
             self._stream.flush()
         except (OSError, ValueError):  # the terminal is gone, or the stream closed: the work goes on
             self._stream = None
+
+
+class Waiting(Progress):
+    """Tells that work goes on whose parts are not counted, or not all of them: how long it has taken so far.
+
+    A thread tells it. Where a part of the work can be counted, calling it tells the share that is done as
+    :class:`Progress` does.
+
+    Args:
+        what: the work, the first words of the line.
+        at_once: whether it is known to be long, and is told when it begins. For calls that keep Python's lock, such as
+            reading a large JSON file: the thread has to wait for them.
+        others: ``stream`` and ``clock``, as in :class:`Progress`.
+    """
+
+    _stop: threading.Event | None = None
+
+    def __init__(self, what: str, at_once: bool = False, **others: Any) -> None:
+        super().__init__(what, **others)
+        self._at_once = at_once
+
+    def __enter__(self) -> Waiting:
+        if self._at_once:
+            self._write(f'{self.what}: begun')
+        if self._stream is not None:
+            self._stop = threading.Event()
+            self._thread = threading.Thread(target=self._tell, args=(self._stop,), daemon=True)
+            self._thread.start()
+        return self
+
+    def __call__(self, done: int, total: int | None = None) -> None:
+        """Note what is told next.
+
+        Args:
+            done: how much is done.
+            total: how much there is to do, where that was not known before.
+        """
+        self.done, self.total = done, self.total if total is None else total
+
+    def close(self) -> None:
+        """End the line, with the time that it took; nothing, if nothing was told."""
+        if self._stop is not None:
+            self._stop.set()
+            self._thread.join()
+            self._stop = None
+        super().close()
+
+    def line(self, now: float) -> str:
+        """What is told at this time."""
+        return super().line(now) if self.done else f'{self.what}: {duration(now - self._began)} so far'
+
+    def last_line(self, now: float) -> str:
+        """What is told at the end, whether the work is done or failed."""
+        return super().last_line(now) if self.done else f'{self.what}: {duration(now - self._began)}'
+
+    def _tell(self, stop: threading.Event) -> None:
+        between = BETWEEN_SECONDS if self._is_rewritten else BETWEEN_LINES
+        wait = QUIET
+        while not stop.wait(wait):
+            self._write(self.line(self._clock()))
+            wait = between
 
 
 def duration(seconds: float) -> str:

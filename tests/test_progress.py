@@ -7,6 +7,8 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 from hypothesis import given
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 
 from mae_transfer import progress as module
 from mae_transfer.processes import is_main_process
-from mae_transfer.progress import Progress, duration, progress
+from mae_transfer.progress import Progress, Waiting, duration, progress
 from tests.tools.commands import REPOSITORY
 
 
@@ -142,6 +144,73 @@ def test_a_stream_that_is_gone_ends_no_work(monkeypatch):
     work(Gone(), 100, 1.0)
     monkeypatch.setattr(sys, 'stderr', None)
     assert list(progress('ab', 'letters')) == ['a', 'b']
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """A stream for what is told at once, and every hundredth of a second."""
+    for name in ('QUIET', 'BETWEEN_LINES', 'BETWEEN_SECONDS'):
+        monkeypatch.setattr(module, name, 0.01)
+    return io.StringIO()
+
+
+def until(condition) -> None:
+    """Wait, for as long as a busy machine may need."""
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize('stream', [io.StringIO(), Terminal()])
+def test_a_short_wait_is_not_told(stream):
+    with Waiting('annotations read', stream=stream):
+        time.sleep(0.1)
+    assert stream.getvalue() == ''
+
+
+def test_a_wait_is_told_by_a_thread_that_ends(quick):
+    before = threading.active_count()
+    with Waiting('annotations read', stream=quick, clock=(clock := Clock())):
+        clock.now += 12
+        until(lambda: quick.getvalue().count('\n') > 2)
+        assert threading.active_count() == before + 1
+    lines = quick.getvalue().splitlines()
+    assert {*lines[:-1]} == {'annotations read: 12 s so far'} and lines[-1] == 'annotations read: 12 s'
+    assert threading.active_count() == before
+
+
+def test_a_wait_whose_parts_are_counted_tells_the_time_left(quick):
+    with Waiting('objects compared', stream=quick, clock=(clock := Clock())) as told:
+        clock.now += 10
+        told(20, 30)
+        until(lambda: quick.getvalue())
+    lines = quick.getvalue().splitlines()
+    assert lines[0] == 'objects compared: 20 of 30, 2.0/s, 5 s left'
+    assert lines[-1] == 'objects compared: 20 of 30 in 10 s'
+
+
+def test_a_wait_that_is_known_to_be_long_is_told_when_it_begins():
+    with Waiting('annotations read', at_once=True, stream=(stream := Terminal())):
+        assert stream.getvalue() == '\rannotations read: begun'
+    assert stream.getvalue() == '\rannotations read: begun\rannotations read: 0 s  \n'
+
+
+def test_a_wait_that_fails_ends_its_line_and_its_thread(quick):
+    before = threading.active_count()
+    with pytest.raises(KeyError), Waiting('annotations read', stream=quick):
+        until(lambda: quick.getvalue())
+        raise KeyError
+    assert threading.active_count() == before and quick.getvalue().endswith('\n')
+
+
+def test_other_processes_do_not_wait_aloud(quick, monkeypatch):
+    monkeypatch.setenv('RANK', '1')
+    before = threading.active_count()
+    with Waiting('annotations read', stream=quick):
+        time.sleep(0.1)
+        assert threading.active_count() == before
+    assert quick.getvalue() == ''
 
 
 @pytest.mark.parametrize(

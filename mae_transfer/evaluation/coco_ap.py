@@ -20,6 +20,7 @@ from ..compat.faster_ap import evaluated_by, faster_evaluation, has_faster_coco_
 from ..data.coco.file import read_coco
 from ..data.coco.values import IN_FILE
 from ..errors import UserError, shorten
+from ..progress import Waiting
 from ..registry import METRICS
 from ..runs.console import log_table
 
@@ -29,6 +30,9 @@ _ITEMS = (
     *('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l'),
     *('AR@100', 'AR@300', 'AR@1000', 'AR_s@1000', 'AR_m@1000', 'AR_l@1000'),
 )
+
+#: Predictions whose comparison takes more than a few seconds.
+_MANY = 100_000
 
 
 @METRICS.register_module()
@@ -82,7 +86,8 @@ class CocoAP(CocoMetric):
         """Write the predictions, with the category ids that belong to the class names; returns {kind: file}."""
         ids = {category['name']: id_ for id_, category in self._coco_api.cats.items()}
         self.cat_ids = [ids[name] for name in self.dataset_meta['classes']]
-        files = self._written = super().results2json(results, outfile_prefix)
+        with Waiting('predictions written'):
+            files = self._written = super().results2json(results, outfile_prefix)
         self.cat_ids = sorted(self.cat_ids)  # both libraries return the classes in this order
         return files
 
@@ -210,20 +215,39 @@ def _with_one_miss(results: list[tuple[dict, dict]]) -> list[tuple[dict, dict]]:
 
 
 def _logged(kind: type[COCOeval]) -> type[COCOeval]:
-    """A class of pycocotools that logs its table, where the other prints it, and tells nothing else."""
+    """A class of pycocotools that logs its table, where the other prints it, and tells nothing else but its progress.
+
+    What is computed outside of Python, as by faster-coco-eval, is not counted.
+    """
 
     class Evaluation(kind):  # type: ignore[valid-type, misc]
         def evaluate(self) -> None:
-            with redirect_stdout(io.StringIO()):
+            classes = len({*self.params.catIds}) if self.params.useCats else 1
+            self._done, self._all = 0, len({*self.params.imgIds}) * classes * (1 + len(self.params.areaRng))
+            what = 'masks' if self.params.iouType == 'segm' else 'boxes'
+            telling = Waiting(f'{what} compared with the truth, steps', at_once=len(self.cocoDt.anns) > _MANY)
+            with redirect_stdout(io.StringIO()), telling as self._told:
                 super().evaluate()
 
+        def computeIoU(self, *args: Any) -> Any:  # noqa: N802, of one image and class
+            self._count()
+            return super().computeIoU(*args)
+
+        def evaluateImg(self, *args: Any) -> Any:  # noqa: N802, of one image, class and range of areas
+            self._count()
+            return super().evaluateImg(*args)
+
         def accumulate(self, *args: Any) -> None:
-            with redirect_stdout(io.StringIO()):
+            with redirect_stdout(io.StringIO()), Waiting('average precision computed'):
                 super().accumulate(*args)
 
         def summarize(self) -> None:
             with redirect_stdout(io.StringIO()) as printed:
                 super().summarize()
             log_table(printed.getvalue().rstrip())
+
+        def _count(self) -> None:
+            self._done += 1
+            self._told(self._done, self._all)
 
     return Evaluation

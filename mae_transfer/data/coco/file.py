@@ -15,8 +15,9 @@ from mmdet.datasets.api_wrappers import COCO
 from mmengine.fileio import get_local_path
 
 from ...errors import UserError, shorten
+from ...progress import Waiting
 from .agreement import check_areas_of_corners, check_repetitions
-from .json_files import read_json
+from .json_files import read_json, without_collection
 from .normalization import image_sizes, normalise, normalise_masks_and_areas
 from .values import Tally, brief, describe, note, refuse
 
@@ -59,7 +60,7 @@ class CocoFile(COCO):
 
     def loadRes(self, resFile: str | list) -> COCO:  # noqa: N802, N803
         """As pycocotools', without a word on how long it took."""
-        with redirect_stdout(io.StringIO()):
+        with redirect_stdout(io.StringIO()), Waiting('predictions read'):
             return super().loadRes(resFile)
 
     def get_cat_ids(
@@ -70,6 +71,7 @@ class CocoFile(COCO):
         return sorted(found, key=lambda id_: list(cat_names).index(self.cats[id_]['name'])) if cat_names else found
 
 
+@without_collection()
 def read_coco(
     path: str,
     classes: Sequence[str] | None = None,

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import PurePath
 from typing import Any
 
@@ -12,6 +16,8 @@ from mmengine.logging import print_log
 from ...errors import UserError, shorten
 from .values import brief
 
+#: Bytes. COCO's training set has 448 MB.
+_LARGE = 100_000_000
 _PARTS = ('images', 'annotations', 'categories')
 _EXPORT = "export the annotations as COCO (also called 'COCO JSON', 'COCO instances')"
 _CONVERT = "convert it to COCO's format, or export again as COCO"
@@ -30,6 +36,27 @@ _SUFFIXES = {
     '.csv': f'is a table: {_CONVERT}',
     '.xml': f'is XML, as of Pascal VOC or CVAT: {_EXPORT}',
 }
+
+
+def is_large(path: str) -> bool:
+    """Whether a file, if it is on a local disk, takes more than a few seconds to read."""
+    return os.path.isfile(path) and os.path.getsize(path) > _LARGE
+
+
+@contextmanager
+def without_collection() -> Iterator[None]:
+    """Leave Python's search for cycles of objects out, which finds none in annotations.
+
+    It goes through all objects again and again while millions of them are made: reading COCO's training set (860 000
+    objects) takes 2.5 times as long with it.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def read_json(path: str, local: str) -> dict[str, Any]:
