@@ -13,6 +13,7 @@ with Starting():
 
     from ..errors import UserError
     from ..processes import is_main_process
+    from ..progress import Waiting
     from ..version import __version__
     from .parser import Parser, meant
 
@@ -58,7 +59,8 @@ def main(words: Sequence[str] | None = None) -> None:
         run = partial(subcommand(words[0]).run, args)
         if words[0] in ALONE:
             sys.exit(run())
-        from ..launch import console, run_main
+        with Waiting('PyTorch and the OpenMMLab packages imported'):
+            from ..launch import console, run_main
 
         with console(getattr(args, 'verbose', False)):  # which doctor has not
             run_main(run)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..classify import ViTClassifier
+from ..progress import progress
 from .graphs import FeatureGraph, Graph, SegmentorGraph
 from .source import Source
 
@@ -49,7 +50,7 @@ def check_file(path: Path, graph: Graph, source: Source, size: tuple[int, int] |
     session = onnxruntime.InferenceSession(str(path), options, providers=['CPUExecutionProvider'])
     generator = torch.Generator().manual_seed(0)
     differences: dict[str, float] = {}
-    for batch, height, width in image_shapes(graph, source, size):
+    for batch, height, width in progress(image_shapes(graph, source, size), 'file compared, sizes of images'):
         images = random_images(source, (batch, height, width), generator)
         found = session.run(list(graph.names), {'images': images.numpy()})
         with torch.no_grad():

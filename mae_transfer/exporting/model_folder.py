@@ -15,6 +15,7 @@ from ..classify import ViTClassifier
 from ..errors import UserError
 from ..outputs import output_folder
 from ..paths import shown
+from ..progress import Waiting
 from ..version import __version__
 from ..vit.weights.layouts import from_canonical, to_canonical
 from ..whole_files import keep_content, keep_names
@@ -48,7 +49,8 @@ def export_folder(source: Source, out: str | Path, format: str) -> ExportResult:
     folder = check_folder(out, format)
     model = timm_model(source) if format == 'timm' else transformers_model(source)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix='.export-', dir=folder.parent) as part:
+    making = Waiting(f'folder for {format} written and compared')
+    with making, tempfile.TemporaryDirectory(prefix='.export-', dir=folder.parent) as part:
         made = Path(part) / 'folder'
         made.mkdir()
         save_file(_state(source, model), made / WEIGHTS, metadata=dict(format='pt'))

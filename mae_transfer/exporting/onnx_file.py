@@ -25,6 +25,7 @@ from ..data.files.bands import channel_values
 from ..errors import UserError
 from ..outputs import output_file
 from ..paths import shown, user_path
+from ..progress import Waiting
 from ..version import __version__
 from ..whole_files import keep_content, keep_names
 from .checking import TOLERANCE, Check, check_file
@@ -36,6 +37,8 @@ from .source import Source
 OPSET = 17
 #: A file of protobuf holds less than 2 GiB; the weights of larger models are in a second file.
 _MOST_BYTES = 2**31 - 2**27  # of weights, beside which the graph has room
+#: Of weights whose writing takes more than a few seconds.
+_LARGE = 2**28
 
 
 def export_onnx(
@@ -64,7 +67,8 @@ def export_onnx(
     size = None if image_size is None else _checked_size(image_size, graph)
     # Beside the file, so that it can be moved there at once.
     with tempfile.TemporaryDirectory(prefix='.onnx-', dir=path.parent) as folder:
-        written = _write(graph, source, Path(folder) / path.name, size)
+        with Waiting('graph traced and written', at_once=_weight_bytes(graph) > _LARGE):
+            written = _write(graph, source, Path(folder) / path.name, size)
         check = _checked(written[0], graph, source, size)
         files = tuple(path.with_name(file.name) for file in written)
         for file, place in reversed([*zip(written, files)]):  # the weights before the graph that names them
@@ -121,7 +125,7 @@ def _write(graph: Graph, source: Source, path: Path, size: tuple[int, int] | Non
     onnx.helper.set_model_props(model, _metadata(graph, source, size))
     model.producer_name, model.producer_version = 'mae_transfer', __version__
     # Of the model itself: protobuf cannot say the size of what it cannot write.
-    if sum(value.nbytes for value in graph.state_dict().values()) <= _MOST_BYTES:
+    if _weight_bytes(graph) <= _MOST_BYTES:
         onnx.save_model(model, str(path))
         written = [path]
     else:
@@ -131,6 +135,10 @@ def _write(graph: Graph, source: Source, path: Path, size: tuple[int, int] | Non
         written[1].chmod(path.stat().st_mode)  # onnx lets the owner alone read it
     shutil.rmtree(raw.parent)
     return written
+
+
+def _weight_bytes(graph: Graph) -> int:
+    return sum(value.nbytes for value in graph.state_dict().values())
 
 
 def example_images(graph: Graph, source: Source, size: tuple[int, int] | None) -> Tensor:

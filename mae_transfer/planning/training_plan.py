@@ -10,7 +10,7 @@ from mmengine.config import Config
 
 from ..checks import allowed_batches
 from ..errors import UserError
-from ..progress import progress
+from ..progress import Waiting
 from .expected_memory import ExpectedMemory
 from .fitting import checkpoint_setting, checkpointed
 
@@ -48,10 +48,12 @@ def splits(cfg: Config, gpus: int, device: str = 'cuda') -> list[Split]:
         if changed is None:
             raise UserError(f'{cfg.filename}: its model has no ViT of ours: its memory is not worked out')
         expected = ExpectedMemory(changed, device)
-        for batch in progress(batches, 'splits worked out'):
-            accumulation = total // (batch * gpus)
-            peak = expected.peak(batch, accumulation > 1, gpus)
-            found.append(Split(batch, accumulation, checkpointing, peak))
+        with Waiting('splits worked out', total=len(batches)) as told:
+            for done, batch in enumerate(batches, 1):
+                accumulation = total // (batch * gpus)
+                peak = expected.peak(batch, accumulation > 1, gpus)
+                found.append(Split(batch, accumulation, checkpointing, peak))
+                told(done)
     return found
 
 

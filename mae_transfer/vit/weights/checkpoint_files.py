@@ -14,6 +14,8 @@ import safetensors.torch
 import torch
 
 from ...errors import CheckpointError
+from ...paths import shown
+from ...progress import Waiting
 from .checkpoint_folders import find_checkpoint
 from .file_kinds import kind_of
 from .records import RECORDS, RecordUnpickler, record_types
@@ -50,7 +52,7 @@ def read_checkpoint(path: str | Path | BinaryIO, map_location: Any = 'cpu') -> d
     size = path.stat().st_size
     if size == 0:
         raise CheckpointError(f"'{path}' is empty (0 bytes): it was probably cut short; fetch or save it again")
-    with path.open('rb') as file:
+    with path.open('rb') as file, Waiting(f'{shown(path)} read'):
         return _read(file, path, size, map_location, f"'{path}' ({size} bytes)")
 
 
