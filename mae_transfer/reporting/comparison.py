@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
 from .config_differences import changed, differing, packaged_config
-from .facts import is_unfinished
-from .plots import COLOURS, line_plot
+from .facts import by_folder, is_unfinished, start_of
+from .plots import line_plot
 from .published import Published, published
 from .run import TASK_TITLES, Metric, Run
 from .sections import Plot, Table
+from .strip_plot import strip_plot
+from .svg import COLOURS
 
+#: The column of what runs started from.
+START = 'starts from'
 #: Settings that have a column of their own.
 _COLUMNS = 5
+#: Rows whose results are drawn.
+_DRAWN = 12
 
 
 @dataclass(frozen=True)
@@ -27,7 +34,7 @@ class Comparison:
         title: the task.
         text: the result in a sentence or two.
         table: a row for each setting, of all its seeds.
-        plots: the course of each run.
+        plots: the results of all runs, and the course of each.
         quoted: rows of published results, which were not measured here.
         notes: what is not the same in the runs behind a row, and where published results come from.
     """
@@ -54,21 +61,17 @@ class _Group:
 
 
 def comparisons(runs: Sequence[Run]) -> list[Comparison]:
-    """A comparison for each task that several runs are of."""
+    """A comparison for each task that several of the runs of a report are of."""
+    names = by_folder(runs)
     tasks = dict.fromkeys(run.task for run in runs if run.cfg is not None and run.metrics)
     by_task = {
         task: [run for run in runs if run.task == task and run.cfg is not None and run.metrics] for task in tasks
     }
-    return [_compared(some) for some in by_task.values() if len(some) > 1]
+    return [_compared(some, names) for some in by_task.values() if len(some) > 1]
 
 
-def _compared(runs: Sequence[Run]) -> Comparison:
-    names = [packaged_config(run) or (run.record or {}).get('config') for run in runs]
-    found: dict[str, list[str]] = {}
-    if all(names) and len({*names}) > 1:  # of some older runs it is not known
-        found['config'] = [str(name) for name in names]
-    configs = [run.cfg for run in runs if run.cfg is not None]
-    found |= {key: list(map(_shown, values)) for key, values in differing(configs).items()}
+def _compared(runs: Sequence[Run], names: Mapping[Path, str]) -> Comparison:
+    found = _differences(runs, names)
     groups: dict[tuple[str, ...], list[Run]] = {}
     for number, run in enumerate(runs):
         groups.setdefault(tuple(values[number] for values in found.values()), []).append(run)
@@ -104,10 +107,28 @@ def _compared(runs: Sequence[Run]) -> Comparison:
         title=TASK_TITLES[runs[0].task].capitalize(),
         text=_sentence(rows, columns, metrics[0]),
         table=table,
-        plots=_plots(runs, metrics),
+        plots=(*_strips(rows, metrics), *_plots(runs, metrics)),
         quoted=tuple(quoted),
         notes=tuple(notes),
     )
+
+
+def _differences(runs: Sequence[Run], names: Mapping[Path, str]) -> dict[str, list[str]]:
+    """In what runs differ: of each setting, its value in each run, as a table shows them."""
+    used = [packaged_config(run) or (run.record or {}).get('config') for run in runs]
+    found: dict[str, list[str]] = {}
+    if all(used) and len({*used}) > 1:  # of some older runs it is not known
+        found['config'] = [str(name) for name in used]
+    configs = [run.cfg for run in runs if run.cfg is not None]
+    settings = {key: list(map(_shown, values)) for key, values in differing(configs).items()}
+    starts = [start_of(run, names) for run in runs]
+    if (given := settings.get('pretrained')) and len({*zip(starts, given)}) == len({*starts}) == len({*given}):
+        # In words, which also say what the weights are of where the setting `init` follows from them.
+        if len({*zip(given, settings.get('init', given))}) == len({*given}):
+            settings.pop('init', None)
+        found[START] = starts
+        del settings['pretrained']
+    return found | settings
 
 
 def _plots(runs: Sequence[Run], metrics: Sequence[Metric]) -> tuple[Plot, ...]:
@@ -125,6 +146,30 @@ def _plots(runs: Sequence[Run], metrics: Sequence[Metric]) -> tuple[Plot, ...]:
             caption += f'; the first {len(shown)} of {len(runs)} runs.' if len(shown) < len(runs) else '.'
             found.append(Plot(line_plot(series, runs[0].unit, metric.title), caption))
     return tuple(found)
+
+
+def _strips(groups: Sequence[_Group], metrics: Sequence[Metric]) -> tuple[Plot, ...]:
+    """The results of all runs of each row, where there are several rows."""
+    found = []
+    for metric in metrics:
+        rows = {}
+        for group, label in zip(groups, _labels(groups)):
+            if values := [value * metric.factor for value in group.values(metric) if math.isfinite(value)]:
+                rows[label] = values
+        if 1 < len(rows) <= _DRAWN:
+            several = any(len(values) > 1 for values in rows.values())
+            caption = f'{_title(metric)}: a dot for each run{", a bar at their mean" if several else ""}.'
+            found.append(Plot(strip_plot(rows, metric.title), caption))
+    return tuple(found)
+
+
+def _labels(groups: Sequence[_Group]) -> list[str]:
+    """A name for each row that no other has: the values of its first settings."""
+    for count in range(1, _COLUMNS + 1):
+        labels = [', '.join(group.settings[:count]) for group in groups]
+        if len({*labels}) == len(labels):
+            return labels
+    return [', '.join(run.name for run in group.runs) for group in groups]
 
 
 def _row(group: _Group, columns: int, metrics: Sequence[Metric]) -> tuple[str | float | int | None, ...]:
@@ -162,11 +207,11 @@ def _sentence(groups: Sequence[_Group], columns: Sequence[str], metric: Metric) 
     order = sorted(means, key=lambda number: means[number], reverse=not metric.falls)
     first, last = groups[order[0]], groups[order[-1]]
     if metric.text(means[order[0]]) == metric.text(means[order[-1]]):
-        return f'{metric.title}: no difference between the rows, {metric.text(means[order[0]])} in each.'
+        return f'no difference in {metric.title} between the rows, {metric.text(means[order[0]])} in each.'
     text = (
-        f'{metric.title}: best {spread(first.values(metric), metric)} with {_words(first, columns)}; '
+        f'best {metric.title} {spread(first.values(metric), metric)} {_words(first, columns)}; '
         f'{"the other" if len(means) == 2 else "the lowest" if not metric.falls else "the highest"} '
-        f'{spread(last.values(metric), metric)} with {_words(last, columns)}.'
+        f'{spread(last.values(metric), metric)} {_words(last, columns)}.'
     )
     return f'{text} {_certainty(first.values(metric), last.values(metric), metric)}'
 
@@ -184,7 +229,11 @@ def _certainty(first: Sequence[float], last: Sequence[float], metric: Metric) ->
 
 
 def _words(group: _Group, columns: Sequence[str]) -> str:
-    return ', '.join(f'{key} = {value}' for key, value in list(zip(columns, group.settings))[:2])
+    """After a result: by which settings it came about."""
+    return ', '.join(
+        f'starting from {value}' if key == START else f'with {key} = {value}'
+        for key, value in list(zip(columns, group.settings))[:2]
+    )
 
 
 def _published(runs: Sequence[Run], titles: set[str]) -> list[tuple[Published, list[str]]]:

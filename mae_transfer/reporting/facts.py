@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
 import shlex
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from ..kinds import class_of
@@ -52,6 +55,25 @@ def facts_of(run: Run) -> list[tuple[str, str]]:
         ('config', name or shown(str(record.get('config') or 'none of the packaged ones, or not known which')))
     )
     return facts
+
+
+def by_folder(runs: Iterable[Run]) -> dict[Path, str]:
+    """The names of runs by their folders."""
+    return {run.found.folder.resolve(): run.name for run in runs}
+
+
+def start_of(run: Run, names: Mapping[Path, str]) -> str:
+    """What a run started from, in a few words; '' where it is not known.
+
+    Args:
+        names: of the runs of the report (:func:`by_folder`): a start that is one of them has its name.
+    """
+    given = None if run.cfg is None else run.cfg.get('pretrained')
+    if given in (None, 'none'):
+        return 'random weights' if given or run.task == 'pretrain' else ''
+    path = Path(str(given))
+    place = next((folder for folder in (path.resolve(), path.resolve().parent) if folder in names), None)
+    return shown(names[place] if place is not None else os.path.join(*path.parts[-2:]))
 
 
 def _device(record: dict[str, Any]) -> str:

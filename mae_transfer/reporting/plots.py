@@ -1,4 +1,4 @@
-"""Plots as SVG elements, for a page that stands alone: text stays text, and both bright and dark pages can show them.
+"""Lines over a number, such as the epoch, as SVG elements.
 
 The elements carry what a page's script needs to tell the values below the pointer: the limits of the axes, and the
 points of each series in the coordinates of the drawing.
@@ -10,17 +10,14 @@ import math
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from matplotlib.ticker import LogLocator, MaxNLocator
+from .svg import COLOURS, LETTER, WIDTH, Scale, grid_line, limits_of, svg, text, tick_label, ticks
 
 Points = Sequence[tuple[float, float]]
 
-#: Okabe and Ito's colours, which colour-blind readers tell apart; blue and green are brighter, for dark pages.
-COLOURS = ('#3288d1', '#e08a00', '#0fa97f', '#cc6fa6', '#d55e00', '#56b4e9', '#8d7fd6', '#9a8c00')
 #: Points of a series that are drawn; of more, the lowest and highest of neighbours are kept.
 MOST_POINTS = 300
-_WIDTH, _HEIGHT = 560, 300
+_HEIGHT = 300
 _RIGHT, _BOTTOM, _ROW = 14, 44, 17
-_LETTER = 6.8  # the mean width of a letter or digit of 12 pixels
 _MARKED = 40  # series of so few points have them marked
 
 
@@ -49,19 +46,19 @@ def line_plot(
     if not every:
         return _empty(x, y)
     (x_low, x_high), (y_low, y_high) = limits or (
-        _limits([point[0] for point in every], False),
-        _limits([point[1] for point in every], log),
+        limits_of([point[0] for point in every]),
+        limits_of([point[1] for point in every], log),
     )
-    labels = {tick: _label(tick) for tick in _ticks(y_low, y_high, log, 6)}
-    left = round(34 + _LETTER * max(map(len, labels.values()), default=0))
+    labels = {tick: tick_label(tick) for tick in ticks(y_low, y_high, 6, log)}
+    left = round(34 + LETTER * max(map(len, labels.values()), default=0))
     rows = _legend_rows(list(series), left)
     top = 12 + _ROW * len(rows)
-    scale_x = _Scale(x_low, x_high, left, _WIDTH - _RIGHT, False)
-    scale_y = _Scale(y_low, y_high, _HEIGHT - _BOTTOM, top, log)
+    scale_x = Scale(x_low, x_high, left, WIDTH - _RIGHT)
+    scale_y = Scale(y_low, y_high, _HEIGHT - _BOTTOM, top, log)
     parts = [*_grid_x(x_low, x_high, scale_x, top), *_grid_y(labels, scale_y, left)]
-    parts.append(_text((left + _WIDTH - _RIGHT) / 2, _HEIGHT - 8, x, 'middle'))
+    parts.append(text((left + WIDTH - _RIGHT) / 2, _HEIGHT - 8, x, 'middle'))
     middle = (top + _HEIGHT - _BOTTOM) / 2
-    parts.append(_text(14, middle, y, 'middle', f' transform="rotate(-90 14 {middle:g})"'))
+    parts.append(text(14, middle, y, 'middle', f' transform="rotate(-90 14 {middle:g})"'))
     for number, (name, points) in enumerate(series.items()):
         colour = COLOURS[number % len(COLOURS)]
         dashes = ' stroke-dasharray="5 3"' if number >= len(COLOURS) else ''
@@ -74,9 +71,10 @@ def line_plot(
                 parts += [f'<circle cx="{a:.2f}" cy="{b:.2f}" r="2.6" fill="{colour}"/>' for a, b in drawn]
         parts.append('</g>')
     parts += _legend(rows)
-    box = f'data-box="{left} {top} {_WIDTH - _RIGHT} {_HEIGHT - _BOTTOM}"'
+    box = f'data-box="{left} {top} {WIDTH - _RIGHT} {_HEIGHT - _BOTTOM}"'
     shown = f'data-x="{x_low!r} {x_high!r}" data-y="{y_low!r} {y_high!r}" data-log="{int(log)}"'
-    return _svg(f'{y} over {x}: {", ".join(series)}', ''.join(parts), f' {box} {shown} data-title="{escape(x)}"')
+    label = f'{y} over {x}: {", ".join(series)}'
+    return svg(label, ''.join(parts), _HEIGHT, f' {box} {shown} data-title="{escape(x)}"')
 
 
 def thinned(points: Points, most: int = MOST_POINTS) -> list[tuple[float, float]]:
@@ -107,60 +105,22 @@ def _runs(points: Points, log: bool) -> list[list[tuple[float, float]]]:
     return [run for run in runs if run]
 
 
-def _limits(values: Sequence[float], log: bool) -> tuple[float, float]:
-    low, high = min(values), max(values)
-    if log:
-        return (low / 1.2, high * 1.2) if high > low else (low / 2, high * 2)
-    if high == low:
-        margin = abs(low) / 10
-        return (low - margin, high + margin) if margin else (0.0, 1.0)
-    margin = (high - low) / 25
-    # A scale that begins just below or above zero begins at zero: shares and rates have no negative values.
-    return (0.0 if 0 <= low < margin else low - margin), (0.0 if -margin < high <= 0 else high + margin)
-
-
-class _Scale:
-    """From values to coordinates of the drawing."""
-
-    def __init__(self, low: float, high: float, start: float, end: float, log: bool) -> None:
-        self.log, self.start, self.end = log, start, end
-        self.low, self.high = self._value(low), self._value(high)
-
-    def __call__(self, value: float) -> float:
-        return self.start + (self._value(value) - self.low) / (self.high - self.low) * (self.end - self.start)
-
-    def _value(self, value: float) -> float:
-        return math.log10(value) if self.log else value
-
-
-def _ticks(low: float, high: float, log: bool, count: int) -> list[float]:
-    if log:
-        found = [float(tick) for tick in LogLocator(numticks=count).tick_values(low, high) if low <= tick <= high]
-        if len(found) > 1:
-            return found
-    found = [float(tick) for tick in MaxNLocator(count, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)]
-    return [tick for tick in found if low <= tick <= high]
-
-
-def _label(tick: float) -> str:
-    if tick and abs(tick) < 1e-3:
-        return f'{tick:.3g}'
-    return f'{round(tick, 10):,.10g}'
-
-
-def _grid_x(low: float, high: float, scale: _Scale, top: float) -> list[str]:
+def _grid_x(low: float, high: float, scale: Scale, top: float) -> list[str]:
     parts = []
-    for tick in _ticks(low, high, False, 7):
+    for tick in ticks(low, high, 7):
         at = scale(tick)
-        parts += [_line(at, top, at, _HEIGHT - _BOTTOM), _text(at, _HEIGHT - _BOTTOM + 16, _label(tick), 'middle')]
+        parts += [
+            grid_line(at, top, at, _HEIGHT - _BOTTOM),
+            text(at, _HEIGHT - _BOTTOM + 16, tick_label(tick), 'middle'),
+        ]
     return parts
 
 
-def _grid_y(labels: Mapping[float, str], scale: _Scale, left: float) -> list[str]:
+def _grid_y(labels: Mapping[float, str], scale: Scale, left: float) -> list[str]:
     parts = []
     for tick, label in labels.items():
         at = scale(tick)
-        parts += [_line(left, at, _WIDTH - _RIGHT, at), _text(left - 6, at + 4, label, 'end')]
+        parts += [grid_line(left, at, WIDTH - _RIGHT, at), text(left - 6, at + 4, label, 'end')]
     return parts
 
 
@@ -169,8 +129,8 @@ def _legend_rows(names: Sequence[str], begin: float) -> list[list[tuple[float, i
     rows: list[list[tuple[float, int, str]]] = [[]]
     left = begin
     for number, name in enumerate(names):
-        width = 36 + _LETTER * len(name)
-        if rows[-1] and left + width > _WIDTH:
+        width = 36 + LETTER * len(name)
+        if rows[-1] and left + width > WIDTH:
             rows.append([])
             left = begin
         rows[-1].append((left, number, name))
@@ -186,25 +146,9 @@ def _legend(rows: Sequence[Sequence[tuple[float, int, str]]]) -> list[str]:
             colour = COLOURS[number % len(COLOURS)]
             dashes = ' stroke-dasharray="5 3"' if number >= len(COLOURS) else ''
             parts.append(f'<path d="M{left:g} {at - 4}h14" stroke="{colour}" stroke-width="3"{dashes}/>')
-            parts.append(_text(left + 19, at, name, 'start'))
+            parts.append(text(left + 19, at, name, 'start'))
     return parts
 
 
-def _line(x1: float, y1: float, x2: float, y2: float) -> str:
-    return f'<path d="M{x1:.1f} {y1:.1f}L{x2:.1f} {y2:.1f}" stroke="currentColor" stroke-opacity=".16"/>'
-
-
-def _text(x: float, y: float, text: str, anchor: str, more: str = '') -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{more}>{escape(text)}</text>'
-
-
 def _empty(x: str, y: str) -> str:
-    text = _text(_WIDTH / 2, _HEIGHT / 2, 'no values', 'middle')
-    return _svg(f'{y} over {x}: no values', text)
-
-
-def _svg(label: str, content: str, more: str = '') -> str:
-    return (
-        f'<svg class="plot" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(label)}" '
-        f'fill="currentColor" font-family="system-ui, sans-serif" font-size="12"{more}>{content}</svg>'
-    )
+    return svg(f'{y} over {x}: no values', text(WIDTH / 2, _HEIGHT / 2, 'no values', 'middle'), _HEIGHT)

@@ -131,7 +131,7 @@ def _written(
     runs: Sequence[Run], evaluated: Sequence[Sequence[Section]], folders: Sequence[Section]
 ) -> tuple[bytes, tuple[str, ...]]:
     """The page below :data:`MOST` bytes, and what it lacks."""
-    names = {run.found.folder.resolve(): run.name for run in runs}
+    names = facts.by_folder(runs)
     for points in _POINTS:
         views = [_view(number, run, more, points, names) for number, (run, more) in enumerate(zip(runs, evaluated), 1)]
         compared = comparisons(runs)
@@ -169,7 +169,7 @@ def _view(number: int, run: Run, evaluated: Sequence[Section], points: int, name
         name=run.name,
         task=known['task'],
         result=f'{metric.title} {metric.text(result[0])}' if metric and result else 'not measured',
-        start=_start(run, names),
+        start=facts.start_of(run, names),
         state=known['state'],
         unfinished=facts.is_unfinished(run),
         verdict=facts.verdict_of(run),
@@ -182,16 +182,6 @@ def _view(number: int, run: Run, evaluated: Sequence[Section], points: int, name
         environment=facts.environment_of(run),
         config=run.config_text or 'not stored',
     )
-
-
-def _start(run: Run, names: Mapping[Path, str]) -> str:
-    """What a run started from, in a few words: the name of a run of this report, or the end of a path."""
-    given = None if run.cfg is None else run.cfg.get('pretrained')
-    if given in (None, 'none'):
-        return 'random weights' if given or run.task == 'pretrain' else ''
-    path = Path(str(given))
-    place = next((folder for folder in (path.resolve(), path.resolve().parent) if folder in names), None)
-    return shown(names[place] if place is not None else os.path.join(*path.parts[-2:]))
 
 
 def _sections(run: Run, points: int) -> list[Section]:

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.docs.documents import REPOSITORY
-
-BROWSERS = ('chromium', 'chromium-browser', 'google-chrome')
 
 
 def build(out: Path, *options: str) -> Path:
@@ -30,21 +25,6 @@ def build(out: Path, *options: str) -> Path:
     )
     assert ended.returncode == 0, ended.stderr
     return site
-
-
-@contextmanager
-def open_browser() -> Iterator[Any]:
-    """A headless Chromium; skips where playwright or the browser is absent."""
-    sync_api = pytest.importorskip('playwright.sync_api')
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        pytest.skip(f'no browser: none of {", ".join(BROWSERS)} is on the path')
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=['--no-sandbox'])
-        try:
-            yield browser
-        finally:
-            browser.close()
 
 
 def search(page: Any, site: Path, words: str) -> list[tuple[str, str]]:

@@ -9,8 +9,9 @@ import pytest
 from mae_transfer.checks import check_settings
 from mae_transfer.errors import UserError
 from mae_transfer.settings import read_config
+from tests.browser import open_browser
 from tests.docs.documents import REPOSITORY
-from tests.docs.site import open_browser, search
+from tests.docs.site import search
 
 TEXT = (REPOSITORY / 'docs' / 'questions.md').read_text()
 QUESTIONS = re.findall(r'^### ([^\n]+)\n\n(.*?)(?=^##|\Z)', TEXT, re.MULTILINE | re.DOTALL)

@@ -12,9 +12,10 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 import mae_transfer
+from tests.browser import open_browser
 from tests.docs.documents import REPOSITORY
 from tests.docs.links import anchors, fault, links
-from tests.docs.site import open_browser, search
+from tests.docs.site import search
 
 DOCS = REPOSITORY / 'docs'
 DOCUMENTS = [*sorted(DOCS.rglob('*.md')), *map(REPOSITORY.joinpath, ('README.md', 'CHANGELOG.md', 'CONTRIBUTING.md'))]

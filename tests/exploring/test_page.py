@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-import shutil
 import socket
 from urllib.parse import urlsplit
 from urllib.request import urlopen
@@ -14,22 +13,18 @@ import pytest
 from PIL import Image
 
 from mae_transfer.exploring.explore import RunningPage, explore
+from tests.browser import open_browser
 from tests.exploring.subjects import classifier, mae
 from tests.helpers import photo_folder, save_photo
 from tests.tools.commands import free_port
 
 pytest.importorskip('gradio', reason='the page needs gradio: the extra explore')
-playwright = pytest.importorskip('playwright.sync_api', reason='the page is driven by playwright')
-BROWSER = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
-pytestmark = pytest.mark.skipif(BROWSER is None, reason='there is no Chromium on this machine')
 
 
 @pytest.fixture(scope='module')
 def browser():
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=BROWSER, args=['--no-sandbox'])
+    with open_browser() as browser:
         yield browser
-        browser.close()
 
 
 class Reader:

@@ -75,10 +75,12 @@ def write_session(
 
 
 def write_classifier(
-    work_dir: Path, top1: float = 50.0, seed: int = 0, pretrained: str = 'none', **record: Any
+    work_dir: Path, top1: float = 50.0, seed: int = 0, pretrained: str = 'none', init: str | None = None, **record: Any
 ) -> Path:
     """A completed run of two epochs of a classifier."""
     config = dict(CLASSIFIER, pretrained=pretrained, randomness=dict(seed=seed), train_cfg=dict(max_epochs=2))
+    if init is not None:
+        config['init'] = init
     lines = [line(5, 2.0), line(10, 1.5), {'accuracy/top1': top1 - 5, 'step': 1}]
     lines += [line(15, 1.2), line(20, 1.1), {'accuracy/top1': top1, 'time': 0.1, 'step': 2}]
     write_session(work_dir, '20260131_120000', lines, config, dict(dict(RECORD, seed=seed, end='completed'), **record))

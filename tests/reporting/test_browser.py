@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 
 import mae_transfer
+from tests.browser import open_browser
 from tests.reporting.runs import write_classifier, write_pictures
-
-BROWSER = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
-if BROWSER is None:
-    pytest.skip('needs Chromium or Chrome', allow_module_level=True)
-playwright = pytest.importorskip('playwright.sync_api', reason='needs playwright: pip install playwright')
 
 
 @pytest.fixture(scope='module')
@@ -28,8 +23,7 @@ def report(tmp_path_factory) -> Path:
 @pytest.fixture(scope='module', params=['light', 'dark'])
 def opened(report, request):
     """The open page, what it asked for, and what went wrong."""
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=BROWSER, args=['--no-sandbox'])
+    with open_browser() as browser:
         page = browser.new_page(color_scheme=request.param, viewport=dict(width=1200, height=800))
         requests, errors = [], []
         page.on('request', lambda sent: requests.append(sent.url))
@@ -37,7 +31,6 @@ def opened(report, request):
         page.on('pageerror', lambda error: errors.append(str(error)))
         page.goto(report.as_uri(), wait_until='load')
         yield page, requests, errors
-        browser.close()
 
 
 def test_it_asks_for_nothing_but_itself(opened, report):

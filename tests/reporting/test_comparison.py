@@ -33,15 +33,38 @@ def write_seeds(folder, better=MAE, **record):
 
 def test_seeds_are_averaged_by_what_differs(tmp_path):
     (found,) = comparisons(read(write_seeds(tmp_path)))
-    assert found.title == 'Classification' and found.table.columns == ('pretrained', 'n', 'top-1', 'runs')
+    assert found.title == 'Classification' and found.table.columns == ('starts from', 'n', 'top-1', 'runs')
     first, second = found.table.rows
     assert first[:3] == ('work_dirs/mae', 3, f'{mean(MAE):.1f} ± {stdev(MAE):.1f}')
-    assert second[:3] == ('none', 3, f'{mean(RANDOM):.1f} ± {stdev(RANDOM):.1f}')
+    assert second[:3] == ('random weights', 3, f'{mean(RANDOM):.1f} ± {stdev(RANDOM):.1f}')
     assert first[3] == 'mae_0, mae_1, mae_2 (seeds 0, 1, 2)' and not found.quoted
-    assert found.text.startswith('top-1: best 52.0 ± 2.0 with pretrained = work_dirs/mae; the other 40.0 ± 1.0 with')
+    assert found.text.startswith(
+        'best top-1 52.0 ± 2.0 starting from work_dirs/mae; the other 40.0 ± 1.0 starting from random weights.'
+    )
     # sqrt(4 / 3 + 1 / 3)
     assert 'more than the spread between seeds: the difference, 12.0, has a standard error of 1.3' in found.text
-    assert len(found.plots) == 1 and found.plots[0].svg.count('<polyline') == 6
+    results, course = found.plots
+    assert results.svg.count('<circle') == course.svg.count('<polyline') == 6
+
+
+def test_a_start_is_told_in_words_without_the_setting_that_follows_from_it(tmp_path):
+    for seed in range(2):
+        write_classifier(tmp_path / f'a{seed}', 50.0, seed, 'work_dirs/mae', init='mae')
+        write_classifier(tmp_path / f'b{seed}', 40.0, seed)
+    runs = read(tmp_path)
+    (found,) = comparisons(runs)
+    assert found.table.columns == ('starts from', 'n', 'top-1', 'runs')
+    write_classifier(tmp_path / 'c', 45.0, 0, 'work_dirs/mae', init='deit')  # the same weights, taken for others
+    (found,) = comparisons(read(tmp_path))
+    assert found.table.columns[:2] == ('starts from', 'init') and len(found.table.rows) == 3
+    assert 'starting from work_dirs/mae, with init = mae; the lowest' in found.text
+
+
+def test_starts_with_the_same_words_are_told_by_their_paths(tmp_path):
+    write_classifier(tmp_path / 'a', 50.0, 0, 'one/runs/mae')
+    write_classifier(tmp_path / 'b', 40.0, 0, 'two/runs/mae')
+    (found,) = comparisons(read(tmp_path))
+    assert [row[:1] for row in found.table.rows] == [('one/runs/mae',), ('two/runs/mae',)]
 
 
 def test_a_difference_within_the_spread_may_be_chance(tmp_path):
@@ -68,7 +91,7 @@ def test_rows_that_are_equal_have_no_best(tmp_path):
     write_classifier(tmp_path / 'a', 0.0, 0, 'work_dirs/mae')
     write_classifier(tmp_path / 'b', 0.04, 0)
     (found,) = comparisons(read(tmp_path))
-    assert found.text == 'top-1: no difference between the rows, 0.0 in each.'
+    assert found.text == 'no difference in top-1 between the rows, 0.0 in each.'
 
 
 def test_runs_of_one_kind(tmp_path):

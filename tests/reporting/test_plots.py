@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mae_transfer.reporting.plots import COLOURS, line_plot, thinned
-
-SVG = '{http://www.w3.org/2000/svg}'
+from mae_transfer.reporting.plots import line_plot, thinned
+from mae_transfer.reporting.svg import COLOURS
 
 
 def parsed(svg: str) -> ElementTree.Element:

@@ -98,7 +98,7 @@ def test_several_runs_are_compared_at_the_top(tmp_path):
     check(parsed, result.path)
     assert result.runs == 4 and str(result).startswith(f'4 runs: {tmp_path}/report.html, 0.')
     top = parsed.text[: parsed.text.index('runs compared')]
-    assert 'top-1: best 60.5 ± 0.7 with pretrained = mae; the other 50.5 ± 0.7 with pretrained = none' in top
+    assert 'best top-1 60.5 ± 0.7 starting from mae; the other 50.5 ± 0.7 starting from random weights' in top
 
 
 def test_names_from_files_are_text_and_no_tags(tmp_path):
