@@ -1,5 +1,6 @@
 """What holds for every test."""
 
+import gc
 import os
 from types import SimpleNamespace
 
@@ -7,11 +8,21 @@ from types import SimpleNamespace
 # them many times slower, and a process that has computed with several threads must not be forked.
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 
+# Python's search for cycles of objects goes through all tests that were collected, again and again: .6 s of parsing
+# took 22. They are kept out of it.
+gc.disable()
+
 import pytest  # noqa: E402
 import torch  # noqa: E402
 from yapf.yapflib import yapf_api  # noqa: E402
 
+from mae_transfer.compat.worker_processes import workers_end  # noqa: E402
 from tests.helpers import forget_instances  # noqa: E402
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True, scope='session')
@@ -32,6 +43,12 @@ def every_file_begins_without_a_run():
     """MMEngine keeps the default scope, log and visualizer of the last run for the next one."""
     yield
     forget_instances()
+
+
+@pytest.fixture(autouse=True)
+def workers_end_with_the_test():
+    with workers_end():
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -15,13 +15,14 @@ from typing import Any
 from mmengine.config import Config
 
 from .. import launch
+from ..calls import python_call
 from ..compat.package_configs import PREFIX
+from ..compat.worker_processes import workers_end
 from ..errors import UserError, in_python
 from ..failures import disk_failure, user_line, worker_failure
 from ..inference.run_config import config_of_run
 from ..paths import user_path
 from ..runner import StrictRunner
-from ..runs.console import readable
 from ..runs.instances import own_instances
 from ..runs.stop_signals import Stopped
 from ..settings import Changes, change_settings, keyword_changes
@@ -35,7 +36,7 @@ from .small_sets import fitted, workers
 from .weights_size import size_of_weights
 
 
-@readable
+@python_call
 def pretrain(
     data: Paths,
     out: str | Path,
@@ -86,7 +87,7 @@ def pretrain(
         return _train(cfg, dict(user), count_photos(cfg), launcher, name)
 
 
-@readable
+@python_call
 def finetune(
     task: str,
     data: Paths,
@@ -164,7 +165,7 @@ def finetune(
         return _train(cfg, given, images, launcher, name)
 
 
-@readable
+@python_call
 def test(
     run: str | os.PathLike,
     *,
@@ -270,7 +271,7 @@ def _plain(value: Any) -> Any:
 def _one_call() -> Iterator[None]:
     """Errors of a run as calls in Python raise them; nothing of the run is left behind in the process."""
     try:
-        with own_instances():
+        with own_instances(), workers_end():
             yield
     except Stopped as stopped:
         if stopped.exit_code != 128 + signal.SIGINT:
@@ -285,4 +286,4 @@ def _one_call() -> Iterator[None]:
         traceback.clear_frames(error.__traceback__)
         raise UserError(in_python(line)) from None
     finally:
-        gc.collect()  # ends the workers of the data loaders
+        gc.collect()  # parts of a run refer to each other, and would keep its memory

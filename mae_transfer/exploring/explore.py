@@ -13,6 +13,7 @@ from urllib.request import getproxies, proxy_bypass
 import torch
 from packaging.version import Version
 
+from ..calls import python_call
 from ..data.files.bands import Bands
 from ..data.files.photo_files import PhotoFiles
 from ..errors import UserError, shorten
@@ -20,7 +21,6 @@ from ..inference.models import model_of
 from ..inference.photos import Images, find_images
 from ..inference.trained import Trained
 from ..paths import shown
-from ..runs.console import readable
 from .answers import Answers
 from .photos import PagePhotos, held_out
 from .subject import Subject
@@ -59,7 +59,7 @@ class RunningPage:
         self._page.close()
 
 
-@readable
+@python_call
 def explore(
     run: Trained | str | os.PathLike,
     photos: Images | None = None,

@@ -11,12 +11,12 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..calls import python_call
 from ..errors import UserError
 from ..inference.bare_vit import BareViT
 from ..inference.models import model_of
 from ..inference.trained import Trained
 from ..paths import shown
-from ..runs.console import readable
 from .model_folder import FOLDERS, check_folder, export_folder
 from .onnx_file import check_onnx_path, export_onnx
 from .results import ExportResult
@@ -26,7 +26,7 @@ FORMATS = ('onnx', *FOLDERS)
 PARTS = ('model', 'vit')
 
 
-@readable
+@python_call
 def export(
     model: Trained | str | os.PathLike,
     out: str | Path,

@@ -13,6 +13,7 @@ import torch
 from mmengine.logging import print_log
 from torch.utils.data import DataLoader
 
+from ..calls import python_call
 from ..classify.features import encoded_batches
 from ..data.files.bands import Bands
 from ..data.files.photo_files import PhotoFiles
@@ -20,7 +21,6 @@ from ..errors import UserError, is_whole, own_line
 from ..hooks.skipped_images import skipped_summary
 from ..paths import shown
 from ..progress import Progress
-from ..runs.console import readable
 from ..runs.fingerprint import digest
 from ..vit.patches import patch_grid
 from .embedding_map import EmbeddingMap, draw_map, map_of
@@ -56,7 +56,7 @@ class Embeddings(EmbeddingTable):
         return found
 
 
-@readable
+@python_call
 def embed(
     model: Trained | str | os.PathLike,
     images: Images,

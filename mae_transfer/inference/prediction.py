@@ -11,11 +11,11 @@ from pathlib import Path
 
 import torch
 
+from ..calls import python_call
 from ..errors import UserError, is_number, is_whole, shorten
 from ..outputs import output_file, output_folder
 from ..paths import shown
 from ..progress import progress
-from ..runs.console import readable
 from ..whole_files import written_whole
 from .class_images import ClassImages
 from .photos import Images, check_apart, find_images
@@ -50,7 +50,7 @@ class PredictionResult:
     seconds: float
 
 
-@readable
+@python_call
 def predict(
     model: Trained | str | os.PathLike,
     images: Images,

@@ -13,6 +13,7 @@ from mmengine.config import Config
 from PIL import Image
 from torch import nn
 
+from ..calls import python_call
 from ..checks import check_config
 from ..data import collate_photos
 from ..data.photos.image_dataset import ImageDataset
@@ -24,7 +25,6 @@ from ..paths import shown, with_home
 from ..pretraining import MAE
 from ..pretraining.masking import MASKINGS, Masking
 from ..registry import DATASETS, MODELS, SCOPE
-from ..runs.console import readable
 from ..settings import change_settings
 from ..visualization.reconstruction import masking_sheet, reconstruction_sheet
 from ..visualization.reconstruction_caption import caption_of, heading_of
@@ -108,7 +108,7 @@ class Reconstructions:
         return '\n'.join(lines)
 
 
-@readable
+@python_call
 def reconstruct(
     model: Trained | str | os.PathLike,
     out: str | Path,

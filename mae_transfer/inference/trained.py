@@ -15,13 +15,13 @@ from mmengine.device import get_device
 from mmengine.registry import DATASETS, MODELS
 from torch import nn
 
+from ..calls import python_call
 from ..channels import check_channels
 from ..checks import check_settings
 from ..data.label_maps.class_names import class_names
 from ..errors import UserError
 from ..kinds import class_of, data_sets, unknown_type
 from ..paths import shown, user_path
-from ..runs.console import readable
 from ..settings import change_settings, keyword_changes
 from ..vit import ViT
 from ..vit.of_model import vit_of
@@ -68,7 +68,7 @@ class Trained:
         raise UserError(f'{shown(self.source)} has no ViT: its model is a {type(self.model).__name__}')
 
 
-@readable
+@python_call
 def load(
     run: str | os.PathLike,
     *,

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..calls import python_call
 from ..data.files.image_files import evenly
 from ..errors import UserError, is_whole, own_line
 from ..outputs import output_file
 from ..paths import shown, user_path
 from ..progress import progress
-from ..runs.console import readable
 from ..whole_files import written_whole
 from . import facts
 from .comparison import Comparison, comparisons
@@ -58,7 +58,7 @@ class ReportResult:
         return '\n'.join([f'{count}: {shown(self.path)}, {self.size / 1e6:.2f} MB', *self.left_out])
 
 
-@readable
+@python_call
 def report(
     runs: RunLike | Sequence[RunLike],
     out: str | os.PathLike,

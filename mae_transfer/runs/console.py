@@ -11,7 +11,6 @@ With ``verbose`` the console gets everything, as MMEngine writes it.
 
 from __future__ import annotations
 
-import functools
 import logging
 import shutil
 import sys
@@ -23,14 +22,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, ParamSpec, TextIO, TypeVar
+from typing import Any, TextIO
 
 from mmengine.logging import MMLogger
 
 from ..processes import is_main_process
-
-P = ParamSpec('P')
-R = TypeVar('R')
 
 #: Columns of a line on the console.
 WIDTH = 100
@@ -68,17 +64,6 @@ def console(verbose: bool = False) -> Iterator[None]:
     finally:
         restore()
         _verbose.reset(was_verbose)
-
-
-def readable(call: Callable[P, R]) -> Callable[P, R]:
-    """A call in Python, run within :func:`console`, with its argument ``verbose``, which is a keyword."""
-
-    @functools.wraps(call)
-    def called(*args: P.args, **kwargs: P.kwargs) -> R:
-        with console(bool(kwargs.get('verbose'))):
-            return call(*args, **kwargs)
-
-    return called
 
 
 @contextmanager

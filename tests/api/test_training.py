@@ -1,7 +1,10 @@
 """pretrain, finetune and test on tiny data, in one process."""
 
+import gc
 import json
+import multiprocessing
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,7 +16,7 @@ import mae_transfer
 from mae_transfer.api.results import TestResult, TrainingResult
 from mae_transfer.errors import UserError
 from mae_transfer.vit.weights.checkpoint import read_checkpoint
-from tests.helpers import photo_folder
+from tests.helpers import photo_folder, save_photo
 from tests.own_data import photo, write_coco, write_scenes
 
 NO_WORKERS = {f'{loader}_dataloader__num_workers': 0 for loader in ('train', 'val', 'test')}
@@ -215,3 +218,22 @@ def test_ctrl_c_is_a_keyboard_interrupt_after_a_checkpoint(photos, tmp_path, mon
     monkeypatch.undo()
     assert pretrain(photos, tmp_path / 'run', resume=True).checkpoint.name == 'epoch_1.pth'
     assert json.loads(json.dumps(dict(pretrain(photos, tmp_path / 'other').metrics)))
+
+
+def test_workers_end_with_the_call(photos, tmp_path, monkeypatch):
+    """Left to Python's search for cycles, PyTorch would wait five seconds for each."""
+    alive = []
+
+    def collect():
+        alive.append(multiprocessing.active_children())
+        return gc.collect()
+
+    monkeypatch.setattr('mae_transfer.api.training.gc', SimpleNamespace(collect=collect))
+    pretrain(photos, tmp_path / 'run', train_dataloader__num_workers=2, val_dataloader__num_workers=1)
+    whole = save_photo(tmp_path / 'whole.png').read_bytes()
+    (tmp_path / 'broken').mkdir()
+    for number in range(8):
+        (tmp_path / 'broken' / f'{number}.png').write_bytes(whole if number < 5 else whole[:200])
+    with pytest.raises(UserError, match='3 of 7 images cannot be read'):
+        pretrain(tmp_path / 'broken', tmp_path / 'broken_run', train_dataloader__num_workers=1, total_batch_size=4)
+    assert alive == [[], []]
