@@ -14,7 +14,8 @@ import torch
 from mmengine.logging import MMLogger, print_log
 
 import mae_transfer
-from mae_transfer.runs.console import FILE_ONLY, GLUE, also_shown, console, log_table, readable, wrapped
+from mae_transfer.calls import python_call
+from mae_transfer.runs.console import FILE_ONLY, GLUE, also_shown, console, log_table, wrapped
 from tests.helpers import forget_instances
 from tests.tools.commands import CONFIG, call, imagenet_layout, small
 
@@ -178,7 +179,7 @@ def test_lines_are_wrapped_at_words_and_keep_what_belongs_together():
 
 
 def test_every_call_in_python_has_it(logger):
-    @readable
+    @python_call
     def shout(text: str, *, verbose: bool = False) -> str:
         of_module('mmengine.runner', f'print_log("{text}", "current")')
         return text
