@@ -23,7 +23,7 @@ from .pictures import enlarged
 #: Fonts of the reader's machine, so that none is fetched.
 FONTS = ('system-ui', 'sans-serif')
 CSS = '.clickable img { cursor: crosshair } footer { display: none !important }'
-_THUMBNAIL, _HEIGHT = 128, 260  # pixels: of a photo's side, of the strip
+_THUMBNAIL, _HEIGHT = 128, 124  # pixels: of a photo's side, of the strip
 _SHARES = (0.05, 0.95)  # of hidden patches, by the slider
 
 
@@ -72,7 +72,7 @@ class Page:
             gr.Markdown(f'## {plain(self.title)}\n{plain(subject.description)}')
             with gr.Row():
                 with gr.Column(scale=5):
-                    self.strip = _gallery('Choose a photo', 'strip', columns=8, height=_HEIGHT)
+                    self.strip = _gallery('Choose a photo', 'strip', columns=16, height=_HEIGHT)
                 with gr.Column(scale=1, min_width=160):
                     gr.Markdown('or drop one')
                     self.file = gr.File(show_label=False, height=_HEIGHT, elem_id='drop')
@@ -107,7 +107,7 @@ class Page:
             label = 'in the reconstruction, shown patches are those of the photo'
             self.pasted = gr.Checkbox(True, label=label, elem_id='pasted', scale=4)
         with gr.Row():
-            self.masked = _picture('**Masked**: click patches to hide or show them', 'masked', clickable=True)
+            self.masked = _picture('**Masked**: click patches', 'masked', clickable=True)
             self.predicted = _picture('**Reconstruction**', 'predicted')
             self.original = _picture('**Original**', 'original')
         self.said_of_loss = gr.Markdown(elem_id='said_of_loss')
