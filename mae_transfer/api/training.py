@@ -271,7 +271,7 @@ def _plain(value: Any) -> Any:
 def _one_call() -> Iterator[None]:
     """Errors of a run as calls in Python raise them; nothing of the run is left behind in the process."""
     try:
-        with own_instances(), workers_end():
+        with own_instances(), workers_end():  # here, because the search below would wait for each worker
             yield
     except Stopped as stopped:
         if stopped.exit_code != 128 + signal.SIGINT:

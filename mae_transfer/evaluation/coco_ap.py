@@ -18,6 +18,7 @@ from pycocotools.cocoeval import COCOeval
 
 from ..compat.faster_ap import evaluated_by, faster_evaluation, has_faster_coco_eval
 from ..data.coco.file import read_coco
+from ..data.coco.json_files import reading
 from ..data.coco.values import IN_FILE
 from ..errors import UserError, shorten
 from ..progress import Waiting
@@ -69,12 +70,13 @@ class CocoAP(CocoMetric):
         self._written: dict[str, str] = {}
         if ann_file is not None:
             # The only place where CocoMetric looks for the annotations; given ann_file, it would read them unchecked.
-            self._coco_api = read_coco(
-                ann_file,
-                annotated=not self.format_only,
-                masks='segm' in self.metrics and not self.format_only,
-                backend_args=self.backend_args,
-            )
+            with reading(ann_file):
+                self._coco_api = read_coco(
+                    ann_file,
+                    annotated=not self.format_only,
+                    masks='segm' in self.metrics and not self.format_only,
+                    backend_args=self.backend_args,
+                )
         self.ann_file = ann_file
         if self._coco_api is not None and not self.format_only:
             self._check_objects({category['name'] for category in self._coco_api.cats.values()})

@@ -61,11 +61,13 @@ def tick_label(tick: float) -> str:
 
 
 def grid_line(x1: float, y1: float, x2: float, y2: float) -> str:
+    """A faint line between two points."""
     return f'<path d="M{x1:.1f} {y1:.1f}L{x2:.1f} {y2:.1f}" stroke="currentColor" stroke-opacity=".16"/>'
 
 
-def text(x: float, y: float, text: str, anchor: str, more: str = '') -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{more}>{escape(text)}</text>'
+def text(x: float, y: float, words: str, anchor: str, more: str = '') -> str:
+    """Words whose ``anchor`` ('start', 'middle' or 'end') is at a point; ``more`` are attributes of the element."""
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{more}>{escape(words)}</text>'
 
 
 def svg(label: str, content: str, height: int, more: str = '') -> str:

@@ -14,6 +14,7 @@ from pycocotools import mask as coco_mask
 
 from mae_transfer.errors import UserError
 from mae_transfer.evaluation.coco_ap import CocoAP
+from mae_transfer.progress import Waiting
 from tests.own_data import annotation, coco_content, write_coco
 
 NAMES = ('a', 'b', 'c', 'd')
@@ -319,3 +320,37 @@ def test_a_model_without_masks_is_told(own):
     sample = dict(img_id=10, ori_shape=(90, 70), pred_instances=dict(bboxes=torch.zeros(0, 4)))
     with pytest.raises(UserError, match='predicts no masks: evaluate boxes alone, --cfg-options val_evaluator.metric='):
         CocoAP(own[0], metric=['bbox', 'segm']).process({}, [sample])
+
+
+@pytest.mark.parametrize('metric', ['bbox', 'segm', 'proposal'])
+def test_all_that_pycocotools_compares_is_counted(metric, synthetic, monkeypatch):
+    told = []
+
+    class Told(Waiting):
+        def __call__(self, done, total=None):
+            told.append((self.what, done, total))
+
+    monkeypatch.setattr('mae_transfer.evaluation.coco_ap.Waiting', Told)
+    monkeypatch.setattr('mae_transfer.evaluation.coco_ap.has_faster_coco_eval', lambda: False)
+    file, predictions = synthetic
+    evaluate(CocoAP(str(file), metric=metric), predictions)
+    (what,), done, (total,) = {one[0] for one in told}, [one[1] for one in told], {one[2] for one in told}
+    assert done == [*range(1, total + 1)] and what.startswith('masks' if metric == 'segm' else 'boxes')
+
+
+@pytest.mark.parametrize('fast_or_not', [True, False], indirect=True)
+def test_many_predictions_are_told_when_their_comparison_begins(fast_or_not, own, monkeypatch, capsys):
+    file, perfect = own
+    evaluate(CocoAP(file), perfect, ('dog', 'traffic light'))
+    assert capsys.readouterr().err == ''
+    monkeypatch.setattr('mae_transfer.evaluation.coco_ap._MANY', 0)
+    evaluate(CocoAP(file), perfect, ('dog', 'traffic light'))
+    assert 'boxes compared with the truth, steps: begun\n' in capsys.readouterr().err
+
+
+def test_a_large_file_is_told_when_it_is_read(own, monkeypatch, capsys):
+    CocoAP(own[0])
+    assert capsys.readouterr().err == ''
+    monkeypatch.setattr('mae_transfer.data.coco.json_files._LARGE', 0)
+    CocoAP(own[0])
+    assert f'{own[0]} read and checked: begun\n' in capsys.readouterr().err

@@ -14,15 +14,13 @@ from mmdet.datasets.transforms import ColorTransform, PhotoMetricDistortion, YOL
 from mmengine.fileio import exists
 
 from ...errors import UserError
-from ...paths import shown
-from ...progress import Waiting
 from ...registry import DATASETS
 from ..dense_items import DenseItems
 from ..files.exif import header_of
 from ..files.loading import check_files, examine_images, refuse_colour_transforms, run_pipeline
 from ..label_maps.palette import complete_metainfo
 from .file import CocoFile, read_coco
-from .json_files import is_large, without_collection
+from .json_files import reading, without_collection
 from .left import report_evaluated, report_learnt
 from .values import Tally, brief, note
 
@@ -59,7 +57,7 @@ class CocoImages(DenseItems, CocoDataset):
         """Read and check the annotations, unless they are; raises as described for the class."""
         if self._fully_initialized:
             return
-        with Waiting(f'{shown(self.ann_file)} read and checked', is_large(self.ann_file)), without_collection():
+        with reading(self.ann_file), without_collection():
             super().full_init()
 
     def COCOAPI(self, path: str) -> CocoFile:  # CocoDataset calls it, by this name, to read its annotation file

@@ -14,6 +14,8 @@ from typing import Any
 from mmengine.logging import print_log
 
 from ...errors import UserError, shorten
+from ...paths import shown
+from ...progress import Waiting
 from .values import brief
 
 #: Bytes. COCO's training set has 448 MB.
@@ -38,9 +40,10 @@ _SUFFIXES = {
 }
 
 
-def is_large(path: str) -> bool:
-    """Whether a file, if it is on a local disk, takes more than a few seconds to read."""
-    return os.path.isfile(path) and os.path.getsize(path) > _LARGE
+def reading(path: str) -> Waiting:
+    """Tells that a file is being read, at once if it is on a local disk and takes more than a few seconds."""
+    is_large = os.path.isfile(path) and os.path.getsize(path) > _LARGE
+    return Waiting(f'{shown(path)} read and checked', at_once=is_large)
 
 
 @contextmanager

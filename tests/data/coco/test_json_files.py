@@ -1,11 +1,13 @@
 """Annotation files that are another tool's are named, with what to do."""
 
+import gc
 import gzip
 import json
 
 import pytest
 
 from mae_transfer.data.coco.file import read_coco
+from mae_transfer.data.coco.json_files import read_json, without_collection
 from mae_transfer.errors import UserError
 from tests.own_data import coco_content
 
@@ -85,3 +87,16 @@ def test_what_is_nearly_json_is_not_called_truncated(change, tmp_path):
     file.write_text(change(json.dumps(coco_content())))
     with pytest.raises(UserError, match='is not a JSON file: .*: JSON has texts in double quotes, and no comments'):
         read_coco(str(file))
+
+
+@pytest.mark.parametrize('was_on', [True, False])
+def test_the_search_for_cycles_is_as_it_was_after_reading(was_on, tmp_path):
+    (tmp_path / 'a.json').write_text('{')
+    (gc.enable if was_on else gc.disable)()
+    try:
+        with pytest.raises(UserError), without_collection():
+            assert not gc.isenabled()
+            read_json('a.json', str(tmp_path / 'a.json'))
+        assert gc.isenabled() == was_on
+    finally:
+        gc.enable()
