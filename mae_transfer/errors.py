@@ -26,7 +26,7 @@ def own_line(error: UserError) -> str:
 
 def in_python(line: str) -> str:
     """The line of an error as a call in Python tells it: settings and places without the options of the tools."""
-    return line.replace('--cfg-options ', '').replace('--work-dir', 'out')
+    return line.replace('--cfg-options ', '').replace('--work-dir', 'out').replace('--resume', 'resume=True')
 
 
 def is_whole(number: Any, least: int) -> bool:

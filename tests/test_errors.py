@@ -2,7 +2,7 @@
 
 import pytest
 
-from mae_transfer.errors import UserError, own_line, shorten
+from mae_transfer.errors import UserError, in_python, own_line, shorten
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,15 @@ def test_a_long_list_is_cut_and_counted(names, text):
 )
 def test_the_line_of_an_error_of_a_worker_is_its_own(text):
     assert own_line(UserError(text)) == 'a: b'
+
+
+@pytest.mark.parametrize(
+    'line, told',
+    [
+        ('a is b: set --cfg-options a=c', 'a is b: set a=c'),
+        ('there is one: choose another --work-dir', 'there is one: choose another out'),
+        ('no room: make some there, then --resume', 'no room: make some there, then resume=True'),
+    ],
+)
+def test_a_call_in_python_tells_its_own_arguments(line, told):
+    assert in_python(line) == told

@@ -277,7 +277,7 @@ def _one_call() -> Iterator[None]:
         if stopped.exit_code != 128 + signal.SIGINT:
             raise
         traceback.clear_frames(stopped.__traceback__)
-        raise KeyboardInterrupt(str(stopped)) from None
+        raise KeyboardInterrupt(in_python(str(stopped))) from None
     except Exception as error:
         line = user_line(error) or worker_failure(error) or disk_failure(error)
         if line is None:

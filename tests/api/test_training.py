@@ -213,7 +213,7 @@ def test_ctrl_c_is_a_keyboard_interrupt_after_a_checkpoint(photos, tmp_path, mon
         runner.stop_signals.received = 2
 
     monkeypatch.setattr(SpeedHook, 'after_train_iter', stop)
-    with pytest.raises(KeyboardInterrupt, match=r'iter_1.pth was written: go on by --resume'):
+    with pytest.raises(KeyboardInterrupt, match=r'iter_1.pth was written: go on by resume=True'):
         pretrain(photos, tmp_path / 'run')
     monkeypatch.undo()
     assert pretrain(photos, tmp_path / 'run', resume=True).checkpoint.name == 'epoch_1.pth'
