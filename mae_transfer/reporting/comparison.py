@@ -122,7 +122,8 @@ def _differences(runs: Sequence[Run], names: Mapping[Path, str]) -> dict[str, li
     configs = [run.cfg for run in runs if run.cfg is not None]
     settings = {key: list(map(_shown, values)) for key, values in differing(configs).items()}
     starts = [start_of(run, names) for run in runs]
-    if (given := settings.get('pretrained')) and len({*zip(starts, given)}) == len({*starts}) == len({*given}):
+    given = settings.get('pretrained')
+    if given and all(starts) and len({*zip(starts, given)}) == len({*starts}) == len({*given}):
         # In words, which also say what the weights are of where the setting `init` follows from them.
         if len({*zip(given, settings.get('init', given))}) == len({*given}):
             settings.pop('init', None)

@@ -67,6 +67,13 @@ def test_starts_with_the_same_words_are_told_by_their_paths(tmp_path):
     assert [row[:1] for row in found.table.rows] == [('one/runs/mae',), ('two/runs/mae',)]
 
 
+def test_a_start_that_is_not_known_stays_a_setting(tmp_path):
+    write_classifier(tmp_path / 'a', 50.0, 0, 'work_dirs/mae')
+    write_classifier(tmp_path / 'b', 40.0, 0, None)
+    (found,) = comparisons(read(tmp_path))
+    assert found.table.columns[0] == 'pretrained' and 'with pretrained = None' in found.text
+
+
 def test_a_difference_within_the_spread_may_be_chance(tmp_path):
     (found,) = comparisons(read(write_seeds(tmp_path, (40.0, 44.0, 37.0))))
     assert 'This may be chance: the difference, 0.3, has a standard error of' in found.text
